@@ -1,0 +1,99 @@
+"""What all tests share: the environment, two public-domain portraits, reasons for skipping."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections import Counter
+from functools import cache
+from pathlib import Path
+
+# torch, gradio and huggingface_hub read these once, when imported; subprocesses of tests inherit
+# them. One thread, because the tests' arrays are small and a busy machine punishes a second one.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["HF_HOME"] = tempfile.mkdtemp(prefix="emotion-tests-")
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+os.environ["GRADIO_TEMP_DIR"] = os.path.join(os.environ["HF_HOME"], "gradio")
+os.environ["MPLBACKEND"] = "Agg"
+
+import hypothesis
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+# A deadline per example would time the machine, not the code.
+hypothesis.settings.register_profile("no deadline", deadline=None)
+hypothesis.settings.load_profile("no deadline")
+
+
+@cache
+def find_browser() -> str | None:
+    """Return the first browser that runs; Ubuntu's chromium-browser may be an empty wrapper."""
+    for path in filter(None, map(shutil.which, BROWSERS)):
+        try:
+            subprocess.run([path, "--version"], check=True, capture_output=True, timeout=30)
+        except (OSError, subprocess.SubprocessError):
+            continue
+        return path
+    return None
+
+
+def data_root() -> Path:
+    """Return where the corpora lie, whether or not they are there."""
+    return Path(os.environ.get("EMOTION_DATA_ROOT", REPOSITORY.parent / "shared" / "data"))
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("corpora") and not data_root().is_dir():
+        pytest.skip(f"no corpora in {data_root()}; set EMOTION_DATA_ROOT to their folder")
+    if item.get_closest_marker("browser") and find_browser() is None:
+        pytest.skip("no chromium or google-chrome that runs; install one: apt install chromium")
+
+
+def pytest_unconfigure() -> None:
+    shutil.rmtree(os.environ["HF_HOME"], ignore_errors=True)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    reasons = Counter(report.longrepr[2] for report in terminalreporter.getreports("skipped"))
+    for reason, count in reasons.items():
+        terminalreporter.line(f"{count} skipped: {reason.removeprefix('Skipped: ')}")
+
+
+@pytest.fixture(scope="session")
+def chromium_path() -> str:
+    """Path of a browser that runs; tests that use it are marked ``browser``."""
+    path = find_browser()
+    assert path is not None, "mark this test with pytest.mark.browser"
+    return path
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder of the corpora; tests that use it are marked ``corpora``."""
+    assert data_root().is_dir(), "mark this test with pytest.mark.corpora"
+    return data_root()
+
+
+@pytest.fixture
+def astronaut() -> npt.NDArray[np.uint8]:
+    """NASA's portrait of Eileen Collins (public domain): uint8 RGB (512, 512, 3), smiling."""
+    from skimage import data
+
+    return data.astronaut()
+
+
+@pytest.fixture
+def hopper() -> npt.NDArray[np.uint8]:
+    """The US Navy's portrait of Grace Hopper (public domain): uint8 RGB (600, 512, 3)."""
+    from matplotlib import cbook
+    from PIL import Image
+
+    with cbook.get_sample_data("grace_hopper.jpg") as file:
+        return np.asarray(Image.open(file).convert("RGB"))

@@ -1,0 +1,55 @@
+"""What the Makefile and the configuration promise about the environment the code runs in."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import socket
+from importlib.metadata import version
+from pathlib import Path
+
+import cv2
+import pytest
+from pytest_socket import SocketConnectBlockedError
+
+import emotion
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+def test_the_loaded_opencv_needs_no_graphics_library() -> None:
+    assert cv2.version.headless, "run make install: the other OpenCV wheel lies on top"
+
+
+def test_both_opencv_wheels_have_one_version() -> None:
+    assert version("opencv-python") == version("opencv-python-headless")
+
+
+def test_the_package_and_its_metadata_name_one_version() -> None:
+    metadata = (REPOSITORY / "pyproject.toml").read_text(encoding="utf-8")
+
+    assert re.findall(r'^version = "(.*)"$', metadata, re.MULTILINE) == [emotion.__version__]
+
+
+@pytest.mark.filterwarnings("ignore:A test tried to use socket")
+def test_tests_cannot_connect_beyond_this_machine() -> None:
+    documentation_address = ("192.0.2.1", 80)  # RFC 5737: never routed
+
+    with pytest.raises(SocketConnectBlockedError):
+        socket.create_connection(documentation_address, timeout=1)
+
+
+def test_tests_can_talk_to_their_own_asyncio_server() -> None:
+    async def ask_own_server() -> bytes:
+        async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(b"hello")
+            writer.close()
+
+        async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            reader, writer = await asyncio.open_connection("localhost", port)
+            received = await reader.read()
+            writer.close()
+            return received
+
+    assert asyncio.run(ask_own_server()) == b"hello"
