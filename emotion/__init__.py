@@ -1,0 +1,57 @@
+"""Six facial expressions, and why: everything that runs at inference.
+
+The heavy names are imported on first use, so that ``import emotion`` costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from emotion.errors import (
+    AlignmentError,
+    ConfigError,
+    DataError,
+    EmotionError,
+    ImageError,
+    WeightsError,
+)
+from emotion.labels import LABELS
+
+if TYPE_CHECKING:
+    from emotion.analyzer import Analyzer, FaceResult
+    from emotion.images import decode_image
+    from emotion.network import EmotionNet
+    from emotion.weights import load_weights
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "LABELS",
+    "AlignmentError",
+    "Analyzer",
+    "ConfigError",
+    "DataError",
+    "EmotionError",
+    "EmotionNet",
+    "FaceResult",
+    "ImageError",
+    "WeightsError",
+    "__version__",
+    "decode_image",
+    "load_weights",
+]
+
+_HOMES = {
+    "Analyzer": "emotion.analyzer",
+    "EmotionNet": "emotion.network",
+    "FaceResult": "emotion.analyzer",
+    "decode_image": "emotion.images",
+    "load_weights": "emotion.weights",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'emotion' has no attribute {name!r}")

@@ -1,0 +1,10 @@
+"""``python -m emotion``."""
+
+from __future__ import annotations
+
+import sys
+
+from emotion.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

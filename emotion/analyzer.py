@@ -1,0 +1,158 @@
+"""The one composition: detect, align, classify, explain."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from emotion.align import Matrix, align_face, box_crop, plain_crop
+from emotion.detect import Detector, Face, RetinaFaceDetector
+from emotion.errors import AlignmentError
+from emotion.explain import class_activation_maps
+from emotion.labels import LABELS
+from emotion.network import EmotionNet, normalise
+from emotion.weights import load_weights
+
+
+@dataclass(frozen=True)
+class FaceResult:
+    """What the network says about one face, and why.
+
+    Attributes:
+        box: float32 (4,), x0, y0, x1, y1 in px of the photo; None if nothing was detected.
+        landmarks: float32 (5, 2) in px of the photo, or None.
+        score: confidence of the detector, 0..1, or None.
+        probabilities: float32 (6,), in the order of ``LABELS``, summing to 1.
+        cams: float32 (6, 8, 8), evidence for each class over the crop, non-negative; the classes'
+            maps share one scale.
+        crop: uint8 (64, 64), the aligned grey face that the network saw.
+        matrix: float64 (2, 3), photo to crop pixels.
+    """
+
+    box: npt.NDArray[np.float32] | None
+    landmarks: npt.NDArray[np.float32] | None
+    score: float | None
+    probabilities: npt.NDArray[np.float32]
+    cams: npt.NDArray[np.float32]
+    crop: npt.NDArray[np.uint8]
+    matrix: Matrix
+
+    @property
+    def index(self) -> int:
+        """Index of the most probable class."""
+        return int(self.probabilities.argmax())
+
+    @property
+    def label(self) -> str:
+        """Name of the most probable class."""
+        return LABELS[self.index]
+
+    @property
+    def confidence(self) -> float:
+        """Probability of the most probable class."""
+        return float(self.probabilities[self.index])
+
+
+class Analyzer:
+    """Finds, aligns, classifies and explains the faces of a picture; safe to share by threads."""
+
+    def __init__(self, network: EmotionNet, detector: Detector, weights: str = "custom") -> None:
+        self.network = network.eval()
+        self.detector = detector
+        self.weights = weights
+
+    @classmethod
+    def from_weights(cls, spec: str = "embedded") -> Analyzer:
+        """Build an analyzer with the embedded detector.
+
+        Args:
+            spec: see ``emotion.weights.load_weights``.
+
+        Raises:
+            WeightsError: if the weights cannot be used.
+        """
+        return cls(load_weights(spec), RetinaFaceDetector(), spec)
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """What runs: weights, engine, labels and the preprocessing they were trained with."""
+        config = self.network.config
+        return {
+            "weights": self.weights,
+            "engine": "torch",
+            "labels": list(config.labels),
+            "template": config.template,
+            "zoom": config.zoom,
+            "temperature": config.temperature,
+            "trained_on": list(config.trained_on),
+        }
+
+    def analyze(
+        self, image: npt.NDArray[np.uint8], *, detect: bool = True, max_faces: int | None = None
+    ) -> list[FaceResult]:
+        """Analyze one picture.
+
+        Args:
+            image: uint8 RGB (H, W, 3), as ``emotion.images.decode_image`` gives it.
+            detect: if False, the whole picture is taken as one face.
+            max_faces: keep only this many of the largest faces.
+
+        Returns:
+            One result per face, the largest first; empty if there is no face.
+        """
+        if not detect:
+            crop, matrix = plain_crop(image)
+            return self._classify([(None, crop, matrix)])
+        faces = self.detector.detect(image)[:max_faces]
+        return self._classify([(face, *self.crop(image, face)) for face in faces])
+
+    def crop(
+        self, image: npt.NDArray[np.uint8], face: Face
+    ) -> tuple[npt.NDArray[np.uint8], Matrix]:
+        """Cut the crop of a detected face: aligned, or its box where the landmarks fit no face."""
+        try:
+            return align_face(image, face.landmarks, self.network.config.zoom)
+        except AlignmentError:
+            return box_crop(image, face.box)
+
+    def classify(
+        self, crops: npt.NDArray[np.uint8]
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """Classify and explain crops in one forward pass.
+
+        Args:
+            crops: uint8 (B, 64, 64).
+
+        Returns:
+            Probabilities float32 (B, 6) and maps float32 (B, 6, 8, 8).
+        """
+        config = self.network.config
+        with torch.inference_mode():
+            features = self.network.features(normalise(crops, config).contiguous())
+            logits = self.network.classify(features)
+            probabilities = (logits / config.temperature).softmax(1)
+            maps = class_activation_maps(features, self.network.fc.weight)
+        return probabilities.numpy(), maps.numpy()
+
+    def _classify(
+        self, faces: list[tuple[Face | None, npt.NDArray[np.uint8], Matrix]]
+    ) -> list[FaceResult]:
+        if not faces:
+            return []
+        probabilities, maps = self.classify(np.stack([crop for _, crop, _ in faces]))
+        return [
+            FaceResult(
+                box=face.box if face else None,
+                landmarks=face.landmarks if face else None,
+                score=face.score if face else None,
+                probabilities=probabilities[i],
+                cams=maps[i],
+                crop=crop,
+                matrix=matrix,
+            )
+            for i, (face, crop, matrix) in enumerate(faces)
+        ]

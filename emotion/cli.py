@@ -1,0 +1,204 @@
+"""The shell's way in: ``python -m emotion classify``."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from emotion.analyzer import Analyzer, FaceResult
+from emotion.errors import DataError, EmotionError, ImageError
+from emotion.files import write_text
+from emotion.images import decode_image
+from emotion.labels import LABELS
+
+SUFFIXES = frozenset(
+    {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".pgm", ".tif", ".tiff", ".webp"}
+)
+"""Which files of a folder are taken for pictures; a file named on its own may have any name."""
+
+_EXAMPLES = """examples:
+  python -m emotion classify portrait.jpg
+  python -m emotion classify photos/ --csv scores.csv
+  python -m emotion classify group.jpg --all-faces --json faces.json
+  python -m emotion classify crops/ --no-detect --weights runs/baseline
+"""
+
+
+@dataclass(frozen=True)
+class Classified:
+    """One picture that could be read, and its faces, the largest first."""
+
+    path: Path
+    faces: list[FaceResult]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        argv: arguments without the program's name; by default those of the process.
+
+    Returns:
+        Exit code: 0 if at least one picture was read, 2 otherwise or for unusable arguments.
+    """
+    arguments = _parser().parse_args(argv)
+    try:
+        return _classify(arguments)
+    except EmotionError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("Stopped; no file was written.", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m emotion",
+        description="Six facial expressions, and why.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    classify = commands.add_parser(
+        "classify",
+        help="classify the faces of pictures",
+        description="Classify the largest face of every picture (or all faces).",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    classify.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="picture or folder")
+    classify.add_argument("--csv", type=Path, metavar="F", help="write one row per picture")
+    classify.add_argument("--json", type=Path, metavar="F", help="write everything as JSON")
+    classify.add_argument("--all-faces", action="store_true", help="every face, not the largest")
+    classify.add_argument(
+        "--no-detect", action="store_true", help="the pictures are crops: take each as one face"
+    )
+    classify.add_argument(
+        "--weights",
+        default="embedded",
+        metavar="SPEC",
+        help="embedded, a folder, or hf://USER/NAME",
+    )
+    return parser
+
+
+def _classify(arguments: argparse.Namespace) -> int:
+    for target in (arguments.csv, arguments.json):
+        if target is not None and not target.parent.is_dir():
+            raise DataError(f"The folder {target.parent} does not exist; create it first.")
+    paths = _pictures(arguments.paths)
+    analyzer = Analyzer.from_weights(arguments.weights)
+    results: list[Classified] = []
+    unread = 0
+    for path in paths:
+        try:
+            image = decode_image(path)
+        except ImageError as error:
+            unread += 1
+            print(f"{path}: {error}", file=sys.stderr)
+            continue
+        limit = None if arguments.all_faces else 1
+        faces = analyzer.analyze(image, detect=not arguments.no_detect, max_faces=limit)
+        results.append(Classified(path, faces))
+        if not faces:
+            hint = "try --no-detect if the picture is a crop of a face"
+            print(f"{path}: no face was found; {hint}.", file=sys.stderr)
+        if arguments.csv is None and arguments.json is None:
+            _print(results[-1])
+    if unread:
+        print(f"{unread} of {len(paths)} files could not be read.", file=sys.stderr)
+    if not results:
+        return 2
+    if arguments.csv is not None:
+        _write(arguments.csv, _to_csv(results, all_faces=arguments.all_faces))
+    if arguments.json is not None:
+        values = [_to_json(result) for result in results]
+        _write(arguments.json, json.dumps(values, indent=2) + "\n")
+    return 0
+
+
+def _pictures(paths: Iterable[Path]) -> list[Path]:
+    """List the pictures of files and folders, folders searched to any depth, in order of name."""
+    found: list[Path] = []
+    for path in paths:
+        if not path.is_dir():
+            found.append(path)
+            continue
+        files = sorted(entry for entry in path.rglob("*") if entry.is_file())
+        pictures = [file for file in files if file.suffix.lower() in SUFFIXES]
+        if len(pictures) < len(files):
+            count = len(files) - len(pictures)
+            print(f"{path}: {count} files left out, their names are no picture's.", file=sys.stderr)
+        found.extend(pictures)
+    if not found:
+        names = ", ".join(str(path) for path in paths)
+        raise DataError(
+            f"There are no pictures in {names}; give a picture or a folder of pictures."
+        )
+    return found
+
+
+def _print(result: Classified) -> None:
+    for number, face in enumerate(result.faces, 1):
+        name = str(result.path) if len(result.faces) == 1 else f"{result.path} face {number}"
+        order = face.probabilities.argsort()[::-1]
+        print(f"{name}: " + ", ".join(f"{LABELS[i]} {face.probabilities[i]:.2f}" for i in order))
+
+
+def _to_csv(results: list[Classified], *, all_faces: bool) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(
+        ["filepath", *LABELS, *(["face", "x", "y", "width", "height"] if all_faces else [])]
+    )
+    for result in results:
+        if not result.faces:
+            writer.writerow([result.path, *[""] * (11 if all_faces else 6)])
+        for number, face in enumerate(result.faces, 1):
+            row = [result.path, *(f"{value:.4f}" for value in face.probabilities)]
+            writer.writerow([*row, number, *_rectangle(face)] if all_faces else row)
+    return text.getvalue()
+
+
+def _rectangle(face: FaceResult) -> list[str]:
+    """Return x, y, width and height in px of the photo; empty cells if nothing was detected."""
+    if face.box is None:
+        return [""] * 4
+    x0, y0, x1, y1 = (float(value) for value in face.box)
+    return [f"{value:.1f}" for value in (x0, y0, x1 - x0, y1 - y0)]
+
+
+def _to_json(result: Classified) -> dict[str, Any]:
+    return {
+        "filepath": str(result.path),
+        "faces": [
+            {
+                "label": face.label,
+                "probabilities": {
+                    name: round(float(value), 6)
+                    for name, value in zip(LABELS, face.probabilities, strict=True)
+                },
+                "box": None if face.box is None else face.box.round(2).tolist(),
+                "landmarks": None if face.landmarks is None else face.landmarks.round(2).tolist(),
+                "score": face.score,
+            }
+            for face in result.faces
+        ],
+    }
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        write_text(path, text)
+    except OSError as error:
+        raise DataError(
+            f"{path} cannot be written ({error.strerror}); choose another place."
+        ) from None

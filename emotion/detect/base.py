@@ -1,0 +1,47 @@
+"""What a detector takes and gives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+
+@dataclass(frozen=True, slots=True)
+class Face:
+    """One detected face, in pixels of the image it was found in.
+
+    Attributes:
+        box: float32 (4,), x0, y0, x1, y1; may reach beyond the image at its borders.
+        landmarks: float32 (5, 2), x and y of left eye, right eye, nose tip, left and right mouth
+            corner, left as seen in the image.
+        score: detector confidence, 0..1.
+    """
+
+    box: npt.NDArray[np.float32]
+    landmarks: npt.NDArray[np.float32]
+    score: float
+
+    @property
+    def size(self) -> float:
+        """Side in px of the square that has the box's area."""
+        width, height = self.box[2] - self.box[0], self.box[3] - self.box[1]
+        return float(np.sqrt(max(width, 0.0) * max(height, 0.0)))
+
+
+class Detector(Protocol):
+    """Finds faces in one picture."""
+
+    def detect(
+        self, image: npt.NDArray[np.uint8], *, min_score: float = 0.5, min_size: float = 16.0
+    ) -> list[Face]:
+        """Return every face of at least ``min_score`` and ``min_size`` px, the largest first.
+
+        Args:
+            image: uint8 RGB (H, W, 3).
+            min_score: lowest accepted confidence, 0..1.
+            min_size: smallest accepted side in px of the image, see ``Face.size``.
+        """
+        ...

@@ -1,0 +1,189 @@
+"""RetinaFace (Deng et al., CVPR 2020): every face with its box, five landmarks and a score."""
+
+from __future__ import annotations
+
+import warnings
+from collections import OrderedDict
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+from retinaface.box_utils import decode, decode_landm
+from retinaface.prior_box import priorbox
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+from torchvision.ops import nms
+
+from emotion.detect.base import Face
+from emotion.detect.mobilenet import MobileNetRetinaFace, resnet50_retinaface
+from emotion.errors import WeightsError
+
+Backbone = Literal["mobilenet0.25", "resnet50"]
+
+MOBILENET_WEIGHTS = Path(__file__).parent.parent / "assets" / "retinaface-mobilenet025.safetensors"
+RESNET50_URL = (
+    "https://github.com/ternaus/retinaface/releases/download/0.01/"
+    "retinaface_resnet50_2020-07-20-f168fae3c.zip"
+)
+
+_STEPS = [8, 16, 32]
+_MIN_SIZES = [[16, 32], [64, 128], [256, 512]]
+_VARIANCES = [0.1, 0.2]
+_NMS_THRESHOLD = 0.4
+
+# Tight crops hold one face that fills the frame; at about this size the network knows such faces.
+_SMALL_SIDE = 192
+_LARGE_SIDE = 640
+
+
+class RetinaFaceDetector:
+    """Finds faces with RetinaFace on the CPU.
+
+    Pictures whose longer side is below 192 px are enlarged to that side first, so that a 48x48 crop
+    of a face works; those above ``max_side`` are reduced. Results are in pixels of the input.
+
+    Args:
+        backbone: ``mobilenet0.25`` (embedded weights, live speed) or ``resnet50`` (preparation).
+        weights: a file to load instead: safetensors, or for ``resnet50`` a state dict saved by
+            torch. Without it ``resnet50`` downloads the package's release once.
+        max_side: longest side in px at which the network runs.
+
+    Raises:
+        WeightsError: if the weights are missing, damaged, or for another network.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone = "mobilenet0.25",
+        weights: Path | None = None,
+        max_side: int = _LARGE_SIDE,
+    ) -> None:
+        self.backbone: Backbone = backbone
+        self.max_side = max_side
+        mobile = backbone == "mobilenet0.25"
+        network = MobileNetRetinaFace() if mobile else resnet50_retinaface()
+        state = _read_weights(weights or MOBILENET_WEIGHTS) if mobile or weights else _download()
+        try:
+            network.load_state_dict(state, strict=True)
+        except RuntimeError:
+            raise WeightsError(
+                f"The detector weights {weights or RESNET50_URL} do not fit the {backbone} "
+                "network; choose the file of that backbone."
+            ) from None
+        self._network = network.eval()
+
+    def detect(
+        self, image: npt.NDArray[np.uint8], *, min_score: float = 0.5, min_size: float = 16.0
+    ) -> list[Face]:
+        """Return every face of at least ``min_score`` and ``min_size`` px, the largest first.
+
+        Args:
+            image: uint8 RGB (H, W, 3).
+            min_score: lowest accepted confidence, 0..1.
+            min_size: smallest accepted side in px. Pictures smaller than 4 x 4 px hold no face.
+        """
+        height, width = image.shape[:2]
+        if min(height, width) < 4:
+            return []
+        side = max(height, width)
+        # A crop shorter than min_size is enlarged anyway, so the limit is relative to the picture.
+        smallest = min(min_size, side / 3)
+        target = _SMALL_SIDE if side < _SMALL_SIDE else min(side, self.max_side)
+        factor = target / side
+        scaled = _resize(image, factor)
+        boxes, landmarks, scores = self._run(scaled, min_score)
+        # Rounding makes the two axes differ slightly; scale each by what was really done.
+        back = np.array([width / scaled.shape[1], height / scaled.shape[0]], np.float32)
+        faces = [
+            Face(box * np.tile(back, 2), points * back, float(score))
+            for box, points, score in zip(boxes, landmarks, scores, strict=True)
+        ]
+        kept = [face for face in faces if face.size >= smallest]
+        return sorted(kept, key=lambda face: (-face.size, -face.score))
+
+    def _run(
+        self, image: npt.NDArray[np.uint8], min_score: float
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """Run the network: boxes (N, 4), landmarks (N, 5, 2) in its pixels, scores (N,)."""
+        height, width = image.shape[:2]
+        with torch.inference_mode():
+            deltas, logits, point_deltas = self._network(self._normalise(image))
+            scores = logits[0].softmax(-1)[:, 1]
+            chosen = torch.nonzero(scores > min_score)[:, 0]
+            priors = _priors(height, width)[chosen]
+            size = torch.tensor([width, height], dtype=torch.float32)
+            boxes = decode(deltas[0][chosen], priors, _VARIANCES) * size.repeat(2)
+            points = decode_landm(point_deltas[0][chosen], priors, _VARIANCES) * size.repeat(5)
+            kept = nms(boxes, scores[chosen], _NMS_THRESHOLD)
+            return (
+                boxes[kept].numpy(),
+                points[kept].reshape(-1, 5, 2).numpy(),
+                scores[chosen][kept].numpy(),
+            )
+
+    def _normalise(self, image: npt.NDArray[np.uint8]) -> Tensor:
+        pixels = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].float()
+        if self.backbone == "mobilenet0.25":
+            # Trained on BGR minus the channel means of ImageNet, values 0..255.
+            return pixels.flip(1) - torch.tensor([104.0, 117.0, 123.0]).view(1, 3, 1, 1)
+        mean = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1)
+        std = torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1)
+        return (pixels / 255 - mean) / std
+
+
+def _resize(image: npt.NDArray[np.uint8], factor: float) -> npt.NDArray[np.uint8]:
+    if factor == 1:
+        return image
+    size = (max(1, round(image.shape[1] * factor)), max(1, round(image.shape[0] * factor)))
+    how = cv2.INTER_CUBIC if factor > 1 else cv2.INTER_AREA
+    return np.asarray(cv2.resize(image, size, interpolation=how), np.uint8)
+
+
+# The package builds the prior boxes in a Python loop (milliseconds); a stream reuses one size.
+@lru_cache(maxsize=32)
+def _priors(height: int, width: int) -> Tensor:
+    boxes: Tensor = priorbox(_MIN_SIZES, _STEPS, clip=False, image_size=(height, width))
+    return boxes
+
+
+def _read_weights(path: Path) -> dict[str, Tensor]:
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        return OrderedDict(state.get("state_dict", state))
+    except FileNotFoundError:
+        raise WeightsError(
+            f"The detector weights {path} are missing; give the path of an existing file."
+        ) from None
+    except (SafetensorError, OSError, RuntimeError, ValueError, EOFError, AttributeError) as error:
+        reason = str(error).splitlines()[0][:80] if str(error) else type(error).__name__
+        raise WeightsError(
+            f"The detector weights {path} cannot be read ({reason}); download them again."
+        ) from None
+    except Exception as error:
+        # weights_only loading refuses foreign pickles with pickle.UnpicklingError.
+        raise WeightsError(
+            f"The detector weights {path} are not a plain state dict ({type(error).__name__}); "
+            "use safetensors."
+        ) from None
+
+
+def _download() -> dict[str, Tensor]:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            state: dict[str, Tensor] = torch.hub.load_state_dict_from_url(
+                RESNET50_URL, progress=False, map_location="cpu", weights_only=True
+            )
+    except Exception as error:
+        raise WeightsError(
+            f"The ResNet-50 detector could not be downloaded from {RESNET50_URL} "
+            f"({type(error).__name__}); give a local file, or use mobilenet0.25."
+        ) from None
+    return state

@@ -1,0 +1,190 @@
+"""The expression network: a ResNet-18 that keeps the 64x64 grid until the final pooling."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from huggingface_hub import PyTorchModelHubMixin
+from safetensors.torch import load_model
+from torch import Tensor, nn
+
+from emotion.align import CROP_SIZE, DEFAULT_ZOOM
+from emotion.errors import ConfigError, WeightsError
+from emotion.labels import LABELS
+
+TEMPLATE_ID = "arcface5-64"
+"""Name of the landmark template of ``emotion.align``; saved with the weights and checked."""
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """Everything that must agree between training and serving; saved as ``config.json``.
+
+    Attributes:
+        labels: class names in the order of the logits.
+        activation: ``relu`` or ``silu`` (Swish).
+        stem: ``3x3`` (stride 1) or ``7x7`` (stride 2, as in He et al. 2016).
+        max_pool: 3x3 stride-2 max-pooling after the stem.
+        widths: channels of the four residual stages.
+        block_dropout: channel dropout rate inside the last stage's blocks, 0..1.
+        head_dropout: dropout rate between pooling and the linear layer, 0..1.
+        template: name of the landmark template, see ``TEMPLATE_ID``.
+        zoom: scale of the crop, see ``emotion.align.template``.
+        mean: grey mean of the training crops, 0..1.
+        std: grey standard deviation of the training crops, 0..1.
+        temperature: the logits are divided by it before the softmax (Guo et al., 2017).
+        trained_on: the splits whose images were trained on, as ``corpus/split``.
+    """
+
+    labels: tuple[str, ...] = LABELS
+    activation: Literal["relu", "silu"] = "relu"
+    stem: Literal["3x3", "7x7"] = "3x3"
+    max_pool: bool = False
+    widths: tuple[int, ...] = (64, 128, 256, 512)
+    block_dropout: float = 0.0
+    head_dropout: float = 0.0
+    template: str = TEMPLATE_ID
+    zoom: float = DEFAULT_ZOOM
+    mean: float = 0.5
+    std: float = 0.25
+    temperature: float = 1.0
+    trained_on: tuple[str, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        # JSON has no tuples; a config that was read back must equal the one that was written.
+        for name in ("labels", "widths", "trained_on"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        if self.activation not in ("relu", "silu"):
+            raise ConfigError(f"The activation must be relu or silu, not {self.activation!r}.")
+        if self.stem not in ("3x3", "7x7"):
+            raise ConfigError(f"The stem must be 3x3 or 7x7, not {self.stem!r}.")
+        if len(self.widths) != 4 or min(self.widths) < 1:
+            raise ConfigError("widths must be four positive numbers, one per residual stage.")
+        for name in ("block_dropout", "head_dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ConfigError(f"{name} must lie in [0, 1), not {getattr(self, name)}.")
+        if not (self.std > 0 and self.temperature > 0):
+            raise ConfigError("std and temperature must be positive.")
+
+
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions with a shortcut (He et al., CVPR 2016, fig. 2)."""
+
+    def __init__(
+        self, inputs: int, outputs: int, stride: int, activation: Any, dropout: float
+    ) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(outputs)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(outputs)
+        self.act = activation()
+        self.dropout = nn.Dropout2d(dropout) if dropout else nn.Identity()
+        self.downsample: nn.Module | None = None
+        if stride != 1 or inputs != outputs:
+            self.downsample = nn.Sequential(
+                nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs)
+            )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, inputs, H, W) to (B, outputs, H / stride, W / stride)."""
+        shortcut = x if self.downsample is None else self.downsample(x)
+        out = self.act(self.bn1(self.conv1(x)))
+        out = self.bn2(self.conv2(self.dropout(out)))
+        return self.act(out + shortcut)  # type: ignore[no-any-return]
+
+
+class EmotionNet(
+    nn.Module,
+    PyTorchModelHubMixin,
+    library_name="sep-emotion-classifier",
+    tags=["facial-expression-recognition"],
+    license="mit",
+):
+    """ResNet-18 for six expressions; parameter names are torchvision's.
+
+    Global average pooling feeds one linear layer, so the class activation map of any class is a
+    weighted sum of the last feature maps (``emotion.explain``).
+    """
+
+    def __init__(self, config: NetworkConfig | dict[str, Any] | None = None) -> None:
+        super().__init__()
+        if not isinstance(config, NetworkConfig):
+            config = NetworkConfig(**(config or {}))  # from_pretrained hands over parsed JSON
+        self.config = config
+        activation = partial(nn.ReLU, inplace=True) if config.activation == "relu" else nn.SiLU
+        first = config.widths[0]
+        kernel, stride = (3, 1) if config.stem == "3x3" else (7, 2)
+        self.conv1 = nn.Conv2d(3, first, kernel, stride, kernel // 2, bias=False)
+        self.bn1 = nn.BatchNorm2d(first)
+        self.act = activation()
+        self.maxpool = nn.MaxPool2d(3, 2, 1) if config.max_pool else nn.Identity()
+        widths = (first, *config.widths)
+        stages = [
+            nn.Sequential(
+                BasicBlock(widths[i], widths[i + 1], 1 if i == 0 else 2, activation, dropout),
+                BasicBlock(widths[i + 1], widths[i + 1], 1, activation, dropout),
+            )
+            for i, dropout in enumerate((0.0, 0.0, 0.0, config.block_dropout))
+        ]
+        self.layer1, self.layer2, self.layer3, self.layer4 = stages
+        self.dropout = nn.Dropout(config.head_dropout)
+        self.fc = nn.Linear(widths[-1], len(config.labels))
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    @classmethod
+    def _load_as_safetensor(cls, model: Any, model_file: str, *_args: Any, **_kwargs: Any) -> Any:
+        # The mixin's default is lenient: it accepts a file in which a layer is missing.
+        load_model(model, model_file, strict=True)
+        return model.eval()
+
+    @classmethod
+    def _load_as_pickle(cls, model: Any, model_file: str, *_args: Any, **_kwargs: Any) -> Any:
+        raise WeightsError(f"{model_file} is a pickle; only model.safetensors is loaded.")
+
+    def features(self, x: Tensor) -> Tensor:
+        """Map normalised crops (B, 3, 64, 64) to the last feature maps (B, 512, 8, 8)."""
+        x = self.maxpool(self.act(self.bn1(self.conv1(x))))
+        return self.layer4(self.layer3(self.layer2(self.layer1(x))))  # type: ignore[no-any-return]
+
+    def classify(self, features: Tensor) -> Tensor:
+        """Map feature maps (B, 512, h, w) to logits (B, 6)."""
+        return self.fc(self.dropout(features.mean((2, 3))))  # type: ignore[no-any-return]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map normalised crops (B, 3, 64, 64) to logits (B, 6)."""
+        return self.classify(self.features(x))
+
+
+def normalise(crops: npt.NDArray[np.uint8] | Tensor, config: NetworkConfig) -> Tensor:
+    """Turn grey crops into the network's input.
+
+    Args:
+        crops: uint8 (B, 64, 64), or float (B, 64, 64) in 0..255 after augmentation.
+        config: gives mean and std.
+
+    Returns:
+        float32 (B, 3, 64, 64): the grey plane three times, standardised. Any square size is
+        accepted, since training runs at smaller sizes too.
+    """
+    grey = torch.as_tensor(crops).float() / 255
+    return ((grey - config.mean) / config.std)[:, None].expand(-1, 3, -1, -1)
+
+
+def check_serving(config: NetworkConfig) -> str | None:
+    """Say in one sentence why weights with this config cannot be served, or return None."""
+    if config.labels != LABELS:
+        return f"its labels are {', '.join(config.labels)}, not {', '.join(LABELS)}"
+    if config.template != TEMPLATE_ID:
+        return f"it was trained on the template {config.template!r}, not {TEMPLATE_ID!r}"
+    return None
+
+
+__all__ = ["CROP_SIZE", "EmotionNet", "NetworkConfig", "check_serving", "normalise"]

@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from emotion import Analyzer
+from emotion.align import template
+from emotion.labels import LABELS
+
+Image = npt.NDArray[np.uint8]
+
+
+@pytest.fixture(scope="module")
+def analyzer() -> Analyzer:
+    return Analyzer.from_weights()
+
+
+def test_the_smiling_portrait_is_happy_with_its_heat_on_the_face(
+    analyzer: Analyzer, astronaut: Image
+) -> None:
+    (face,) = analyzer.analyze(astronaut)
+
+    assert face.label == "happiness"
+    assert face.probabilities.sum() == pytest.approx(1, abs=1e-5)
+    assert face.cams[0].sum() > 0
+
+
+def test_the_result_describes_the_crop_it_was_made_from(
+    analyzer: Analyzer, astronaut: Image
+) -> None:
+    (face,) = analyzer.analyze(astronaut)
+
+    assert face.landmarks is not None
+    moved = face.landmarks @ face.matrix[:, :2].T + face.matrix[:, 2]
+    assert np.abs(moved - template(analyzer.network.config.zoom)).max() < 6
+    probabilities, cams = analyzer.classify(face.crop[None])
+    np.testing.assert_allclose(face.probabilities, probabilities[0], atol=1e-6)
+    np.testing.assert_allclose(face.cams, cams[0], atol=1e-6)
+
+
+def test_several_faces_in_one_batch_equal_single_faces(
+    analyzer: Analyzer, astronaut: Image, hopper: Image
+) -> None:
+    scene = np.full((700, 1100, 3), 127, np.uint8)
+    scene[:512, :512] = astronaut
+    scene[50:650, 560:1072] = hopper
+
+    faces = analyzer.analyze(scene)
+
+    assert len(faces) == 2
+    for face in faces:
+        probabilities, cams = analyzer.classify(face.crop[None])
+        np.testing.assert_allclose(face.probabilities, probabilities[0], atol=1e-5)
+        np.testing.assert_allclose(face.cams, cams[0], atol=1e-5)
+    assert len(analyzer.analyze(scene, max_faces=1)) == 1
+
+
+def test_five_faces_are_five_results_the_largest_first(
+    analyzer: Analyzer, astronaut: Image
+) -> None:
+    head = astronaut[20:220, 120:320]
+    scene = np.full((420, 1100, 3), 127, np.uint8)
+    for number, side in enumerate((200, 180, 160, 140, 120)):
+        scene[10 : 10 + side, 215 * number : 215 * number + side] = cv2.resize(head, (side, side))
+
+    faces = analyzer.analyze(scene)
+
+    lefts = [face.box[0] for face in faces if face.box is not None]
+    assert len(lefts) == 5
+    assert lefts == sorted(lefts)
+
+
+def test_a_picture_without_a_face_has_no_result(analyzer: Analyzer) -> None:
+    assert analyzer.analyze(np.zeros((100, 100, 3), np.uint8)) == []
+
+
+def test_without_detection_the_whole_picture_is_one_face(
+    analyzer: Analyzer, astronaut: Image
+) -> None:
+    (face,) = analyzer.analyze(astronaut[40:190, 150:300], detect=False)
+
+    assert face.box is None
+    assert face.landmarks is None
+    assert face.probabilities.shape == (6,)
+
+
+def test_a_one_pixel_picture_is_answered(analyzer: Analyzer) -> None:
+    pixel = np.zeros((1, 1, 3), np.uint8)
+
+    assert analyzer.analyze(pixel) == []
+    assert len(analyzer.analyze(pixel, detect=False)) == 1
+
+
+def test_colour_and_grey_pictures_get_the_same_answer(analyzer: Analyzer, astronaut: Image) -> None:
+    grey = np.repeat(cv2.cvtColor(astronaut, cv2.COLOR_RGB2GRAY)[:, :, None], 3, axis=2)
+
+    colour_face, grey_face = analyzer.analyze(astronaut)[0], analyzer.analyze(grey)[0]
+
+    assert np.abs(colour_face.probabilities - grey_face.probabilities).max() < 0.1
+    assert colour_face.label == grey_face.label
+
+
+def test_threads_sharing_an_analyzer_get_the_single_thread_answer(
+    analyzer: Analyzer, astronaut: Image
+) -> None:
+    expected = analyzer.analyze(astronaut)[0].probabilities
+
+    with ThreadPoolExecutor(4) as pool:
+        results = list(pool.map(lambda _: analyzer.analyze(astronaut)[0], range(12)))
+
+    assert all(np.array_equal(result.probabilities, expected) for result in results)
+
+
+def test_the_description_names_what_runs(analyzer: Analyzer) -> None:
+    description = analyzer.description
+
+    assert description["weights"] == "embedded"
+    assert tuple(description["labels"]) == LABELS
+
+
+def test_importing_the_package_pulls_in_no_heavy_library() -> None:
+    heavy = "{'torch', 'gradio', 'datasets', 'matplotlib', 'cv2'}"
+    code = f"import sys, emotion; print({heavy} & set(sys.modules))"
+
+    output = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+
+    assert output.stdout.strip() == "set()"
+
+
+def test_serving_imports_neither_the_page_nor_the_trainers_libraries() -> None:
+    heavy = "{'gradio', 'datasets', 'matplotlib', 'train', 'albumentations'}"
+    code = f"import sys; from emotion import Analyzer; print({heavy} & set(sys.modules))"
+
+    output = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+
+    assert output.stdout.strip() == "set()"

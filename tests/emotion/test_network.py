@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from torchvision.models import resnet18
+
+from emotion.errors import ConfigError, WeightsError
+from emotion.network import EmotionNet, NetworkConfig, normalise
+
+
+def crops(count: int = 2) -> torch.Tensor:
+    return torch.randn(count, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+
+
+def test_the_default_network_keeps_an_8x8_map_and_gives_six_logits() -> None:
+    network = EmotionNet().eval()
+
+    with torch.inference_mode():
+        features, logits = network.features(crops()), network(crops())
+
+    assert features.shape == (2, 512, 8, 8)
+    assert logits.shape == (2, 6)
+    assert sum(p.numel() for p in network.parameters()) == 11_171_910
+
+
+def test_with_7x7_stem_and_max_pool_it_equals_torchvisions_resnet18() -> None:
+    reference = resnet18(num_classes=6).eval()
+    network = EmotionNet(NetworkConfig(stem="7x7", max_pool=True)).eval()
+    network.load_state_dict(reference.state_dict(), strict=True)
+
+    with torch.inference_mode():
+        torch.testing.assert_close(network(crops()), reference(crops()), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("max_pool", [False, True])
+@pytest.mark.parametrize("activation", ["relu", "silu"])
+def test_every_variant_trains(activation: str, max_pool: bool) -> None:
+    config = NetworkConfig(
+        activation=activation,  # type: ignore[arg-type]
+        max_pool=max_pool,
+        widths=(8, 8, 16, 16),
+        block_dropout=0.3,
+        head_dropout=0.5,
+    )
+    network = EmotionNet(config).train()
+
+    network(crops()).sum().backward()
+
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in network.parameters())
+    assert network.features(crops()).shape == (2, 16, 4 if max_pool else 8, 4 if max_pool else 8)
+
+
+def test_dropout_acts_in_the_last_blocks_and_the_head_and_only_in_training() -> None:
+    config = NetworkConfig(widths=(8, 8, 8, 8), block_dropout=0.5, head_dropout=0.5)
+    network = EmotionNet(config)
+    for module in network.modules():  # norm layers would differ between batches by themselves
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.eval()
+
+    assert not torch.equal(network.features(crops()), network.features(crops()))
+    earlier = torch.nn.Sequential(network.conv1, network.layer1, network.layer2, network.layer3)
+    assert torch.equal(earlier(crops()), earlier(crops()))
+    features = network.features(crops())
+    assert not torch.equal(network.classify(features), network.classify(features))
+    network.eval()
+    assert torch.equal(network(crops()), network(crops()))
+
+
+def test_a_saved_network_comes_back_with_its_config_and_logits(tmp_path: Path) -> None:
+    config = NetworkConfig(
+        activation="silu", widths=(8, 8, 8, 8), zoom=1.1, temperature=1.7, trained_on=("a/train",)
+    )
+    network = EmotionNet(config).eval()
+    network.save_pretrained(tmp_path)
+
+    loaded = EmotionNet.from_pretrained(str(tmp_path))
+
+    assert {p.name for p in tmp_path.iterdir()} >= {"config.json", "model.safetensors"}
+    assert loaded.config == config
+    assert not loaded.training
+    with torch.inference_mode():
+        assert torch.equal(loaded(crops()), network(crops()))
+
+
+def test_a_missing_tensor_is_refused_although_the_mixin_is_lenient(tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    EmotionNet(NetworkConfig(widths=(8, 8, 8, 8))).save_pretrained(tmp_path)
+    tensors = load_file(tmp_path / "model.safetensors")
+    tensors.pop("layer3.0.conv1.weight")
+    save_file(tensors, tmp_path / "model.safetensors")
+
+    with pytest.raises(RuntimeError, match=r"layer3\.0\.conv1\.weight"):
+        EmotionNet.from_pretrained(str(tmp_path))
+
+
+def test_a_pickle_is_never_loaded() -> None:
+    with pytest.raises(WeightsError, match="pickle"):
+        EmotionNet._load_as_pickle(EmotionNet, "pytorch_model.bin", "cpu", False)  # type: ignore[arg-type]
+
+
+def test_the_config_survives_json() -> None:
+    from dataclasses import asdict
+
+    config = NetworkConfig(trained_on=("fer2013/train",))
+
+    assert NetworkConfig(**json.loads(json.dumps(asdict(config)))) == config
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"activation": "tanh"},
+        {"stem": "5x5"},
+        {"widths": (1, 2)},
+        {"head_dropout": 1.0},
+        {"std": 0.0},
+        {"temperature": -1.0},
+    ],
+)
+def test_an_impossible_config_is_refused(values: dict[str, object]) -> None:
+    with pytest.raises(ConfigError):
+        NetworkConfig(**values)  # type: ignore[arg-type]
+
+
+def test_normalising_standardises_grey_and_repeats_it_three_times() -> None:
+    grey = np.full((2, 64, 64), 51, np.uint8)  # 0.2
+
+    inputs = normalise(grey, NetworkConfig(mean=0.5, std=0.25))
+
+    assert inputs.shape == (2, 3, 64, 64)
+    torch.testing.assert_close(inputs, torch.full_like(inputs, (0.2 - 0.5) / 0.25))

@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from emotion.errors import WeightsError
+from emotion.labels import LABELS
+from emotion.network import EmotionNet, NetworkConfig
+from emotion.weights import EMBEDDED, load_weights
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    torch.manual_seed(0)
+    EmotionNet(NetworkConfig(widths=(8, 8, 8, 8))).half().save_pretrained(tmp_path)
+    return tmp_path
+
+
+def change_config(folder: Path, **values: object) -> None:
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
+def test_a_folder_of_half_precision_weights_gives_a_float32_network(folder: Path) -> None:
+    network = load_weights(str(folder))
+
+    assert not network.training
+    assert {p.dtype for p in network.parameters()} == {torch.float32}
+    saved = load_file(folder / "model.safetensors")
+    assert all(torch.equal(v.half(), saved[k]) for k, v in network.state_dict().items() if v.ndim)
+
+
+def test_the_embedded_weights_load_and_are_small() -> None:
+    network = load_weights()
+
+    assert network.config.labels == LABELS
+    assert "fer2013/train" in network.config.trained_on
+    assert not any("public" in name or "test" in name for name in network.config.trained_on)
+    assert (EMBEDDED / "model.safetensors").stat().st_size < 25_000_000
+
+
+def truncate(folder: Path) -> None:
+    path = folder / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def drop_tensor(folder: Path) -> None:
+    tensors = load_file(folder / "model.safetensors")
+    tensors.pop("fc.bias")
+    save_file(tensors, folder / "model.safetensors")
+
+
+def poison(folder: Path) -> None:
+    tensors = load_file(folder / "model.safetensors")
+    tensors["fc.bias"][2] = float("nan")
+    save_file(tensors, folder / "model.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (truncate, "damaged"),
+        (lambda f: (f / "model.safetensors").write_bytes(b"PK\x03\x04 a pickle"), "damaged"),
+        (lambda f: (f / "model.safetensors").unlink(), "no model.safetensors"),
+        (lambda f: (f / "config.json").unlink(), "no config.json"),
+        (lambda f: (f / "config.json").write_text("{"), "not a config"),
+        (lambda f: (f / "config.json").write_text("[1]"), "not a config"),
+        (lambda f: change_config(f, colour="red"), "not a config"),
+        (lambda f: change_config(f, labels=list(reversed(LABELS))), "labels"),
+        (lambda f: change_config(f, template="other"), "template"),
+        (lambda f: change_config(f, widths=[8, 8, 8, 16]), "do not fit"),
+        (lambda f: change_config(f, zoom=9.0), "zoom"),
+        (drop_tensor, "do not fit"),
+        (poison, "not numbers"),
+    ],
+    ids=[
+        "truncated",
+        "foreign file",
+        "tensors missing",
+        "config missing",
+        "broken json",
+        "json of another shape",
+        "unknown field",
+        "other label order",
+        "other template",
+        "other shapes",
+        "impossible zoom",
+        "missing tensor",
+        "nan",
+    ],
+)
+def test_unusable_weights_are_refused_in_one_sentence(folder: Path, damage, reason: str) -> None:  # type: ignore[no-untyped-def]
+    damage(folder)
+
+    with pytest.raises(WeightsError, match=reason) as caught:
+        load_weights(str(folder))
+
+    assert "\n" not in str(caught.value)
+    assert str(caught.value).endswith(".")
+
+
+@pytest.mark.parametrize(
+    "spec", ["nowhere", "hf://", "hf://name", "hf://user/name@", "hf://user/name@a b"]
+)
+def test_a_spec_that_names_nothing_is_refused(spec: str) -> None:
+    with pytest.raises(WeightsError):
+        load_weights(spec)
+
+
+def test_the_hub_being_out_of_reach_is_one_sentence() -> None:
+    with pytest.raises(WeightsError, match="could not be fetched") as caught:
+        load_weights("hf://nobody/nothing@0123456789012345678901234567890123456789")
+
+    assert "\n" not in str(caught.value)
