@@ -1,0 +1,1 @@
+"""The trainer: corpora, preparation, training, evaluation."""

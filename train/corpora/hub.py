@@ -1,0 +1,169 @@
+"""Corpora that lie in a dataset repository on the Hugging Face Hub, downloaded or streamed."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from datasets import (
+    ClassLabel,
+    Dataset,
+    DatasetDict,
+    Features,
+    Image,
+    IterableDataset,
+    IterableDatasetDict,
+    load_dataset,
+)
+
+from emotion.errors import DataError
+from emotion.labels import CORPUS_LABELS
+from train.corpora.schema import FEATURES, SOURCES, canonical_label, label_id
+
+PREFIX = "hf://datasets/"
+
+AnyDataset = TypeVar("AnyDataset", Dataset, IterableDataset)
+
+_HUB_SPLITS: dict[str, dict[str, str]] = {
+    "fer2013": {
+        "train": "train",
+        **dict.fromkeys(("public", "publictest", "valid", "val", "validation"), "public"),
+        **dict.fromkeys(("private", "privatetest", "test"), "private"),
+    },
+    "raf-db": {"train": "train", "test": "test"},
+    "affectnet": {
+        "train": "train",
+        **dict.fromkeys(("valid", "val", "validation"), "valid"),
+        "test": "test",
+    },
+}
+_NAMES = {
+    name: canonical
+    for table in CORPUS_LABELS.values()
+    for name, canonical in table.items()
+    if not name.isdecimal()
+}
+
+
+def load_repository(
+    corpus: str, location: str, *, streaming: bool = False
+) -> DatasetDict | IterableDatasetDict:
+    """Open ``hf://datasets/USER/NAME`` or ``hf://datasets/USER/NAME@REVISION``.
+
+    Args:
+        corpus: which corpus it is.
+        location: the repository.
+        streaming: read rows while they are needed instead of downloading all of them first.
+
+    Returns:
+        The corpus's own split word -> rows with the columns of the repository, images undecoded.
+
+    Raises:
+        DataError: if the address is malformed, or the repository cannot be reached or understood.
+    """
+    match = re.fullmatch(re.escape(PREFIX) + r"([\w.-]+/[\w.-]+)(?:@([\w./-]+))?", location)
+    if match is None:
+        raise DataError(f"{location} is no dataset address; write {PREFIX}USER/NAME[@REVISION].")
+    repository, revision = match.groups()
+    try:
+        loaded = load_dataset(repository, revision=revision, streaming=streaming)
+    except Exception as error:  # the libraries below raise dozens of types, with many-line texts
+        reason = (str(error).strip().splitlines() or [""])[0][:200]
+        raise DataError(
+            f"{location} cannot be loaded ({type(error).__name__}: {reason}); check the name, the "
+            "network, and that `hf auth login` was done if it is private."
+        ) from None
+    return rename_splits(corpus, loaded, location)
+
+
+def rename_splits(
+    corpus: str, loaded: DatasetDict | IterableDatasetDict, location: str
+) -> DatasetDict | IterableDatasetDict:
+    """Give the splits of a repository the corpus's own words.
+
+    Raises:
+        DataError: if a split has no counterpart in the corpus.
+    """
+    words = _HUB_SPLITS[corpus]
+    renamed = type(loaded)()
+    for name, rows in loaded.items():
+        word = words.get(name.casefold().replace("_", ""))
+        if word is None or word in renamed:
+            raise DataError(
+                f"{location} has the splits {', '.join(loaded)}; for {corpus} they must be "
+                f"{', '.join(dict.fromkeys(words.values()))}."
+            )
+        renamed[word] = rows
+    if corpus == "fer2013" and "private" in renamed and "public" not in renamed:
+        raise DataError(
+            f"{location} has one test split, which may mix FER-2013's public and private images; "
+            "rename it to public or private, or add the other one."
+        )
+    return renamed
+
+
+def unify(rows: AnyDataset, corpus: str, split: str, num_proc: int = 1) -> AnyDataset:
+    """Bring the rows of a repository, with columns ``image`` and ``label``, into ``FEATURES``.
+
+    Labels are understood as class names, as the corpus's own numbers, or as its folder names.
+
+    Raises:
+        DataError: if a column is missing or a class name is none of the corpus's expressions.
+    """
+    features = rows.features or Features()
+    if not {"image", "label"} <= set(features):
+        raise DataError(
+            f"The {corpus} repository has the columns {', '.join(features)}; "
+            "it needs image and label."
+        )
+    names = features["label"].names if isinstance(features["label"], ClassLabel) else None
+    if names is not None:
+        for name in names:
+            _understand(corpus, name)
+    arguments = {"corpus": corpus, "split": split, "names": names}
+    undecoded = rows.cast_column("image", Image(decode=False))
+    parallel = {"num_proc": num_proc} if isinstance(rows, Dataset) and num_proc > 1 else {}
+    return undecoded.map(
+        _unified_row,
+        with_indices=True,
+        fn_kwargs=arguments,
+        remove_columns=[name for name in features if name not in FEATURES],
+        features=FEATURES,
+        **parallel,
+    )
+
+
+def count_classes(corpus: str, originals: Mapping[str, int]) -> dict[str, int]:
+    """Add up the counts of a repository's own class names by canonical name."""
+    counts: Counter[str] = Counter()
+    for name, number in originals.items():
+        counts[_understand(corpus, name)] += number
+    return dict(counts)
+
+
+def _unified_row(
+    row: Mapping[str, Any], index: int, corpus: str, split: str, names: list[str] | None
+) -> dict[str, Any]:
+    original = names[row["label"]] if names is not None else str(row["label"])
+    image = row["image"] or {"bytes": b"", "path": None}
+    return {
+        **dict.fromkeys(FEATURES),
+        "image": image,
+        "label": label_id(_understand(corpus, original)),
+        "source": SOURCES.index(corpus),
+        "split": split,
+        "sample_id": f"{split}/{index:06d}",
+        "original_label": original,
+    }
+
+
+def _understand(corpus: str, name: str) -> str:
+    label = canonical_label(corpus, name) or _NAMES.get(name.strip().casefold())
+    if label is None:
+        raise DataError(
+            f"The {corpus} repository has the class {name!r}, which is no expression of {corpus}; "
+            "rename the classes to names such as happy, sad or neutral."
+        )
+    return label

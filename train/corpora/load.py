@@ -1,0 +1,190 @@
+"""The one entrance to the corpora: a name and a path become splits, counts and findings."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from datasets import DatasetDict, IterableDataset, IterableDatasetDict, concatenate_datasets
+
+from emotion.errors import ConfigError, DataError
+from emotion.labels import LABELS
+from train.corpora import affectnet, fer2013, hub, raf_db, synthetic
+from train.corpora.archive import Archive, open_archive
+from train.corpora.published import SPLITS, differences
+from train.corpora.schema import NO_LABEL, OTHER, SOURCES, Finding, Reading, build_dataset
+
+ALL_SPLITS = "all"
+"""Selects every split that a corpus has."""
+
+_READERS = {"fer2013": fer2013.read, "raf-db": raf_db.read, "affectnet": affectnet.read}
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """A loaded corpus.
+
+    Attributes:
+        name: one of ``SOURCES``.
+        layout: how it was laid out, for reports.
+        splits: the corpus's split words with the rows of the six expressions, and ``other`` with
+            the neutral and contempt rows of all of them; each row keeps its own ``split``.
+        counts: split -> the corpus's own label -> images; empty if the corpus is streamed.
+        class_counts: split -> canonical name -> images; likewise.
+        differences: one sentence per split whose counts are not the published ones.
+        findings: everything left out or noteworthy; a zero-byte image is listed and stays a row.
+    """
+
+    name: str
+    layout: str
+    splits: DatasetDict | IterableDatasetDict
+    counts: dict[str, dict[str, int]]
+    class_counts: dict[str, dict[str, int]]
+    differences: tuple[str, ...]
+    findings: tuple[Finding, ...]
+
+    @property
+    def totals(self) -> dict[str, int]:
+        """Images of the six expressions per split."""
+        return {
+            split: sum(counts.get(label, 0) for label in LABELS)
+            for split, counts in self.class_counts.items()
+        }
+
+    @property
+    def finding_counts(self) -> dict[str, int]:
+        """Number of findings of each kind."""
+        return dict(Counter(finding.kind for finding in self.findings))
+
+
+def parse_corpus(text: str) -> tuple[str, str | None]:
+    """Split ``NAME=PATH`` as users write it; ``synthetic`` and ``synthetic=COUNT`` need no path.
+
+    Raises:
+        ConfigError: if the name is unknown or the path is missing.
+    """
+    name, _, path = text.partition("=")
+    if name not in SOURCES:
+        raise ConfigError(
+            f"{text!r} names no known corpus; write NAME=PATH, with NAME one of "
+            f"{', '.join(SOURCES)}."
+        )
+    if not path and name != "synthetic":
+        raise ConfigError(
+            f"{text!r} lacks a path; write {name}=PATH with a zip, a folder or "
+            f"{hub.PREFIX}USER/NAME."
+        )
+    return name, path or None
+
+
+def load_corpus(
+    name: str,
+    path: str | os.PathLike[str] | None,
+    *,
+    splits: Sequence[str] | None = None,
+    num_proc: int = 1,
+    streaming: bool = False,
+) -> Corpus:
+    """Load a corpus from a zip, a folder or the Hub, or draw the synthetic one.
+
+    Args:
+        name: ``fer2013``, ``raf-db``, ``affectnet`` or ``synthetic``.
+        path: a zip, a folder, or ``hf://datasets/USER/NAME[@REVISION]``; for ``synthetic`` the
+            number of images, or ``None``.
+        splits: the corpus's own words; ``None`` or a sequence with ``all`` in it is everything.
+        num_proc: processes that convert a Hub repository; archives are fast enough with one.
+        streaming: for Hub repositories: read rows while they are needed.
+
+    Returns:
+        The corpus, every dataset in it with ``FEATURES``; images are not decoded.
+
+    Raises:
+        ConfigError: if the name is unknown, the number is none, or an archive is to be streamed.
+        DataError: if the path, its layout or a split is not there.
+    """
+    if name not in SOURCES:
+        raise ConfigError(f"{name!r} is no corpus; known are {', '.join(SOURCES)}.")
+    if name == "synthetic":
+        count = synthetic.parse_count(None if path is None else str(path))
+        return _from_reading(name, synthetic.read(count), None, splits)
+    if path is None:
+        raise ConfigError(f"{name} needs a path; write {name}=PATH.")
+    if str(path).startswith("hf://"):
+        return _from_hub(name, str(path), splits, num_proc, streaming)
+    if streaming:
+        raise ConfigError(f"Only {hub.PREFIX} repositories can be streamed; {path} is local.")
+    archive = open_archive(path)
+    return _from_reading(name, _READERS[name](archive), archive, splits)
+
+
+def _from_reading(
+    name: str, reading: Reading, archive: Archive | None, splits: Sequence[str] | None
+) -> Corpus:
+    present = {sample.split for sample in reading.samples}
+    if not present:
+        kinds = Counter(finding.kind for finding in reading.findings).most_common(3)
+        found = ", ".join(f"{count} times {kind}" for kind, count in kinds) or "nothing at all"
+        where = archive.location if archive else name
+        raise DataError(f"{where} holds no labelled image that can be used ({found}).")
+    chosen = _choose(name, [word for word in SPLITS[name] if word in present], splits)
+    findings = list(reading.findings)
+    counts: dict[str, dict[str, int]] = {}
+    class_counts: dict[str, dict[str, int]] = {}
+    data = DatasetDict()
+    for split in chosen:
+        members = [sample for sample in reading.samples if sample.split == split]
+        counts[split] = dict(sorted(Counter(s.original_label for s in members).items()))
+        class_counts[split] = dict(Counter(sample.label for sample in members))
+        expressive = [sample for sample in members if sample.label in LABELS]
+        data[split] = build_dataset(expressive, name, archive, findings)
+    rest = [s for s in reading.samples if s.split in chosen and s.label not in LABELS]
+    data[OTHER] = build_dataset(rest, name, archive, findings)
+    different = differences(name, class_counts) if reading.official else ()
+    return Corpus(name, reading.layout, data, counts, class_counts, different, tuple(findings))
+
+
+def _choose(name: str, present: Sequence[str], wanted: Sequence[str] | None) -> list[str]:
+    words = [wanted] if isinstance(wanted, str) else list(wanted or [ALL_SPLITS])
+    if ALL_SPLITS in words:
+        return list(present)
+    for word in words:
+        if word not in present:
+            raise DataError(
+                f"{name} has no split {word!r} here; it has {', '.join(present)}, "
+                f"and {ALL_SPLITS} selects them all."
+            )
+    return [word for word in present if word in words]
+
+
+def _from_hub(
+    name: str, location: str, splits: Sequence[str] | None, num_proc: int, streaming: bool
+) -> Corpus:
+    loaded = hub.load_repository(name, location, streaming=streaming)
+    chosen = _choose(name, [word for word in SPLITS[name] if word in loaded], splits)
+    rows = {split: hub.unify(loaded[split], name, split, num_proc) for split in chosen}
+    if streaming:
+        layout = "Hub repository, streamed (not counted)"
+        return Corpus(name, layout, _divide_stream(rows), {}, {}, (), ())
+    data, labels = DatasetDict(), {split: np.array(rows[split]["label"]) for split in chosen}
+    for split in chosen:
+        data[split] = rows[split].select(np.flatnonzero(labels[split] != NO_LABEL))
+    data[OTHER] = concatenate_datasets(
+        [rows[split].select(np.flatnonzero(labels[split] == NO_LABEL)) for split in chosen]
+    )
+    counts = {split: dict(Counter(rows[split]["original_label"])) for split in chosen}
+    class_counts = {split: hub.count_classes(name, counts[split]) for split in chosen}
+    different = differences(name, class_counts)
+    return Corpus(name, "Hub repository", data, counts, class_counts, different, ())
+
+
+def _divide_stream(rows: Mapping[str, IterableDataset]) -> IterableDatasetDict:
+    data = IterableDatasetDict()
+    for split, stream in rows.items():
+        data[split] = stream.filter(lambda row: row["label"] != NO_LABEL)
+    data[OTHER] = concatenate_datasets(
+        [stream.filter(lambda row: row["label"] == NO_LABEL) for stream in rows.values()]
+    )
+    return data
