@@ -15,6 +15,8 @@ CROP_SIZE = 64
 DEFAULT_ZOOM = 1.3
 """Scale of the crop relative to the ArcFace template: above 1 the face fills more of it."""
 
+ZOOM_RANGE = (0.6, 1.6)
+
 MAX_RESIDUAL = 0.5
 """Largest root-mean-square distance of fitted landmarks to the template, in template eye distances.
 
@@ -52,8 +54,9 @@ def template(zoom: float = DEFAULT_ZOOM) -> npt.NDArray[np.float64]:
     Raises:
         AlignmentError: if ``zoom`` is outside that range.
     """
-    if not 0.6 <= zoom <= 1.6:
-        raise AlignmentError(f"The zoom must lie between 0.6 and 1.6, not {zoom}.")
+    low, high = ZOOM_RANGE
+    if not low <= zoom <= high:
+        raise AlignmentError(f"The zoom must lie between {low} and {high}, not {zoom}.")
     points = (_ARCFACE + 0.5) * (CROP_SIZE / 112) - 0.5
     centre = (points.min(0) + points.max(0)) / 2
     target = np.array([(CROP_SIZE - 1) / 2, (CROP_SIZE - 1) / 2 + 4.0])

@@ -118,10 +118,10 @@ def _classify(arguments: argparse.Namespace) -> int:
     if not results:
         return 2
     if arguments.csv is not None:
-        _write(arguments.csv, _to_csv(results, all_faces=arguments.all_faces))
+        write_text(arguments.csv, _to_csv(results, all_faces=arguments.all_faces))
     if arguments.json is not None:
         values = [_to_json(result) for result in results]
-        _write(arguments.json, json.dumps(values, indent=2) + "\n")
+        write_text(arguments.json, json.dumps(values, indent=2) + "\n")
     return 0
 
 
@@ -193,12 +193,3 @@ def _to_json(result: Classified) -> dict[str, Any]:
             for face in result.faces
         ],
     }
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        write_text(path, text)
-    except OSError as error:
-        raise DataError(
-            f"{path} cannot be written ({error.strerror}); choose another place."
-        ) from None

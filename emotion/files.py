@@ -5,19 +5,33 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from emotion.errors import DataError
 
-def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text to a temporary name, flush it to disk, and rename it.
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file under a temporary name, flush it to disk, and rename it.
 
     Raises:
-        OSError: if the folder cannot be written; an existing file is untouched.
+        DataError: if it cannot be written; an existing file stays untouched.
     """
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        with partial.open("w", encoding="utf-8", errors="surrogateescape") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with partial.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise DataError(
+            f"{path} cannot be written ({reason}); free some space or choose another place."
+        ) from None
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write text as UTF-8, see ``write_bytes``; names of files may hold any bytes."""
+    write_bytes(path, text.encode("utf-8", "surrogateescape"))

@@ -13,7 +13,7 @@ from huggingface_hub import PyTorchModelHubMixin
 from safetensors.torch import load_model
 from torch import Tensor, nn
 
-from emotion.align import CROP_SIZE, DEFAULT_ZOOM
+from emotion.align import DEFAULT_ZOOM, ZOOM_RANGE
 from emotion.errors import ConfigError, WeightsError
 from emotion.labels import LABELS
 
@@ -68,6 +68,8 @@ class NetworkConfig:
         for name in ("block_dropout", "head_dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"{name} must lie in [0, 1), not {getattr(self, name)}.")
+        if not ZOOM_RANGE[0] <= self.zoom <= ZOOM_RANGE[1]:
+            raise ConfigError(f"zoom must lie in {ZOOM_RANGE}, not {self.zoom}.")
         if not (self.std > 0 and self.temperature > 0):
             raise ConfigError("std and temperature must be positive.")
 
@@ -186,5 +188,3 @@ def check_serving(config: NetworkConfig) -> str | None:
         return f"it was trained on the template {config.template!r}, not {TEMPLATE_ID!r}"
     return None
 
-
-__all__ = ["CROP_SIZE", "EmotionNet", "NetworkConfig", "check_serving", "normalise"]
