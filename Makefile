@@ -46,7 +46,8 @@ format: $(DEVELOPMENT)  ## rewrite the code in the house style
 
 ifneq ($(BENCHMARKS),)
 bench: $(RUNTIME)  ## run every benchmark
-	@set -e; for file in $(BENCHMARKS); do echo "== $$file"; $(BIN)/python $$file; done
+	@set -e; for file in $(BENCHMARKS); do echo "== $$file"; \
+	    $(BIN)/python -m benchmarks.$$(basename $$file .py); done
 endif
 
 install: $(RUNTIME)  ## only install what the page and the trainer need

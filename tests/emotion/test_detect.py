@@ -88,6 +88,33 @@ def test_a_small_tight_crop_is_found_on_an_enlarged_copy(
     assert np.abs(face.landmarks - expected).max() < 0.06 * side
 
 
+def test_every_face_of_a_large_group_photo_is_found(
+    detector: RetinaFaceDetector, astronaut: Image
+) -> None:
+    small = cv2.resize(head(astronaut), (110, 110), interpolation=cv2.INTER_AREA)
+    photo = np.full((1500, 2000, 3), 120, np.uint8)
+    places = [(100 + 350 * row, 100 + 380 * column) for row in range(4) for column in range(5)]
+    for y, x in places:
+        photo[y : y + 110, x : x + 110] = small
+
+    faces = detector.detect(photo)
+
+    found = {(int(f.box[1]) // 350, int(f.box[0]) // 380) for f in faces}
+    assert len(faces) == len(found) == len(places)
+
+
+@pytest.mark.parametrize("margin", [10, 30])
+def test_a_face_that_fills_a_large_photo_is_one_face(
+    detector: RetinaFaceDetector, astronaut: Image, margin: int
+) -> None:
+    close = astronaut[60 - margin : 170 + margin, 170 - margin : 280 + margin]
+    photo = cv2.resize(close, (2000, 2000), interpolation=cv2.INTER_CUBIC)
+
+    (face,) = detector.detect(photo)
+
+    assert face.size > 900
+
+
 def test_a_face_cut_by_the_border_is_found(detector: RetinaFaceDetector, astronaut: Image) -> None:
     (face,) = detector.detect(np.ascontiguousarray(astronaut[:, 195:]))
 
