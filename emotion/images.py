@@ -44,9 +44,9 @@ def decode_image(source: str | os.PathLike[str] | bytes | Image.Image | RGBImage
     if isinstance(source, np.ndarray):
         return _shrink(_from_array(source))
     if isinstance(source, Image.Image):
-        return _from_pil(source, "the picture")
+        return _from_pil(source, "This picture")
     if isinstance(source, bytes | bytearray | memoryview):
-        return _from_file(io.BytesIO(bytes(source)), "the picture")
+        return _from_file(io.BytesIO(bytes(source)), "This file")
     path = Path(source)
     try:
         with path.open("rb") as file:
@@ -126,7 +126,7 @@ def _from_array(array: npt.NDArray[Any]) -> RGBImage:
     if array.shape[0] < 1 or array.shape[1] < 1:
         raise ImageError("The array has no pixels; give a picture of at least 1x1.")
     if array.shape[0] * array.shape[1] > MAX_PIXELS:
-        raise ImageError(_too_large("the array", array.shape[1], array.shape[0]))
+        raise ImageError(_too_large("The array", array.shape[1], array.shape[0]))
     values = _to_uint8(array)
     if values.ndim == 2:
         return np.repeat(values[:, :, None], 3, axis=2)

@@ -187,4 +187,3 @@ def check_serving(config: NetworkConfig) -> str | None:
     if config.template != TEMPLATE_ID:
         return f"it was trained on the template {config.template!r}, not {TEMPLATE_ID!r}"
     return None
-

@@ -1,0 +1,58 @@
+"""Serve the page: ``python app.py [--host H] [--port P] [--weights SPEC]``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+from emotion.errors import ConfigError, EmotionError
+
+
+def main() -> int:
+    """Run the server until it is interrupted; exit code 2 and one sentence if it cannot start."""
+    arguments = _parser().parse_args()
+    try:
+        serve(arguments.host, arguments.port, arguments.weights)
+    except EmotionError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+def serve(host: str, port: str, weights: str) -> None:
+    """Load the weights, build the page, print its address and block."""
+    if not port.isdigit():
+        raise ConfigError(f"{port} is not a port; give a number with --port.")
+    # torch and Gradio take seconds to import, so what can be wrong is checked before each of them.
+    from emotion.ui import address
+
+    address.check(host, int(port))
+    from emotion.analyzer import Analyzer
+
+    analyzer = Analyzer.from_weights(weights)
+    from emotion.ui.demo import build
+    from emotion.ui.launch import start
+
+    demo = build(analyzer)
+    print(f"Six expressions, and why: {start(demo, host, int(port))} (Ctrl-C ends it)", flush=True)
+    demo.block_thread()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="app.py", description="Serve the page in a browser.")
+    host = os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1")
+    port = os.environ.get("GRADIO_SERVER_PORT", "7860")
+    parser.add_argument("--host", default=host, help="address to listen on (default: %(default)s)")
+    parser.add_argument("--port", default=port, help="port to listen on (default: %(default)s)")
+    parser.add_argument(
+        "--weights",
+        default="embedded",
+        metavar="SPEC",
+        help="embedded, a folder, or hf://USER/NAME@REVISION (default: %(default)s)",
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

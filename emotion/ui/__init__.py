@@ -1,0 +1,1 @@
+"""The page: what visitors see and how it is served."""

@@ -1,0 +1,102 @@
+"""The About tab: what this is and is not, measured results, privacy, licences."""
+
+from __future__ import annotations
+
+import json
+import logging
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from emotion.labels import COLORS, LABELS
+from emotion.ui.strings import text
+
+if TYPE_CHECKING:
+    from emotion.analyzer import Analyzer
+
+MEASUREMENTS = Path(__file__).parents[1] / "assets" / "results.json"
+"""What ``train evaluate --json`` wrote for the embedded weights, as a list."""
+
+_log = logging.getLogger(__name__)
+
+
+def about_markup(analyzer: Analyzer, measurements: Path = MEASUREMENTS) -> str:
+    """Return the About tab as HTML.
+
+    Args:
+        analyzer: what the page runs.
+        measurements: JSON file with a list of evaluations; it need not exist.
+    """
+    facts = analyzer.description
+    trained_on = ", ".join(facts["trained_on"])
+    licence = (
+        text("about_licences_2", "p", trained_on=trained_on)
+        if trained_on
+        else text("about_licences_unknown", "p")
+    )
+    return f"""
+<div class="em-about">
+  <section class="em-card">{text("about_what", "h2")}
+    {text("about_what_1", "p")}{text("about_what_2", "p")}</section>
+  <section class="em-card">{text("about_not", "h2")}<ul>
+    {"".join(text(f"about_not_{n}", "li") for n in range(1, 5))}</ul></section>
+  <section class="em-card em-wide">{text("about_results", "h2")}
+    {_results(measurements, facts["weights"] == "embedded")}</section>
+  <section class="em-card">{text("about_privacy", "h2")}
+    {text("about_privacy_1", "p")}{text("about_privacy_2", "p")}</section>
+  <section class="em-card">{text("about_licences", "h2")}
+    {text("about_licences_1", "p")}{licence}{text("about_licences_3", "p")}</section>
+</div>"""
+
+
+def _results(measurements: Path, embedded: bool) -> str:
+    try:
+        stored = json.loads(measurements.read_text("utf-8"))
+        tables = "".join(_result(result) for result in stored)
+    except FileNotFoundError:
+        tables = ""
+    except (ValueError, KeyError, TypeError, AttributeError):
+        _log.warning("%s is not a list of measurements; About leaves it out", measurements.name)
+        tables = ""
+    if not tables:
+        return text("about_no_results", "p")
+    note = "" if embedded else text("about_other_weights", "p", classes="em-quiet")
+    return f'{note}<div class="em-results">{tables}</div>'
+
+
+def _result(result: dict[str, Any]) -> str:
+    facts = [
+        ("about_images", _count(result["n"])),
+        ("about_accuracy", _with_interval(result, "accuracy")),
+        ("about_macro_f1", _with_interval(result, "macro_f1")),
+        ("about_ece", f"{result['ece']:.3f}"),
+        ("about_not_found", _count(result["faces_not_found"])),
+    ]
+    summary = "".join(f"<div><dt>{text(key)}</dt><dd>{value}</dd></div>" for key, value in facts)
+    head = "".join(
+        text(f"about_{key}", "th") for key in ("class", "precision", "recall", "f1", "support")
+    )
+    rows = "".join(_row(name, result["per_class"][name]) for name in LABELS)
+    title = escape(f"{result['corpus']} · {result['split']}")
+    return (
+        f"<article><h3>{title}</h3><dl>{summary}</dl>"
+        f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></article>"
+    )
+
+
+def _with_interval(result: dict[str, Any], key: str) -> str:
+    interval = result.get("confidence_intervals", {}).get(key)
+    value = f"{result[key]:.3f}"
+    return f"{value} <small>({interval[0]:.3f}–{interval[1]:.3f})</small>" if interval else value
+
+
+def _row(name: str, scores: dict[str, float]) -> str:
+    mark = f'<i class="em-dot" style="background:{COLORS[name]}"></i>'
+    cells = "".join(f"<td>{scores[key]:.3f}</td>" for key in ("precision", "recall", "f1"))
+    support = f"<td>{_count(scores['support'])}</td>"
+    return f'<tr><th scope="row">{mark}{text(name)}</th>{cells}{support}</tr>'
+
+
+def _count(number: float) -> str:
+    # A narrow space parts thousands in every language; comma and point do not.
+    return f"{number:,.0f}".replace(",", "\u202f")

@@ -1,0 +1,134 @@
+"""The HTTP interface: four named endpoints, usable from ``gradio_client`` and with curl."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+import numpy as np
+import numpy.typing as npt
+from gradio.events import api as endpoint
+
+import emotion
+from emotion.errors import EmotionError
+from emotion.images import decode_image
+from emotion.labels import COLORS, LABELS
+from emotion.overlay import draw_faces, heat_on_photo
+from emotion.regions import focus
+from emotion.ui.gate import Gate
+from emotion.ui.photo import MAX_CARDS, why
+from emotion.ui.wire import JSON
+
+if TYPE_CHECKING:
+    from emotion.analyzer import Analyzer, FaceResult
+
+Pixels = npt.NDArray[np.uint8]
+
+STRONGEST = "strongest"
+"""Choice of ``/explain``: every face's most probable class."""
+
+
+def endpoints(analyzer: Analyzer, gate: Gate) -> None:
+    """Add the endpoints to the page under construction; nothing of them is visible there."""
+
+    def analyze(content: bytes | None, detect: bool) -> tuple[Pixels, list[FaceResult]]:
+        if content is None:
+            raise gr.Error("Send a picture as the first argument.", print_exception=False)
+        try:
+            with gate.enter():
+                image = decode_image(content)
+                return image, analyzer.analyze(image, detect=detect, max_faces=MAX_CARDS)
+        except EmotionError as error:
+            raise gr.Error(str(error), print_exception=False) from None
+
+    def classify(image: bytes | None, detect: bool = True) -> list[JSON]:
+        """Give six probabilities to every face of a picture, at most 20, the largest first.
+
+        Args:
+            image: a picture file: JPEG, PNG, WebP, BMP, GIF or TIFF.
+            detect: false takes the whole picture as one face.
+        """
+        photo, results = analyze(image, detect)
+        return [_face(result, photo) for result in results]
+
+    def explain(
+        image: bytes | None, label: str = STRONGEST, detect: bool = True
+    ) -> tuple[Pixels, list[JSON]]:
+        """Show where the network looked: the picture with heat maps, and the maps as numbers.
+
+        Args:
+            image: a picture file: JPEG, PNG, WebP, BMP, GIF or TIFF.
+            label: happiness, surprise, sadness, anger, disgust or fear; or "strongest" for every
+                face's most probable one.
+            detect: false takes the whole picture as one face.
+        """
+        if label not in (STRONGEST, *LABELS):
+            choices = ", ".join((STRONGEST, *LABELS))
+            raise gr.Error(f"The label is one of {choices}, not {label}.", print_exception=False)
+        photo, results = analyze(image, detect)
+        zoom, drawn, faces = analyzer.network.config.zoom, photo, []
+        for result in results:
+            index = result.index if label == STRONGEST else LABELS.index(label)
+            drawn = heat_on_photo(drawn, result, index)
+            cam = result.cams[index]
+            faces.append(
+                {
+                    **_face(result, photo),
+                    "explained": LABELS[index],
+                    "cam": cam.astype(float).round(5).tolist(),
+                    "regions": focus(cam, zoom).shares if result.landmarks is not None else None,
+                    "sentence": why(result, index, zoom),
+                }
+            )
+        return draw_faces(drawn, results), faces
+
+    def model_info() -> dict[str, Any]:
+        """Say which weights run, their labels in order, colours, and preprocessing."""
+        return {**description(analyzer), "colors": COLORS, "version": emotion.__version__}
+
+    def health() -> dict[str, Any]:
+        """Say that the server is up and its network answers."""
+        probabilities, _ = analyzer.classify(np.full((1, 64, 64), 128, np.uint8))
+        ready = (
+            bool(np.isfinite(probabilities).all()) and abs(float(probabilities.sum()) - 1) < 1e-3
+        )
+        return {"status": "ok" if ready else "broken", "version": emotion.__version__}
+
+    with gr.Column(visible=False):
+        # Bytes, not gr.Image: that one decodes by itself, and logs a traceback for a broken file.
+        image = gr.File(label="Image", type="binary")
+        detect = gr.Checkbox(value=True, label="Detect faces")
+        label = gr.Textbox(value=STRONGEST, label="Class to explain")
+        faces = gr.JSON(label="Faces")
+        drawn = gr.Image(label="Picture with heat maps", format="jpeg")
+        button = gr.Button()
+    shared: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": 2}
+    button.click(classify, [image, detect], faces, api_name="classify", **shared)
+    button.click(explain, [image, label, detect], [drawn, faces], api_name="explain", **shared)
+    endpoint(model_info, api_name="model_info")
+    endpoint(health, api_name="health")
+
+
+def description(analyzer: Analyzer) -> dict[str, Any]:
+    """Return what runs, without the server's folders."""
+    facts = analyzer.description
+    name = str(facts["weights"])
+    return {**facts, "weights": name if name.startswith("hf://") else Path(name).name}
+
+
+def _face(result: FaceResult, image: Pixels) -> JSON:
+    """One face as JSON; coordinates are pixels of the upright picture of the size it names."""
+    probabilities = zip(LABELS, result.probabilities, strict=True)
+    return {
+        "box": _rounded(result.box),
+        "landmarks": _rounded(result.landmarks),
+        "score": None if result.score is None else round(result.score, 4),
+        "label": result.label,
+        "probabilities": {name: round(float(value), 5) for name, value in probabilities},
+        "picture": {"width": image.shape[1], "height": image.shape[0]},
+    }
+
+
+def _rounded(pixels: npt.NDArray[np.float32] | None) -> list[Any] | None:
+    return None if pixels is None else pixels.astype(float).round(1).tolist()

@@ -1,0 +1,88 @@
+"""The page: a header and three tabs."""
+
+from __future__ import annotations
+
+import os
+from html import escape
+from typing import TYPE_CHECKING
+
+import gradio as gr
+import numpy as np
+import torch
+
+import emotion
+from emotion.labels import COLORS, LABELS
+from emotion.ui import api
+from emotion.ui.about import about_markup
+from emotion.ui.gate import Gate
+from emotion.ui.live import live_tab
+from emotion.ui.photo import photo_tab
+from emotion.ui.strings import say, text
+
+if TYPE_CHECKING:
+    from gradio.blocks import Blocks
+
+    from emotion.analyzer import Analyzer
+
+_TRANSLATE = "window.emotionPage.translate(element);"
+_CACHE_CHECK, _CACHE_AGE = 300, 900  # seconds; uploads of the HTTP interface are gone after both
+
+
+def build(analyzer: Analyzer) -> Blocks:
+    """Build the page around an analyzer; ``launch.start`` serves it."""
+    _warm_up(analyzer)
+    # One analysis uses all of torch's threads; more at a time only get in each other's way.
+    gate = Gate(max(1, (os.cpu_count() or 1) // torch.get_num_threads()))
+    demo: Blocks = gr.Blocks(
+        title=say("name"),
+        analytics_enabled=False,
+        delete_cache=(_CACHE_CHECK, _CACHE_AGE),
+        fill_width=True,
+    )
+    with demo:
+        _static(_header(analyzer), "header")
+        with gr.Tabs():
+            with gr.Tab(gr.I18n()("tab_live"), id="live"):
+                live_tab(analyzer, gate)
+            with gr.Tab(gr.I18n()("tab_photo"), id="photo"):
+                photo_tab(analyzer, gate)
+            with gr.Tab(gr.I18n()("tab_about"), id="about"):
+                _static(about_markup(analyzer), "about")
+        api.endpoints(analyzer, gate)
+    demo.queue(max_size=32, default_concurrency_limit=2)
+    return demo
+
+
+def _warm_up(analyzer: Analyzer) -> None:
+    """Run everything once, so that the first visitor does not wait for lazy initialisation."""
+    blank = np.zeros((240, 320, 3), np.uint8)
+    analyzer.analyze(blank)
+    analyzer.analyze(blank, detect=False)
+
+
+def _static(markup: str, name: str) -> gr.HTML:
+    return gr.HTML(value=markup, js_on_load=_TRANSLATE, apply_default_css=False, elem_id=name)
+
+
+def _header(analyzer: Analyzer) -> str:
+    facts = api.description(analyzer)
+    heights = (10, 22, 15, 26, 12, 18)
+    mark = "".join(
+        f'<rect x="{5 * index}" y="{28 - height}" width="3.6" height="{height}" rx="1.8" '
+        f'fill="{COLORS[name]}"/>'
+        for index, (name, height) in enumerate(zip(LABELS, heights, strict=True))
+    )
+    status = [
+        ("status_weights", facts["weights"]),
+        ("status_engine", facts["engine"]),
+        ("status_version", emotion.__version__),
+    ]
+    items = "".join(
+        f"<div><dt>{text(key)}</dt><dd>{escape(value)}</dd></div>" for key, value in status
+    )
+    return f"""
+<header class="em-header">
+  <svg viewBox="0 0 29 28" width="36" height="35" aria-hidden="true">{mark}</svg>
+  <div class="em-name">{text("name", "h1")}{text("tagline", "p")}</div>
+  <dl class="em-facts">{items}</dl>
+</header>"""

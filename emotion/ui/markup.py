@@ -1,0 +1,91 @@
+"""Pieces of HTML and script that more than one tab uses."""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from importlib import resources
+
+from emotion.labels import COLORS, LABELS
+from emotion.ui.strings import label, table, text
+
+_ICONS = {
+    "camera": '<path d="M3 8h3l2-3h8l2 3h3v11H3z"/><circle cx="12" cy="13" r="3.5"/>',
+    "stop": '<rect x="6" y="6" width="12" height="12" rx="2"/>',
+    "pause": '<path d="M8 5v14M16 5v14"/>',
+    "save": '<path d="M12 4v11m0 0-4-4m4 4 4-4M4 20h16"/>',
+    "switch": '<path d="M4 9h14l-3-3M20 15H6l3 3"/>',
+    "picture": '<rect x="3" y="4" width="18" height="16" rx="2"/>'
+    '<path d="m4 18 6-6 4 4 2-2 4 4"/><circle cx="15.5" cy="9" r="1.5"/>',
+    "back": '<path d="M19 12H5m0 0 6-6m-6 6 6 6"/>',
+}
+
+
+@lru_cache(maxsize=8)
+def read(name: str) -> str:
+    """Read one of the page's own files (script, style sheet)."""
+    return resources.files("emotion.ui").joinpath(name).read_text("utf-8")
+
+
+def page_head() -> str:
+    """Return the page's style sheet and the script that the tabs share; it runs before any of them.
+
+    The styles stand here because Gradio rewrites those it is given as ``css``: it splits selectors
+    at every comma, which breaks ``:is(a, b)``.
+    """
+    styles = "\n".join(read(name) for name in ("page.css", "live.css", "photo.css"))
+    facts = {"strings": table(), "labels": LABELS, "colors": [COLORS[name] for name in LABELS]}
+    # "</" would end the script element wherever it stands in a sentence.
+    values = json.dumps(facts, ensure_ascii=False).replace("</", "<\\/")
+    script = f"(() => {{ const facts = {values};\n{read('common.js')} }})();"
+    return f"<style>{styles}</style><script>{script}</script>"
+
+
+def icon(name: str) -> str:
+    """Return a line icon in the colour of the text around it."""
+    return (
+        '<svg class="em-icon" viewBox="0 0 24 24" width="18" height="18" fill="none" '
+        'stroke="currentColor" stroke-width="1.8" stroke-linecap="round" stroke-linejoin="round" '
+        f'aria-hidden="true">{_ICONS[name]}</svg>'
+    )
+
+
+def bars() -> str:
+    """Return six empty bars in the fixed order; the browser fills them."""
+    rows = "".join(
+        f'<li data-label-index="{index}">{text(name, classes="em-bar-name")}'
+        f'<span class="em-bar"><i style="background:{COLORS[name]}"></i></span>'
+        '<span class="em-bar-value">–</span></li>'
+        for index, name in enumerate(LABELS)
+    )
+    return f'<ol class="em-bars" {label("bars_label")}>{rows}</ol>'
+
+
+def explain_select() -> str:
+    """Return the choice of the class that the heat map explains."""
+    options = f'<option value="-1" data-text="explain_top">{table()["en"]["explain_top"]}</option>'
+    options += "".join(
+        f'<option value="{index}" data-text="{name}">{table()["en"][name]}</option>'
+        for index, name in enumerate(LABELS)
+    )
+    return (
+        f'<label class="em-choice">{text("explain_label")}'
+        f'<select class="em-select" data-do="explain">{options}</select></label>'
+    )
+
+
+def heat_controls() -> str:
+    """Return the switch, the opacity slider and the class of the heat map."""
+    return f"""<span class="em-heat">
+    <label class="em-choice em-switch"><input type="checkbox" data-do="heat" checked>
+      {text("heat")}</label>
+    <input type="range" data-do="opacity" min="10" max="100" value="75" {label("opacity")}>
+    {explain_select()}</span>"""
+
+
+def legend() -> str:
+    """Return the heat map's legend."""
+    return (
+        f'<div class="em-legend">{text("legend_less")}<span class="em-ramp"></span>'
+        f"{text('legend_more')}</div>"
+    )

@@ -1,0 +1,263 @@
+// @ts-check
+/**
+ * The Photo tab. Gradio runs this with `element` (the component) and `server` (our functions).
+ *
+ * The answer holds the maps of all six classes, so choosing another one redraws and asks nobody.
+ */
+const {
+  language, colors, say, translate, strongest, percent, nameOf, fillBars, heatPicture,
+  drawFaces, cameraProblem, openCamera, closeCamera, looksAtVisitor, download,
+} = window.emotionPage;
+
+const find = (selector) => element.querySelector(selector);
+const section = find(".em-photo");
+const video = find("video");
+const canvas = find(".em-picture canvas");
+const cards = find(".em-cards");
+const problem = find(".em-error");
+
+const view = {
+  turn: 0, // number of the current picture; a late answer to an older one is dropped
+  stream: null,
+  request: null, // what was asked last, to ask again with detect: false
+  photo: null,
+  answer: null,
+  look: { heat: true, opacity: 0.75, selected: -1 },
+};
+
+function setState(state) {
+  section.dataset.state = state;
+  if (state !== "camera") {
+    closeCamera(view.stream);
+    view.stream = video.srcObject = null;
+  }
+}
+
+function complain(sentence, action) {
+  problem.hidden = !sentence;
+  problem.textContent = sentence;
+  problem.classList.toggle("em-offer", Boolean(action));
+  if (action) problem.append(action);
+}
+
+/** @param {File | Blob | null | undefined} file */
+function take(file) {
+  if (!file) return;
+  const limit = Number(section.dataset.limit);
+  if (file.size > limit) {
+    setState(view.answer ? "result" : "idle");
+    return complain(say("photo_too_large", { limit: limit / 1024 ** 2 }));
+  }
+  const reader = new FileReader();
+  // An empty file gives a URL without a body; the server shall say what is wrong with it.
+  reader.onload = () => ask({ image: file.size ? reader.result : "data:;base64," });
+  reader.onerror = () => complain(say("photo_unreadable"));
+  reader.readAsDataURL(file);
+}
+
+async function ask(request) {
+  const turn = ++view.turn;
+  view.request = request;
+  setState("working");
+  complain("");
+  find(".em-status").textContent = say("photo_working");
+  let answer, photo;
+  try {
+    answer = await server.analyze_photo({ ...request, language });
+    if (answer?.photo) photo = await load(answer.photo);
+  } catch {
+    answer = undefined;
+  }
+  if (turn !== view.turn) return;
+  if (photo) return show(answer, photo);
+  setState("idle");
+  view.answer = null;
+  complain(refusal(answer));
+}
+
+/** The sentence for an answer without a result; the server's own is English and more precise. */
+function refusal(answer) {
+  if (!answer?.error) return say("photo_unreachable");
+  const { detail } = answer;
+  if (language !== "en" || !detail) return say(answer.error);
+  return detail[0].toUpperCase() + detail.slice(1);
+}
+
+/** @param {string} url @returns {Promise<HTMLImageElement>} */
+async function load(url) {
+  const image = new Image();
+  image.src = url;
+  await image.decode();
+  return image;
+}
+
+function show(answer, photo) {
+  Object.assign(view, { answer, photo });
+  setState("result");
+  const { faces, count } = answer;
+  section.classList.toggle("em-one", faces.length === 1);
+  section.classList.toggle("em-none", !faces.length);
+  find(".em-status").textContent =
+    view.request.detect === false ? say("photo_whole")
+    : count > faces.length ? say("photo_many", { count, shown: faces.length })
+    : count === 0 ? ""
+    : count === 1 ? say("photo_one_face")
+    : say("photo_faces", { count });
+  find(".em-toolbar [data-do=explain]").value = "-1";
+  cards.replaceChildren(...faces.map(card));
+  canvas.width = answer.width;
+  canvas.height = answer.height;
+  canvas.style.setProperty("--ratio", String(answer.width / answer.height));
+  explainAll(-1);
+  if (!faces.length) complain(say("photo_no_face"), wholePictureButton());
+}
+
+function wholePictureButton() {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "em-button";
+  button.textContent = say("photo_force");
+  button.addEventListener("click", () => ask({ ...view.request, detect: false }));
+  return button;
+}
+
+function card(face, index) {
+  const node = find("template").content.cloneNode(true).firstElementChild;
+  translate(node);
+  const top = strongest(face.probabilities);
+  node.querySelector(".em-number").textContent = String(index + 1);
+  node.querySelector("h2").textContent = nameOf(top);
+  node.querySelector("output").textContent = `${percent(face.probabilities[top])} %`;
+  node.style.setProperty("--accent", colors[top]);
+  fillBars(node.querySelector(".em-bars"), face.probabilities);
+  face.node = node;
+  face.picture = new Image();
+  face.picture.onload = () => drawCrop(face, index);
+  face.picture.src = face.crop;
+  const select = node.querySelector("select");
+  select.addEventListener("change", () => {
+    explain(face, index, Number(select.value));
+    drawPhoto();
+  });
+  return node;
+}
+
+function explain(face, index, choice) {
+  face.explained = choice < 0 ? strongest(face.probabilities) : choice;
+  face.heat = face.heats[face.explained];
+  face.node.querySelector("select").value = String(choice);
+  face.node.querySelector(".em-why").textContent = face.sentences[face.explained];
+  drawCrop(face, index);
+}
+
+function explainAll(choice) {
+  view.answer.faces.forEach((face, index) => explain(face, index, choice));
+  drawPhoto();
+}
+
+function drawCrop(face, index) {
+  const picture = face.node.querySelector("canvas");
+  const label = say("photo_crop_label", { n: index + 1, label: nameOf(face.explained) });
+  picture.setAttribute("aria-label", label);
+  const context = picture.getContext("2d");
+  context.clearRect(0, 0, picture.width, picture.height);
+  context.imageSmoothingQuality = "high";
+  context.drawImage(face.picture, 0, 0, picture.width, picture.height);
+  if (!view.look.heat) return;
+  context.globalAlpha = view.look.opacity;
+  context.drawImage(heatPicture(face.heat), 0, 0, picture.width, picture.height);
+  context.globalAlpha = 1;
+}
+
+function drawPhoto() {
+  if (!view.answer) return;
+  const { width, height, faces } = view.answer;
+  const context = canvas.getContext("2d");
+  context.drawImage(view.photo, 0, 0, width, height);
+  const unit = width / (canvas.clientWidth || width);
+  drawFaces(context, faces, { width, height, mirrored: false, unit }, view.look);
+}
+
+function redraw() {
+  drawPhoto();
+  view.answer?.faces.forEach(drawCrop);
+}
+
+async function camera() {
+  complain("");
+  try {
+    setState("camera");
+    view.stream = await openCamera(video, { facingMode: { ideal: "user" } });
+    video.classList.toggle("em-mirrored", looksAtVisitor(view.stream));
+    if (section.dataset.state !== "camera") setState(section.dataset.state);
+    else find("[data-do=shoot]").focus();
+  } catch (error) {
+    setState("idle");
+    complain(say(cameraProblem(error)));
+  }
+}
+
+function shoot() {
+  const shot = document.createElement("canvas");
+  shot.width = video.videoWidth;
+  shot.height = video.videoHeight;
+  shot.getContext("2d").drawImage(video, 0, 0);
+  shot.toBlob(take, "image/jpeg", 0.92);
+}
+
+function another() {
+  view.turn++;
+  view.answer = null;
+  complain("");
+  setState("idle");
+  find("[data-do=choose]").focus();
+}
+
+const input = find("input[type=file]");
+const actions = {
+  choose: () => input.click(),
+  camera,
+  shoot,
+  cancel: () => setState("idle"),
+  another,
+  save: () => download(canvas),
+};
+for (const button of element.querySelectorAll("button[data-do]"))
+  button.addEventListener("click", actions[button.dataset.do]);
+for (const button of element.querySelectorAll("[data-example]"))
+  button.addEventListener("click", () => ask({ example: button.dataset.example }));
+input.addEventListener("change", () => {
+  take(input.files[0]);
+  input.value = "";
+});
+section.addEventListener("dragover", (event) => {
+  event.preventDefault();
+  section.classList.add("em-dragging");
+});
+section.addEventListener("dragleave", () => section.classList.remove("em-dragging"));
+section.addEventListener("drop", (event) => {
+  event.preventDefault();
+  section.classList.remove("em-dragging");
+  take(event.dataTransfer.files[0]);
+});
+document.addEventListener("paste", (event) => {
+  if (!section.offsetParent) return;
+  const file = [...event.clipboardData.files][0];
+  if (file) take(file);
+  else complain(say("photo_no_picture"));
+});
+find(".em-toolbar [data-do=heat]").addEventListener("change", (event) => {
+  view.look.heat = event.target.checked;
+  redraw();
+});
+find(".em-toolbar [data-do=opacity]").addEventListener("input", (event) => {
+  view.look.opacity = event.target.value / 100;
+  redraw();
+});
+find(".em-toolbar [data-do=explain]").addEventListener("change", (event) =>
+  explainAll(Number(event.target.value)),
+);
+new ResizeObserver(drawPhoto).observe(canvas);
+window.addEventListener("pagehide", () => setState("idle"));
+
+translate(element);

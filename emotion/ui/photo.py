@@ -1,0 +1,224 @@
+"""The Photo tab: one picture in, a card per face out; nothing is written to disk."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import gradio as gr
+import numpy as np
+import numpy.typing as npt
+
+from emotion.errors import EmotionError, ImageError
+from emotion.images import decode_image
+from emotion.labels import LABELS
+from emotion.regions import focus
+from emotion.ui import markup
+from emotion.ui.gate import BusyError, Gate
+from emotion.ui.strings import LANGUAGES, Language, label, say, text
+from emotion.ui.wire import JSON, data_url, face_geometry, heat_bytes, read_data_url
+
+if TYPE_CHECKING:
+    from emotion.analyzer import Analyzer, FaceResult
+
+MAX_PHOTO_BYTES = 8 * 1024 * 1024
+MAX_CARDS = 20
+_SHOWN_SIDE = 1280
+_MOSTLY = 0.25  # part of a map's mass from which the page says that the network looked mostly there
+
+_EXAMPLES = {
+    "astronaut": ("skimage", "data/astronaut.png"),
+    "hopper": ("matplotlib", "mpl-data/sample_data/grace_hopper.jpg"),
+}
+
+_log = logging.getLogger(__name__)
+
+
+def photo_tab(analyzer: Analyzer, gate: Gate) -> gr.HTML:
+    """Build the Photo tab's component."""
+    return gr.HTML(
+        value=_markup(),
+        js_on_load=markup.read("photo.js"),
+        server_functions=[photo_analysis(analyzer, gate)],
+        apply_default_css=False,
+        elem_id="photo",
+    )
+
+
+def photo_analysis(analyzer: Analyzer, gate: Gate) -> Callable[[object], JSON]:
+    """Return the server function that the browser calls once per picture.
+
+    It takes ``{"image": data URL of at most 8 MB}`` or ``{"example": name}``, with ``"detect"``
+    (false: the whole picture is one face) and ``"language"``, and answers with ``{"photo": data
+    URL, "width", "height", "faces": [...], "count": faces found}`` or ``{"error": key of
+    strings.json, "detail": English sentence}``. It never raises.
+    """
+
+    def analyze_photo(payload: object) -> JSON:
+        try:
+            request = payload if isinstance(payload, dict) else {}
+            detect = request.get("detect", True) is not False
+            language = _language(request.get("language"))
+            with gate.enter():
+                image = decode_image(_source(request))
+                results = analyzer.analyze(image, detect=detect, max_faces=MAX_CARDS)
+                full = len(results) == MAX_CARDS
+                count = len(analyzer.detector.detect(image)) if full else len(results)
+            zoom = analyzer.network.config.zoom
+            faces = [_face(result, image.shape, language, zoom) for result in results]
+            return {**_shown(image), "faces": faces, "count": count}
+        except BusyError:
+            return {"error": "photo_busy"}
+        except EmotionError as error:
+            return {"error": "photo_unreadable", "detail": str(error)}
+        except Exception:
+            _log.exception("a photo could not be analysed")
+            return {"error": "internal"}
+
+    return analyze_photo
+
+
+def _language(value: object) -> Language:
+    return next((language for language in LANGUAGES if language == value), LANGUAGES[0])
+
+
+def _source(request: dict[Any, Any]) -> bytes | Path:
+    if "example" in request:
+        path = examples().get(str(request["example"]))
+        if path is None:
+            raise ImageError("This example is not installed; choose a picture of your own.")
+        return path
+    return read_data_url(request.get("image"), limit=MAX_PHOTO_BYTES)
+
+
+def _shown(image: npt.NDArray[np.uint8]) -> JSON:
+    height, width = image.shape[:2]
+    scale = min(1.0, _SHOWN_SIDE / max(height, width))
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    shown = image if scale == 1 else cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    return {"photo": data_url(np.asarray(shown, np.uint8)), "width": size[0], "height": size[1]}
+
+
+def _face(result: FaceResult, shape: tuple[int, ...], language: Language, zoom: float) -> JSON:
+    return {
+        **face_geometry(result, shape[1], shape[0]),
+        "crop": data_url(result.crop, "image/png"),
+        "heats": [heat_bytes(cam) for cam in result.cams],
+        "sentences": [why(result, index, zoom, language) for index in range(len(LABELS))],
+    }
+
+
+def why(result: FaceResult, index: int, zoom: float, language: Language = "en") -> str:
+    """Say where the network looked for one class.
+
+    Args:
+        result: one analysed face.
+        index: class whose map is described.
+        zoom: of the crop, as in the network's config.
+        language: language of the sentence.
+    """
+    seen = focus(result.cams[index], zoom)
+    if seen.empty:
+        return say("no_evidence", language, label=say(LABELS[index], language))
+    if result.landmarks is None:
+        return say("focus_unaligned", language)
+    if not seen.regions:
+        return say("focus_even", language)
+    values: dict[str, object] = {}
+    for place, region in zip(("first", "second"), seen.regions, strict=False):
+        values[place] = say(region, language)
+        values[f"{place}_share"] = round(seen.shares[region] * 100)
+    strength = "" if seen.shares[seen.regions[0]] >= _MOSTLY else "_mild"
+    return say(f"focus{strength}_{('one', 'two')[len(seen.regions) - 1]}", language, **values)
+
+
+def examples() -> dict[str, Path]:
+    """Return the public-domain portraits of installed packages, without importing those."""
+    found = {}
+    for name, (package, file) in _EXAMPLES.items():
+        spec = find_spec(package)
+        if spec and spec.origin and (path := Path(spec.origin).parent / file).is_file():
+            found[name] = path
+    return found
+
+
+@lru_cache(maxsize=1)
+def _example_buttons() -> str:
+    buttons = ""
+    for name, path in examples().items():
+        image = decode_image(path)
+        side = min(image.shape[:2])
+        left = (image.shape[1] - side) // 2
+        square = np.ascontiguousarray(image[:side, left : left + side])
+        small = np.asarray(cv2.resize(square, (112, 112), interpolation=cv2.INTER_AREA), np.uint8)
+        buttons += (
+            f'<button type="button" class="em-example" data-example="{name}">'
+            f'<img src="{data_url(small)}" alt="" width="56" height="56">'
+            f"{text(f'example_{name}')}</button>"
+        )
+    row = f'<div class="em-examples">{text("photo_examples", "p")}{buttons}</div>'
+    return row if buttons else ""
+
+
+def _markup() -> str:
+    return f"""
+<section class="em-photo" data-state="idle" data-limit="{MAX_PHOTO_BYTES}">
+  <div class="em-drop em-card">
+    <div class="em-drop-target">
+      {markup.icon("picture")}
+      {text("photo_title", "h2")}
+      {text("photo_sub", "p")}
+      <div class="em-row">
+        <button type="button" class="em-button em-primary" data-do="choose">
+          {text("photo_choose")}</button>
+        <button type="button" class="em-button" data-do="camera">
+          {markup.icon("camera")}{text("photo_take")}</button>
+      </div>
+      <input type="file" accept="image/*" hidden {label("photo_choose")}>
+    </div>
+    <div class="em-shutter">
+      <video muted playsinline {label("photo_camera_label")}></video>
+      <div class="em-row">
+        <button type="button" class="em-button em-primary" data-do="shoot">
+          {markup.icon("camera")}{text("photo_shoot")}</button>
+        <button type="button" class="em-button" data-do="cancel">{text("photo_cancel")}</button>
+      </div>
+    </div>
+    {_example_buttons()}
+  </div>
+  <p class="em-error" role="alert" hidden></p>
+  <div class="em-result">
+    <div class="em-toolbar">
+      <button type="button" class="em-button" data-do="another">
+        {markup.icon("back")}{text("photo_another")}</button>
+      <span class="em-status" role="status"></span>
+      <span class="em-gap"></span>
+      {markup.heat_controls()}
+      <button type="button" class="em-button" data-do="save">
+        {markup.icon("save")}{text("save")}</button>
+    </div>
+    <div class="em-found">
+      <figure class="em-picture em-card">
+        <canvas role="img" {label("photo_result_label")}></canvas>
+        {markup.legend()}
+      </figure>
+      <div class="em-cards"></div>
+    </div>
+  </div>
+  <template>
+    <article class="em-face em-card">
+      <header><span class="em-number"></span><h2></h2><output class="em-winner"></output></header>
+      <div class="em-evidence">
+        <div class="em-crop"><canvas width="256" height="256" role="img"></canvas>
+          {markup.explain_select()}</div>
+        {markup.bars()}
+      </div>
+      <p class="em-why"></p>
+    </article>
+  </template>
+</section>"""

@@ -1,0 +1,93 @@
+"""What travels between page and server: data URLs up, numbers relative to the picture down."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from emotion.align import CROP_SIZE, Matrix, invert
+from emotion.errors import ImageError
+
+if TYPE_CHECKING:
+    from emotion.analyzer import FaceResult
+
+JSON = dict[str, Any]
+
+
+def read_data_url(url: object, *, limit: int, mime: str = "") -> bytes:
+    """Return the bytes of a base64 data URL.
+
+    Args:
+        url: what the browser sent, of any type.
+        limit: largest accepted number of decoded bytes.
+        mime: if given, the only accepted media type.
+
+    Raises:
+        ImageError: if it is not such a URL or exceeds the limit.
+    """
+    if not isinstance(url, str) or not url.startswith(f"data:{mime}"):
+        raise ImageError("A picture is expected as a data URL.")
+    head, comma, body = url.partition(",")
+    if not comma or not head.endswith(";base64"):
+        raise ImageError("A picture is expected as a base64 data URL.")
+    if len(body) > (limit + 2) // 3 * 4:
+        raise ImageError(f"The picture is larger than {limit // 1024} KB; send a smaller one.")
+    try:
+        return base64.b64decode(body, validate=True)
+    except (binascii.Error, ValueError):
+        raise ImageError("The picture's base64 text is damaged; send it again.") from None
+
+
+def data_url(image: npt.NDArray[np.uint8], mime: str = "image/jpeg") -> str:
+    """Encode a picture (H, W) or (H, W, 3) as a data URL, so that no file is written for it."""
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, mime.removeprefix("image/"), quality=88)
+    return f"data:{mime};base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def face_geometry(result: FaceResult, width: int, height: int) -> JSON:
+    """Return where a face lies, as fractions of the picture, and its six probabilities.
+
+    Args:
+        result: one analysed face, in pixels of the picture.
+        width: width of the picture in px.
+        height: its height in px.
+
+    Returns:
+        ``box`` [x0, y0, x1, y1] or None; ``place``, six numbers a..f that map a point (u, v) of the
+        crop (fractions of its side) to the picture by (a u + c v + e, b u + d v + f), the order of
+        a canvas transform; ``probabilities``, six numbers.
+    """
+    size = np.array([width, height, width, height], np.float64)
+    box = None if result.box is None else (result.box / size).round(5).tolist()
+    return {
+        "box": box,
+        "place": _place(result.matrix, width, height),
+        "probabilities": [round(float(p), 5) for p in result.probabilities],
+    }
+
+
+def heat_bytes(cam: npt.NDArray[np.floating]) -> JSON:
+    """Return one class activation map as 64 integers 0..255 and the value that 255 stands for.
+
+    Args:
+        cam: (8, 8), values >= 0.
+    """
+    top = float(cam.max())
+    scaled = np.rint(cam * (255 / top)) if top > 1e-6 else np.zeros_like(cam)
+    return {"cells": scaled.astype(int).ravel().tolist(), "max": round(top, 6)}
+
+
+def _place(matrix: Matrix, width: int, height: int) -> list[float]:
+    back = invert(matrix)
+    # A pixel's centre is an integer, so the crop reaches from -0.5 to 63.5, the picture likewise.
+    linear = back[:, :2] * CROP_SIZE
+    shift = back[:, 2] - 0.5 * back[:, :2].sum(axis=1) + 0.5
+    columns = np.column_stack([linear, shift]) / np.array([[width], [height]])
+    return [round(float(value), 6) for value in columns.T.ravel()]

@@ -1,0 +1,278 @@
+from __future__ import annotations
+
+import io
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+pytestmark = pytest.mark.browser
+
+BACK_CAMERA = """
+const settings = MediaStreamTrack.prototype.getSettings;
+MediaStreamTrack.prototype.getSettings = function () {
+  return { ...settings.call(this), facingMode: "environment" };
+};
+"""
+
+
+@pytest.fixture(scope="module")
+def mirror(shared_visit, one_face):
+    """One page for all tests that need nothing special."""
+    return shared_visit(one_face)
+
+
+@pytest.fixture
+def page(mirror, start):
+    """That page with the camera running, and everything else as a visitor finds it."""
+    start(mirror.page)
+    yield mirror.page
+    mirror.page.locator("#live select").select_option("-1")
+    mirror.page.locator("#live").get_by_label("Heat map", exact=True).check()
+    mirror.page.locator("#live").get_by_label("Opacity of the heat map").fill("75")
+    mirror.page.get_by_role("button", name="Stop").click()
+
+
+def fractions(page, selector: str) -> np.ndarray:
+    """Box of an element as fractions of the video on the screen."""
+    video, box = (page.locator(s).bounding_box() for s in (".em-stage video", selector))
+    corners = [box["x"], box["y"], box["x"] + box["width"], box["y"] + box["height"]]
+    origin = np.array([video["x"], video["y"]] * 2)
+    return (np.array(corners) - origin) / np.array([video["width"], video["height"]] * 2)
+
+
+def overlap(one: np.ndarray, other: np.ndarray) -> float:
+    """Intersection over union of two boxes."""
+    low, high = np.maximum(one[:2], other[:2]), np.minimum(one[2:], other[2:])
+    shared = np.prod(np.maximum(high - low, 0))
+    return shared / (np.prod(one[2:] - one[:2]) + np.prod(other[2:] - other[:2]) - shared)
+
+
+def mirrored(box: np.ndarray) -> np.ndarray:
+    return np.array([1 - box[2], box[1], 1 - box[0], box[3]])
+
+
+def values(page) -> list[float]:
+    rows = page.locator("#live .em-bars li")
+    return [float(row.get_attribute("data-value")) for row in rows.all()]
+
+
+def canvas_alpha(page, box: np.ndarray) -> float:
+    """Mean opacity, 0..1, of what is drawn over a part of the video."""
+    return page.evaluate(
+        """([x0, y0, x1, y1]) => {
+          const canvas = document.querySelector(".em-stage canvas");
+          const [w, h] = [canvas.width, canvas.height];
+          const { data } = canvas.getContext("2d")
+            .getImageData(x0 * w, y0 * h, (x1 - x0) * w, (y1 - y0) * h);
+          const alphas = data.filter((_, i) => i % 4 === 3);
+          return alphas.reduce((sum, alpha) => sum + alpha, 0) / alphas.length / 255;
+        }""",
+        box.tolist(),
+    )
+
+
+def inner(box: np.ndarray) -> np.ndarray:
+    """The middle of a box, away from its outline."""
+    size = (box[2:] - box[:2]) / 4
+    return np.concatenate([box[:2] + size, box[2:] - size])
+
+
+def frames_sent(page) -> list[dict]:
+    sent: list[dict] = []
+
+    def note(request) -> None:
+        if "component_server" in request.url:
+            sent.append(json.loads(request.post_data)["data"])
+
+    page.on("request", note)
+    return sent
+
+
+def test_the_box_lies_on_the_face_in_the_mirror(page, face_on_the_left):
+    shown = fractions(page, ".em-targets button")
+    assert shown[0] > 0.5
+    assert overlap(shown, mirrored(face_on_the_left)) > 0.7
+
+
+def test_the_box_lies_on_the_face_of_a_back_camera(visit, one_face, start, face_on_the_left):
+    page = visit(one_face, script=BACK_CAMERA).page
+    start(page)
+    shown = fractions(page, ".em-targets button")
+    assert shown[2] < 0.5
+    assert overlap(shown, face_on_the_left) > 0.7
+
+
+def test_the_heat_map_lies_on_the_face_and_can_be_switched_off(page):
+    face = inner(fractions(page, ".em-targets button"))
+    assert canvas_alpha(page, face) > 0.02
+    assert canvas_alpha(page, np.array([0.05, 0.7, 0.4, 0.95])) == 0
+    page.locator("#live").get_by_label("Heat map", exact=True).uncheck()
+    assert canvas_alpha(page, face) == 0
+
+
+def test_opacity_fades_the_heat_map(page):
+    page.get_by_role("button", name="Freeze").click()
+    page.wait_for_timeout(500)
+    face = inner(fractions(page, ".em-targets button"))
+    slider = page.locator("#live").get_by_label("Opacity of the heat map")
+    slider.fill("100")
+    strong = canvas_alpha(page, face)
+    slider.fill("20")
+    assert canvas_alpha(page, face) == pytest.approx(strong / 5, rel=0.15)
+
+
+def test_six_probabilities_sum_to_one_and_the_strongest_is_emphasised(page):
+    page.get_by_role("button", name="Freeze").click()
+    page.wait_for_timeout(500)
+    numbers = values(page)
+    assert len(numbers) == 6
+    assert sum(numbers) == pytest.approx(1, abs=1e-3)
+    emphasised = page.locator("#live li[data-top]")
+    assert emphasised.count() == 1
+    assert float(emphasised.get_attribute("data-value")) == max(numbers)
+    name = emphasised.locator(".em-bar-name").inner_text()
+    assert page.locator("#live .em-face-name").inner_text() == name
+
+
+def test_frames_are_small_and_one_at_a_time(visit, one_face, start):
+    page = visit(one_face).page
+    under_way, most = [0], [0]
+
+    def begins(request) -> None:
+        if "component_server" in request.url:
+            under_way[0] += 1
+            most[0] = max(most[0], under_way[0])
+            assert len(request.post_data) < 64_000
+
+    def ends(request) -> None:
+        under_way[0] -= "component_server" in request.url
+
+    page.on("request", begins)
+    page.on("requestfinished", ends)
+    start(page)
+    page.wait_for_timeout(1500)
+    assert most == [1]
+
+
+def test_the_chosen_class_is_asked_for(page):
+    with page.expect_request(
+        lambda r: "component_server" in r.url and json.loads(r.post_data)["data"]["explain"] == 5
+    ):
+        page.locator("#live select").select_option(label="Fear")
+
+
+def test_a_frozen_picture_is_asked_about_once_and_then_rests(page):
+    page.get_by_role("button", name="Freeze").click()
+    page.wait_for_timeout(800)
+    sent = frames_sent(page)
+    page.wait_for_timeout(600)
+    assert sent == []
+    page.locator("#live select").select_option(label="Anger")
+    page.wait_for_timeout(800)
+    assert [frame["explain"] for frame in sent] == [3]
+    with page.expect_request("**/component_server/**"):
+        page.get_by_role("button", name="Continue").click()
+
+
+def camera_is_off(page) -> bool:
+    return page.evaluate("document.querySelector('.em-stage video').srcObject === null")
+
+
+def remember_tracks(page) -> None:
+    page.evaluate("window.tracks = document.querySelector('.em-stage video').srcObject.getTracks()")
+
+
+def all_ended(page) -> bool:
+    return page.evaluate("window.tracks.every((track) => track.readyState === 'ended')")
+
+
+def test_stop_releases_the_camera_and_offers_to_start_again(page, start):
+    remember_tracks(page)
+    page.get_by_role("button", name="Stop").click()
+    assert camera_is_off(page)
+    assert all_ended(page)
+    start(page)
+
+
+def test_leaving_the_tab_releases_the_camera(page, start, open_tab):
+    remember_tracks(page)
+    open_tab(page, "Photo")
+    page.wait_for_function("window.tracks.every((track) => track.readyState === 'ended')")
+    open_tab(page, "Live")
+    start(page)
+
+
+def test_a_hidden_page_sends_nothing(page):
+    page.evaluate(
+        "Object.defineProperty(document, 'hidden', { get: () => true, configurable: true })"
+    )
+    page.wait_for_timeout(500)
+    sent = frames_sent(page)
+    page.wait_for_timeout(600)
+    assert sent == []
+    page.evaluate("delete document.hidden")
+    with page.expect_request("**/component_server/**"):
+        pass
+
+
+def test_save_downloads_the_picture_with_its_overlay(page, face_on_the_left):
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Save").click()
+    content = download.value.path().read_bytes()
+    picture = np.asarray(Image.open(io.BytesIO(content)).convert("RGB")).astype(int)
+    assert picture.shape == (480, 640, 3)
+    _, y0, x1, y1 = (mirrored(face_on_the_left) * [640, 480, 640, 480]).astype(int)
+    outline = picture[y0 + 10 : y1 - 10, x1 - 12 : x1 + 12]
+    colourful = outline.max(axis=2) - outline.min(axis=2)
+    assert colourful.max(axis=1).min() > 60
+
+
+def test_another_face_can_be_chosen_by_keyboard(visit, two_faces, start):
+    page = visit(two_faces).page
+    start(page)
+    page.wait_for_function("document.querySelectorAll('.em-targets button').length === 2")
+    panel = page.locator("#live .em-face-name")
+    assert panel.inner_text() == "Face 1"
+    page.locator(".em-targets button").nth(1).focus()
+    page.keyboard.press("Enter")
+    assert panel.inner_text() == "Face 2"
+    page.wait_for_timeout(500)
+    assert panel.inner_text() == "Face 2"
+    assert page.locator(".em-targets button").nth(1).get_attribute("aria-pressed") == "true"
+
+
+def test_the_camera_is_stopped_and_started_by_keyboard(page):
+    page.locator("[data-do=stop]").focus()
+    page.keyboard.press("Space")
+    page.wait_for_selector(".em-live[data-state=idle]")
+    assert page.evaluate("document.activeElement.dataset.do") == "start"
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".em-targets button", timeout=30_000)
+
+
+def test_the_result_is_announced_politely(page):
+    announcer = page.locator("#live [data-announce]")
+    assert announcer.get_attribute("aria-live") == "polite"
+    assert "percent" in announcer.inner_text()
+
+
+def test_a_busy_server_is_said_and_the_view_goes_on_by_itself(page):
+    page.route("**/component_server/**", lambda route: route.fulfill(json={"busy": True}))
+    page.wait_for_selector(".em-note:has-text('busy with other visitors')")
+    page.unroute("**/component_server/**")
+    page.wait_for_selector(".em-note", state="hidden")
+    assert sum(values(page)) == pytest.approx(1, abs=1e-3)
+
+
+def test_an_unreachable_server_is_said_and_the_view_recovers(page, mirror):
+    page.route("**/component_server/**", lambda route: route.abort())
+    page.wait_for_selector(".em-note:has-text('does not answer')")
+    assert page.locator(".em-targets button").count() == 0
+    page.unroute("**/component_server/**")
+    page.wait_for_selector(".em-targets button")
+    page.wait_for_selector(".em-note", state="hidden")
+    # The browser itself logs a failed request; nothing else may be there.
+    assert all("ERR_FAILED" in complaint for complaint in mirror.complaints)
+    mirror.complaints.clear()

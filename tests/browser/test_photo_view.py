@@ -1,0 +1,178 @@
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+pytestmark = pytest.mark.browser
+
+PUT = """([name, bytes, event]) => {
+  const transfer = new DataTransfer();
+  transfer.items.add(new File([new Uint8Array(bytes)], name, { type: "image/png" }));
+  const target = event === "paste" ? document : document.querySelector(".em-drop");
+  target.dispatchEvent(event === "paste"
+    ? new ClipboardEvent("paste", { clipboardData: transfer, bubbles: true })
+    : new DragEvent("drop", { dataTransfer: transfer, bubbles: true, cancelable: true }));
+}"""
+
+
+def png(pixels: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def upload(page, content: bytes, name: str = "portrait.png") -> None:
+    file = {"name": name, "mimeType": "image/png", "buffer": content}
+    page.set_input_files(".em-photo input[type=file]", file)
+
+
+def wait_for_cards(page) -> None:
+    page.wait_for_selector(".em-photo[data-state=result] .em-face", timeout=30_000)
+
+
+@pytest.fixture(scope="module")
+def visited(shared_visit, one_face, open_tab):
+    """One page for all tests of the module, its Photo tab open."""
+    seen = shared_visit(one_face)
+    open_tab(seen.page, "Photo")
+    return seen
+
+
+@pytest.fixture
+def page(visited):
+    """That page, empty as a visitor finds it."""
+    yield visited.page
+    if visited.page.locator("[data-do=another]").is_visible():
+        visited.page.locator(".em-toolbar").get_by_label("Heat map", exact=True).check()
+        visited.page.locator("[data-do=another]").click()
+
+
+def crop_pixels(page) -> np.ndarray:
+    """The first card's picture as drawn, heat included."""
+    numbers = page.evaluate(
+        """() => {
+          const canvas = document.querySelector(".em-crop canvas");
+          return [...canvas.getContext("2d").getImageData(0, 0, 256, 256).data];
+        }"""
+    )
+    return np.array(numbers).reshape(256, 256, 4)[:, :, :3]
+
+
+def test_an_uploaded_portrait_shows_label_bars_and_heat(page, astronaut):
+    upload(page, png(astronaut))
+    wait_for_cards(page)
+    assert page.locator(".em-status").inner_text() == "1 face"
+    rows = page.locator(".em-face .em-bars li")
+    numbers = [float(row.get_attribute("data-value")) for row in rows.all()]
+    assert sum(numbers) == pytest.approx(1, abs=1e-3)
+    strongest = rows.nth(int(np.argmax(numbers))).locator(".em-bar-name").inner_text()
+    assert page.locator(".em-face h2").inner_text() == strongest
+    assert page.locator(".em-why").inner_text().endswith(".")
+    page.wait_for_timeout(200)
+    coloured = crop_pixels(page)
+    assert (coloured.max(axis=2) - coloured.min(axis=2)).max() > 80  # the crop itself is grey
+
+
+def test_the_smiling_astronaut_is_happy(page):
+    page.get_by_role("button", name="Astronaut").click()
+    wait_for_cards(page)
+    assert page.locator(".em-face h2").inner_text() == "Happiness"
+
+
+def test_another_class_is_explained_without_asking_the_server(page):
+    page.get_by_role("button", name="Grace Hopper").click()
+    wait_for_cards(page)
+    requests: list[str] = []
+    page.on("request", lambda request: requests.append(request.url))
+    seen = set()
+    for name in ("Happiness", "Surprise", "Sadness", "Anger", "Disgust", "Fear"):
+        page.locator(".em-face select").select_option(label=name)
+        label = page.locator(".em-crop canvas").get_attribute("aria-label")
+        assert name in label
+        seen.add(page.locator(".em-why").inner_text())
+    assert len(seen) > 1
+    assert requests == []
+
+
+def test_the_heat_map_can_be_switched_off(page):
+    page.get_by_role("button", name="Astronaut").click()
+    wait_for_cards(page)
+    page.locator(".em-toolbar").get_by_label("Heat map", exact=True).uncheck()
+    page.wait_for_timeout(200)
+    grey = crop_pixels(page)
+    assert (grey.max(axis=2) - grey.min(axis=2)).max() == 0
+
+
+@pytest.mark.parametrize("event", ["paste", "drop"])
+def test_a_picture_can_be_pasted_and_dropped(page, astronaut, event):
+    page.evaluate(PUT, ["face.png", list(png(astronaut[20:220, 120:320])), event])
+    wait_for_cards(page)
+    assert page.locator(".em-face").count() == 1
+
+
+def test_a_photo_can_be_taken_with_the_camera(page):
+    page.get_by_role("button", name="Take a photo").click()
+    page.wait_for_function("document.querySelector('.em-shutter video').videoWidth > 0")
+    page.get_by_role("button", name="Take it").click()
+    wait_for_cards(page)
+    assert page.evaluate("document.querySelector('.em-shutter video').srcObject") is None
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"", "not a picture"),
+        (b"this is a text", "not a picture"),
+        (b"\x89PNG\r\n\x1a\n" + b"\0" * 40, "picture"),
+        (b"\0" * 9_000_000, "larger than 8 MB"),
+    ],
+)
+def test_a_broken_upload_gets_a_sentence_and_a_second_try(page, astronaut, content, sentence):
+    upload(page, content)
+    error = page.locator(".em-error")
+    error.wait_for()
+    assert sentence in error.inner_text()
+    upload(page, png(astronaut))
+    wait_for_cards(page)
+    assert error.is_hidden()
+
+
+def test_a_picture_without_a_face_offers_to_take_all_of_it(page):
+    upload(page, png(np.full((200, 300, 3), 90, np.uint8)))
+    page.wait_for_selector(".em-error:has-text('No face was found')")
+    page.get_by_role("button", name="Treat the whole picture as a face").click()
+    wait_for_cards(page)
+    assert "taken as one face" in page.locator(".em-status").inner_text()
+
+
+def test_a_crowd_is_counted_and_gets_twenty_cards(page, astronaut):
+    upload(page, png(np.tile(astronaut[20:210, 130:320], (4, 6, 1))))
+    wait_for_cards(page)
+    assert page.locator(".em-status").inner_text() == "24 faces; the 20 largest are shown"
+    assert page.locator(".em-face").count() == 20
+    assert page.locator(".em-face .em-number").nth(19).inner_text() == "20"
+
+
+def test_an_unreachable_server_is_said_in_a_sentence(page, visited, astronaut):
+    page.route("**/component_server/**", lambda route: route.abort())
+    upload(page, png(astronaut))
+    page.wait_for_selector(".em-error:has-text('does not answer')")
+    page.unroute("**/component_server/**")
+    # The browser itself logs a failed request; nothing else may be there.
+    assert all("ERR_FAILED" in complaint for complaint in visited.complaints)
+    visited.complaints.clear()
+
+
+def test_save_downloads_the_photo_with_boxes(page, astronaut):
+    upload(page, png(astronaut))
+    wait_for_cards(page)
+    with page.expect_download() as download:
+        page.locator(".em-toolbar").get_by_role("button", name="Save").click()
+    picture = np.asarray(Image.open(download.value.path()).convert("RGB")).astype(int)
+    assert picture.shape == (512, 512, 3)
+    changed = np.abs(picture - astronaut).max(axis=2) > 60
+    assert changed[50:190, 170:280].mean() > 0.05
+    assert changed[300:].mean() < 0.01

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from emotion.labels import LABELS
+from emotion.ui.about import MEASUREMENTS, about_markup
+
+EVALUATION = {
+    "n": 2982,
+    "accuracy": 0.6712,
+    "macro_f1": 0.6034,
+    "per_class": {
+        name: {"precision": 0.5 + i / 100, "recall": 0.6, "f1": 0.55, "support": 400 + i}
+        for i, name in enumerate(LABELS)
+    },
+    "ece": 0.0312,
+    "corpus": "fer2013",
+    "split": "public",
+    "weights": "embedded",
+    "faces_not_found": 41,
+    "confidence_intervals": {"accuracy": [0.654, 0.688], "macro_f1": [0.58, 0.62]},
+}
+
+
+@pytest.fixture
+def stored(tmp_path):
+    path = tmp_path / "results.json"
+    path.write_text(json.dumps([EVALUATION]), "utf-8")
+    return path
+
+
+def test_measured_results_are_shown_per_class(analyzer, stored):
+    markup = about_markup(analyzer, stored)
+    assert "fer2013 · public" in markup
+    for number in ("2\u202f982", "0.671", "0.603", "0.031", "0.654–0.688", "0.550", "405"):
+        assert number in markup
+
+
+def test_without_measurements_the_page_says_so(analyzer, tmp_path):
+    assert "No measurement is stored" in about_markup(analyzer, tmp_path / "none.json")
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]", "7", "[1]", '[{"n": 3}]', "not json"])
+def test_a_damaged_file_is_left_out(analyzer, tmp_path, content):
+    path = tmp_path / "results.json"
+    path.write_text(content, "utf-8")
+    assert "No measurement is stored" in about_markup(analyzer, path)
+
+
+def test_the_shipped_measurements_are_shown(analyzer):
+    if not MEASUREMENTS.is_file():
+        pytest.fail(f"{MEASUREMENTS} is missing: run train evaluate --json for the weights")
+    measured = json.loads(MEASUREMENTS.read_text("utf-8"))
+    markup = about_markup(analyzer)
+    for result in measured:
+        assert f"{result['accuracy']:.3f}" in markup
+
+
+def test_names_in_the_file_cannot_inject_markup(analyzer, tmp_path):
+    path = tmp_path / "results.json"
+    path.write_text(json.dumps([{**EVALUATION, "corpus": "<script>alert(1)</script>"}]), "utf-8")
+    assert "<script>" not in about_markup(analyzer, path)
+
+
+def test_other_weights_are_not_credited_with_the_measurements(analyzer, stored):
+    class Other:
+        description = {**analyzer.description, "weights": "hf://someone/else"}  # noqa: RUF012
+
+    assert "belong to the embedded weights" in about_markup(Other(), stored)
+    assert "What it is not" in about_markup(Other(), stored)

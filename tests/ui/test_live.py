@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from emotion.analyzer import Analyzer
+from emotion.labels import LABELS
+from emotion.ui.gate import Gate
+from emotion.ui.live import MAX_FACES, MAX_FRAME_BYTES, frame_analysis
+from emotion.ui.wire import data_url
+
+
+@pytest.fixture(scope="module")
+def analyze_frame(analyzer: Analyzer):
+    return frame_analysis(analyzer, Gate(1))
+
+
+def test_a_frame_gives_numbers_for_its_face(analyze_frame, astronaut):
+    answer = analyze_frame({"jpeg": data_url(astronaut), "explain": -1})
+    assert answer["count"] == 1
+    face = answer["faces"][0]
+    x0, y0, x1, y1 = face["box"]
+    assert 0.3 < x0 < x1 < 0.6
+    assert 0.05 < y0 < y1 < 0.4
+    assert sum(face["probabilities"]) == pytest.approx(1, abs=1e-4)
+    assert face["explained"] == int(np.argmax(face["probabilities"]))
+    assert max(face["heat"]["cells"]) == 255
+
+
+@pytest.mark.parametrize("index", range(len(LABELS)))
+def test_the_chosen_class_is_explained(analyze_frame, analyzer, astronaut, index):
+    face = analyze_frame({"jpeg": data_url(astronaut), "explain": index})["faces"][0]
+    assert face["explained"] == index
+    assert len(face["heat"]["cells"]) == 64
+
+
+def test_no_face_is_an_empty_list(analyze_frame):
+    grey = np.full((240, 320, 3), 128, np.uint8)
+    answer = analyze_frame({"jpeg": data_url(grey), "explain": -1})
+    assert (answer["faces"], answer["count"]) == ([], 0)
+
+
+def test_only_the_largest_faces_are_analysed_but_all_are_counted(analyze_frame, astronaut):
+    face = astronaut[20:220, 120:320]
+    crowd = np.tile(face, (2, 4, 1))
+    answer = analyze_frame({"jpeg": data_url(crowd), "explain": -1})
+    assert len(answer["faces"]) == MAX_FACES
+    assert answer["count"] == 8
+
+
+def test_a_second_frame_is_told_that_the_server_is_busy(analyzer, astronaut):
+    gate = Gate(1)
+    with gate.enter_at_once():
+        answer = frame_analysis(analyzer, gate)({"jpeg": data_url(astronaut)})
+    assert answer == {"busy": True}
+
+
+BLACK = data_url(np.zeros((8, 8, 3), np.uint8))
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        None,
+        7,
+        "jpeg",
+        [1.0] * 100_000,
+        {},
+        {"jpeg": None},
+        {"jpeg": 5},
+        {"jpeg": ["data:"]},
+        {"jpeg": "data:image/jpeg;base64,AAAA"},
+        {"jpeg": "data:image/jpeg;base64,%%%"},
+        {"jpeg": "data:image/jpeg;base64," + "A" * (2 * MAX_FRAME_BYTES)},
+        {"jpeg": data_url(np.zeros((8, 8, 3), np.uint8), "image/png")},
+        {"jpeg": data_url(np.zeros((8, 1600, 3), np.uint8))},
+        {"jpeg": BLACK, "explain": 6},
+        {"jpeg": BLACK, "explain": -2},
+        {"jpeg": BLACK, "explain": True},
+        {"jpeg": BLACK, "explain": float("nan")},
+        {"jpeg": BLACK, "explain": "happiness"},
+    ],
+)
+def test_a_payload_that_is_no_frame_is_refused_with_a_sentence(analyze_frame, payload, caplog):
+    answer = analyze_frame(payload)
+    assert answer["error"] == "bad_frame"
+    assert answer["detail"]
+    assert not caplog.records

@@ -1,0 +1,182 @@
+"""The page's server as programs and attackers meet it: HTTP, without a browser."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
+from PIL import Image
+
+import emotion
+from emotion.labels import LABELS
+
+
+@pytest.fixture(scope="module")
+def client(served) -> Client:
+    return Client(served.url, verbose=False)
+
+
+@pytest.fixture
+def portrait(astronaut, tmp_path) -> Path:
+    path = tmp_path / "portrait with spaces.png"
+    Image.fromarray(astronaut).save(path)
+    return path
+
+
+def test_exactly_the_documented_endpoints_are_public(client):
+    named = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
+    assert set(named) == {"/classify", "/explain", "/model_info", "/health"}
+
+
+def test_no_unnamed_endpoint_is_public(client):
+    assert client.view_api(return_format="dict", print_info=False)["unnamed_endpoints"] == {}
+
+
+def test_classify_gives_six_probabilities_and_pixels(client, portrait):
+    faces = client.predict(handle_file(portrait), api_name="/classify")
+    assert len(faces) == 1
+    face = faces[0]
+    assert list(face["probabilities"]) == list(LABELS)
+    assert sum(face["probabilities"].values()) == pytest.approx(1, abs=1e-4)
+    assert face["label"] == max(face["probabilities"], key=face["probabilities"].get)
+    assert np.shape(face["landmarks"]) == (5, 2)
+    assert 150 < face["box"][0] < face["box"][2] < 300
+    assert face["picture"] == {"width": 512, "height": 512}
+
+
+def test_classify_takes_the_whole_picture_if_told_so(client, portrait):
+    faces = client.predict(handle_file(portrait), False, api_name="/classify")
+    assert [face["box"] for face in faces] == [None]
+
+
+def test_explain_returns_the_picture_with_heat_and_the_map(client, portrait, astronaut):
+    path, faces = client.predict(handle_file(portrait), api_name="/explain")
+    drawn = np.asarray(Image.open(path).convert("RGB")).astype(int)
+    changed = np.abs(drawn - astronaut).max(axis=2) > 60
+    assert drawn.shape == astronaut.shape
+    x0, y0, x1, y1 = (round(value) for value in faces[0]["box"])
+    assert changed[y0:y1, x0:x1].mean() > 10 * changed[250:].mean()
+    assert np.shape(faces[0]["cam"]) == (8, 8)
+    assert np.min(faces[0]["cam"]) >= 0
+    assert faces[0]["explained"] == faces[0]["label"]
+    assert sum(faces[0]["regions"].values()) == pytest.approx(1)
+    assert faces[0]["sentence"].endswith(".")
+
+
+def test_explain_takes_the_class_to_explain(client, portrait):
+    _, faces = client.predict(handle_file(portrait), "fear", api_name="/explain")
+    assert faces[0]["explained"] == "fear"
+
+
+def test_model_info_says_what_runs(client, analyzer):
+    info = client.predict(api_name="/model_info")
+    assert info["labels"] == list(LABELS)
+    assert info["version"] == emotion.__version__
+    assert info["zoom"] == analyzer.network.config.zoom
+    assert set(info["colors"]) == set(LABELS)
+
+
+def test_health_is_ok(client):
+    assert client.predict(api_name="/health")["status"] == "ok"
+
+
+@pytest.mark.parametrize("content", [b"", b"no picture", b"\xff\xd8\xff\xe0" + b"\0" * 50])
+def test_a_broken_file_gets_one_sentence_and_leaves_no_traceback(
+    client, tmp_path, content, caplog, capfd
+):
+    path = tmp_path / "face.jpg"
+    path.write_bytes(content)
+    with pytest.raises(AppError, match="picture"):
+        client.predict(handle_file(path), api_name="/classify")
+    assert "Traceback" not in capfd.readouterr().err
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+
+def test_a_missing_picture_gets_one_sentence(client, capfd):
+    with pytest.raises(AppError, match="Send a picture"):
+        client.predict(None, api_name="/classify")
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_an_unknown_class_gets_one_sentence(client, portrait, capfd):
+    with pytest.raises(AppError, match="happiness"):
+        client.predict(handle_file(portrait), "joy", api_name="/explain")
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def component_call(served, name="live", function="analyze_frame", **body) -> httpx.Response:
+    url = f"{served.url}gradio_api/component_server/"
+    call = {"component_id": served.components[name], "fn_name": function, "session_hash": "test"}
+    return httpx.post(url, timeout=60, **(body or {"json": {**call, "data": None}}))
+
+
+def test_garbage_for_a_server_function_is_answered_with_a_sentence(served):
+    answer = component_call(served)
+    assert answer.status_code == 200
+    assert answer.json()["error"] == "bad_frame"
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        {"data": 1, "component_id": 10**6, "fn_name": "analyze_frame", "session_hash": "test"},
+        {"data": 1, "component_id": 4, "fn_name": "__init__", "session_hash": "test"},
+        {"data": 1, "component_id": 4, "fn_name": "postprocess", "session_hash": "test"},
+        {"data": 1},
+        [1],
+        "text",
+    ],
+)
+def test_a_malformed_call_is_refused_without_a_traceback(served, call, capfd):
+    assert component_call(served, json=call).status_code in (400, 404, 422)
+    assert "Traceback" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("content", [b"{", b"[" * 100_000, b"\xff\xfe"])
+def test_a_body_that_is_no_json_is_refused(served, content):
+    answer = component_call(served, content=content, headers={"content-type": "application/json"})
+    assert answer.status_code in (400, 422)
+
+
+def test_a_large_body_is_refused_and_the_next_one_is_answered(served):
+    answer = component_call(served, content=b"x" * 13_000_000)
+    assert answer.status_code == 413
+    assert component_call(served).status_code == 200
+
+
+def test_a_large_chunked_body_is_refused_and_the_next_one_is_answered(served):
+    answer = component_call(served, content=(b"x" * 1_000_000 for _ in range(13)))
+    assert answer.status_code == 413
+    assert component_call(served).status_code == 200
+
+
+def test_a_large_file_is_refused(served):
+    files = {"files": ("large.png", b"x" * 9_000_000)}
+    assert httpx.post(f"{served.url}gradio_api/upload", files=files).status_code == 413
+
+
+@pytest.mark.parametrize(
+    "target", ["/etc/passwd", "app.py", "..%2f..%2fetc%2fpasswd", "http://127.0.0.1:1/x"]
+)
+def test_files_of_the_server_are_not_served(served, target):
+    answer = httpx.get(f"{served.url}gradio_api/file={target}")
+    assert answer.status_code in (400, 403, 404)
+
+
+def test_monitoring_and_run_history_are_closed(served):
+    assert httpx.get(f"{served.url}monitoring").status_code in (403, 404)
+    assert httpx.get(f"{served.url}gradio_api/runs").status_code == 404
+
+
+def test_another_origin_is_not_let_in(served):
+    answer = httpx.get(f"{served.url}config", headers={"origin": "https://evil.example"})
+    assert answer.headers.get("access-control-allow-origin") != "https://evil.example"
+
+
+def test_the_page_names_no_folder_of_the_server(served):
+    assert str(Path.home()) not in httpx.get(served.url).text
