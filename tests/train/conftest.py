@@ -1,0 +1,59 @@
+"""Small prepared data that a narrow network learns in seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from datasets import DatasetDict
+
+from train.alignment import PREPARED, AlignConfig, align_rows
+from train.config import FitConfig
+from train.corpora import load_corpus
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Drawn faces, aligned by their own landmarks, as ``python -m train prepare`` lays them out."""
+    folder = tmp_path_factory.mktemp("prepared")
+    corpus = load_corpus("synthetic", "150")
+    splits = DatasetDict(
+        {
+            split: rows.map(
+                lambda batch: align_rows(batch, AlignConfig()),
+                batched=True,
+                remove_columns=rows.column_names,
+                features=PREPARED,
+            )
+            for split, rows in corpus.splits.items()
+        }
+    )
+    splits.save_to_disk(str(folder / "synthetic"))
+    return folder
+
+
+@pytest.fixture
+def tiny() -> Callable[..., FitConfig]:
+    """Build a config that trains within seconds; keywords override its values."""
+
+    def build(**values: object) -> FitConfig:
+        small: dict[str, object] = {
+            "corpora": ("synthetic",),
+            "sizes": (32,),
+            "epochs": (2,),
+            "widths": (8, 8, 16, 16),
+            "batch_size": 16,
+            "class_weights": "none",
+            "ema_decay": 0.9,
+            "threads": 1,
+        }
+        return FitConfig(**{**small, **values})  # type: ignore[arg-type]
+
+    return build
+
+
+@pytest.fixture
+def random() -> np.random.Generator:
+    return np.random.default_rng(0)

@@ -1,0 +1,62 @@
+"""Optimiser, schedule and weight averaging."""
+
+from __future__ import annotations
+
+import copy
+import math
+
+import torch
+from torch import Tensor, nn
+
+from train.config import FitConfig
+
+
+def build_optimizer(network: nn.Module, config: FitConfig) -> torch.optim.AdamW:
+    """Build AdamW (Loshchilov and Hutter, 2019) with decay on weights of layers only."""
+    decayed = [p for p in network.parameters() if p.ndim > 1]
+    plain = [p for p in network.parameters() if p.ndim <= 1]
+    groups = [
+        {"params": decayed, "weight_decay": config.weight_decay},
+        {"params": plain, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=config.lr, fused=True)
+
+
+def learning_rate(step: int, steps_per_epoch: int, config: FitConfig) -> float:
+    """Return the rate of one step: linear warm-up, then a cosine to zero at the last step.
+
+    Args:
+        step: number of the step, counted from 0 over the whole run.
+        steps_per_epoch: steps in one epoch.
+        config: gives the peak rate, the warm-up and the number of epochs.
+    """
+    warmup = config.warmup_epochs * steps_per_epoch
+    if step < warmup:
+        return config.lr * (step + 1) / warmup
+    progress = (step - warmup) / max(1.0, config.total_epochs * steps_per_epoch - warmup)
+    return config.lr * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
+
+
+class WeightAverage:
+    """Exponential moving average of a network's parameters and floating-point buffers.
+
+    The decay rises with the number of updates as min(decay, (1 + n) / (10 + n)), so that the random
+    initial weights are forgotten within the first steps.
+    """
+
+    def __init__(self, network: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self.updates = 0
+        self.network = copy.deepcopy(network).eval().requires_grad_(False)
+
+    @torch.no_grad()
+    def update(self, network: nn.Module) -> None:
+        """Move the average towards the network's present values."""
+        self.updates += 1
+        decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
+        current: dict[str, Tensor] = network.state_dict()
+        for name, average in self.network.state_dict().items():
+            if average.is_floating_point():
+                average.lerp_(current[name], 1 - decay)
+            else:
+                average.copy_(current[name])

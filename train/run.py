@@ -1,0 +1,88 @@
+"""``python -m train`` without a command: prepare, fit and evaluate what is there."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from emotion.errors import DataError
+from emotion.files import write_text
+from train.alignment import AlignConfig
+from train.evaluate import EvaluateConfig, evaluate, to_text
+from train.loop import VALIDATION_SPLITS, fit
+from train.prepare import PrepareConfig, prepare
+from train.recipes import RECIPES
+from train.report import to_text as report_text
+
+ARCHIVES = {
+    "fer2013": ("fer2013.zip", "fer2013", "fer2013.csv"),
+    "raf-db": ("raf-db.zip", "raf-db"),
+    "affectnet": ("affectnet-yolo.zip", "affectnet.zip", "affectnet"),
+}
+"""Corpus -> names under which it is looked for in the data folder."""
+
+
+@dataclass(frozen=True)
+class RunArguments:
+    """Train from the corpora that are there: prepare, fit and evaluate in one go.
+
+    Repeating the command goes on where it stopped.
+
+    Examples: python -m train --data-root ../shared/data; python -m train --demo
+    """
+
+    data_root: Path = Path("data")
+    """Folder with fer2013.zip, raf-db.zip, affectnet-yolo.zip, or folders of those names."""
+    out: Path = Path("runs/baseline")
+    """Folder of the run; the prepared faces go to its folder 'prepared'."""
+    recipe: str = "baseline"
+    """Named training, see python -m train fit --help."""
+    demo: bool = False
+    """Draw faces instead of reading a corpus, and train on them for two minutes."""
+
+
+def run(arguments: RunArguments) -> int:
+    """Prepare, fit and evaluate.
+
+    Raises:
+        ConfigError: if the recipe is unknown.
+        DataError: if no corpus is there.
+    """
+    name = "demo" if arguments.demo else arguments.recipe
+    if name not in RECIPES:
+        raise DataError(f"There is no recipe {name!r}; choose from {', '.join(RECIPES)}.")
+    config = RECIPES[name]
+    corpora = {"synthetic": "synthetic"} if arguments.demo else _find(arguments.data_root)
+    chosen = tuple(corpus for corpus in config.corpora if corpus in corpora) or tuple(corpora)
+    config = replace(config, corpora=chosen)
+    prepared = arguments.out / "prepared"
+    texts = tuple(corpora[corpus] for corpus in chosen)
+    print(report_text(prepare(PrepareConfig(texts, prepared, AlignConfig()))))
+    fit(config, prepared, arguments.out, resume=(arguments.out / "fit.json").exists())
+    for corpus, text in zip(chosen, texts, strict=True):
+        if corpus in VALIDATION_SPLITS:
+            split = VALIDATION_SPLITS[corpus]
+            result = evaluate(EvaluateConfig(str(arguments.out), text, split))
+            print(to_text(result))
+            target = arguments.out / f"{corpus}-{split}.json"
+            write_text(target, json.dumps(result, indent=2) + "\n")
+    print(f"Use it with: python app.py --weights {arguments.out}")
+    return 0
+
+
+def _find(root: Path) -> dict[str, str]:
+    """Return NAME=PATH of every corpus in the data folder."""
+    found = {}
+    for corpus, names in ARCHIVES.items():
+        for name in names:
+            if (root / name).exists():
+                found[corpus] = f"{corpus}={root / name}"
+                break
+    if not found:
+        places = "; ".join(f"{corpus} as {root / names[0]}" for corpus, names in ARCHIVES.items())
+        raise DataError(
+            f"There is no corpus in {root}: put {places}, or name their folder with --data-root. "
+            "To see everything run without a corpus: python -m train --demo"
+        )
+    return found
