@@ -37,6 +37,7 @@ PREPARED = Features(
         "face_found": Value("bool"),
         "upscaled": Value("bool"),
         "phash": Value("uint64"),
+        "thumb": Value("binary"),
         "error": Value("string"),
     }
 )
@@ -44,8 +45,9 @@ PREPARED = Features(
 
 ``px``: the 64x64 grey crop, 4096 bytes in row order; empty if ``error`` is set. ``landmarks``: x, y
 of the five points in pixels of the original picture, or null. ``face_found``: False if ``px`` is
-the plain crop. ``upscaled``: whether the super-resolution method was applied. ``error``: why the
-picture could not be read, or null.
+the plain crop. ``upscaled``: whether the super-resolution method was applied. ``phash`` of the
+crop. ``thumb``: the whole picture at 32x32 grey, 1024 bytes, for the search for duplicates only.
+``error``: why the picture could not be read, or null.
 """
 
 _COPIED = ("label", "source", "split", "sample_id", "original_label", "soft_label", "second_label")
@@ -111,11 +113,19 @@ def _align(
     landmarks: Sequence[float] | None,
     config: AlignConfig,
 ) -> dict[str, Any]:
-    nothing = {"px": b"", "landmarks": None, "face_found": False, "upscaled": False, "phash": None}
+    nothing = {
+        "px": b"",
+        "landmarks": None,
+        "face_found": False,
+        "upscaled": False,
+        "phash": None,
+        "thumb": b"",
+    }
     try:
         photo = decode_image(image_bytes(image))
     except (ImageError, DataError) as error:
         return {**nothing, "error": str(error)}
+    small = thumbnail(to_grey(photo)).tobytes()
     points: npt.NDArray[np.floating] | None = None
     if landmarks is not None:
         points = np.asarray(landmarks, np.float64).reshape(5, 2)
@@ -138,6 +148,7 @@ def _align(
         "face_found": points is not None,
         "upscaled": upscaled,
         "phash": int(perceptual_hashes(thumbnail(crop)[None])[0]),
+        "thumb": small,
         "error": None,
     }
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from datasets import Dataset, DatasetDict, concatenate_datasets
 from datasets.utils.logging import disable_progress_bar
 from tqdm import tqdm
@@ -26,7 +27,14 @@ from emotion.errors import DataError
 from emotion.files import write_text
 from train.alignment import PREPARED, AlignConfig, align_rows
 from train.corpora import Corpus, image_bytes, load_corpus, parse_corpus
-from train.corpora.dedup import Duplicates, group, near_duplicates, resolve, thumbnail
+from train.corpora.dedup import (
+    THUMBNAIL_SIDE,
+    Duplicates,
+    group,
+    near_duplicates,
+    resolve,
+    thumbnail,
+)
 from train.corpora.published import TRAINING_SPLIT
 from train.report import CorpusReport, Report, to_html
 
@@ -167,9 +175,13 @@ def _without_duplicates(
     """
     places = [(name, split) for name, splits in corpora.items() for split in splits]
     tables = [corpora[name][split] for name, split in places]
-    crops = [np.frombuffer(px, np.uint8) for rows in tables for px in rows["px"]]
-    small = np.stack([thumbnail(crop.reshape(CROP_SIZE, CROP_SIZE)) for crop in crops])
+    crops = _pixels(tables, "px", CROP_SIZE)
     hashes = np.array([value for rows in tables for value in rows["phash"]], np.uint64)
+    # Neither search finds all: cropping differently hides a copy from the one, a face that was
+    # found in only one of two copies from the other.
+    whole = near_duplicates(_pixels(tables, "thumb", THUMBNAIL_SIDE))
+    faces = near_duplicates(np.stack([thumbnail(crop) for crop in crops]), hashes)
+    groups = group(len(crops), np.concatenate([whole, faces]))
     names = [
         f"{name}/{key}"
         for (name, _), t in zip(places, tables, strict=True)
@@ -179,17 +191,23 @@ def _without_duplicates(
     labels = [label for rows in tables for label in rows["label"]]
     # Neutral rows of a training split are training rows too: they calibrate.
     held_out = np.array([s != TRAINING_SPLIT for rows in tables for s in rows["split"]], np.bool_)
-    duplicates = resolve(group(len(small), near_duplicates(small, hashes)), labels, held_out, names)
+    duplicates = resolve(groups, labels, held_out, names)
     kept: dict[str, DatasetDict] = {name: DatasetDict() for name in corpora}
     start = 0
     for (name, split), rows in zip(places, tables, strict=True):
         stays = duplicates.keep[start : start + len(rows)]
-        kept[name][split] = rows.select(np.flatnonzero(stays))
+        kept[name][split] = rows.select(np.flatnonzero(stays)).remove_columns("thumb")
         start += len(rows)
     conflicts = [
         [f"{names[i]}: {original[i]}" for i in members] for members in duplicates.conflicts
     ]
     return kept, duplicates, conflicts
+
+
+def _pixels(tables: Sequence[Dataset], column: str, side: int) -> npt.NDArray[np.uint8]:
+    """Stack a column of square grey pictures: uint8 (N, side, side)."""
+    data = b"".join(pixels for rows in tables for pixels in rows[column])
+    return np.frombuffer(data, np.uint8).reshape(-1, side, side)
 
 
 def _save(splits: DatasetDict, folder: Path) -> None:
