@@ -22,6 +22,8 @@ class FitConfig:
         batch_size: images per step.
         lr: peak learning rate of AdamW, reached after ``warmup_epochs`` and then annealed to zero
             along a cosine over the whole run (Loshchilov and Hutter, 2017).
+        last_stage_lr: where there are several stages, the last one begins at this rate and anneals
+            it to zero in its own cosine: the end of the first one is too slow for a new size.
         weight_decay: decoupled decay, not applied to norm layers and biases.
         warmup_epochs: length of the linear warm-up, may be a fraction.
         ema_decay: decay per step of the averaged weights, which are the ones kept.
@@ -44,6 +46,7 @@ class FitConfig:
     epochs: tuple[int, ...] = (4, 7, 2)
     batch_size: int = 64
     lr: float = 1e-3
+    last_stage_lr: float = 4e-4
     weight_decay: float = 0.05
     warmup_epochs: float = 1.0
     ema_decay: float = 0.999
@@ -70,8 +73,10 @@ class FitConfig:
             raise ConfigError(
                 "Sizes must lie between 16 and 64 px, and every stage needs an epoch."
             )
-        if self.batch_size < 2 or self.lr <= 0 or not 0 <= self.ema_decay < 1:
-            raise ConfigError("batch_size must be >= 2, lr > 0 and ema_decay in [0, 1).")
+        if self.batch_size < 2 or not 0 <= self.ema_decay < 1:
+            raise ConfigError("batch_size must be >= 2 and ema_decay in [0, 1).")
+        if self.lr <= 0 or self.last_stage_lr <= 0:
+            raise ConfigError("lr and last_stage_lr must be positive.")
 
     @property
     def total_epochs(self) -> int:

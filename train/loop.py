@@ -130,6 +130,9 @@ class _Run:
         """Train one epoch, validate, and write checkpoint, log and weights."""
         start = time.monotonic()
         size = self.config.size_at(epoch)
+        if epoch and size != self.config.size_at(epoch - 1):
+            # Weights and norm statistics of another size would linger in the average for epochs.
+            self.average = WeightAverage(self.network, self.config.ema_decay)
         loss = self._train(epoch, size)
         seconds = time.monotonic() - start
         line = {

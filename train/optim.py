@@ -25,6 +25,8 @@ def build_optimizer(network: nn.Module, config: FitConfig) -> torch.optim.AdamW:
 def learning_rate(step: int, steps_per_epoch: int, config: FitConfig) -> float:
     """Return the rate of one step: linear warm-up, then a cosine to zero at the last step.
 
+    The last of several stages has a cosine of its own, see ``FitConfig.last_stage_lr``.
+
     Args:
         step: number of the step, counted from 0 over the whole run.
         steps_per_epoch: steps in one epoch.
@@ -33,8 +35,16 @@ def learning_rate(step: int, steps_per_epoch: int, config: FitConfig) -> float:
     warmup = config.warmup_epochs * steps_per_epoch
     if step < warmup:
         return config.lr * (step + 1) / warmup
-    progress = (step - warmup) / max(1.0, config.total_epochs * steps_per_epoch - warmup)
-    return config.lr * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
+    end = config.total_epochs * steps_per_epoch
+    last = end - config.epochs[-1] * steps_per_epoch
+    if len(config.epochs) > 1 and step >= last:
+        return config.last_stage_lr * _half_cosine((step - last) / (end - last))
+    return config.lr * _half_cosine((step - warmup) / max(1.0, end - warmup))
+
+
+def _half_cosine(progress: float) -> float:
+    """Fall from 1 to 0 while ``progress`` goes from 0 to 1."""
+    return 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
 
 
 class WeightAverage:

@@ -23,7 +23,7 @@ import emotion.images
 import train.alignment
 from emotion.align import CROP_SIZE
 from emotion.detect.retinaface import MOBILENET_WEIGHTS
-from emotion.errors import DataError
+from emotion.errors import ConfigError, DataError
 from emotion.files import write_text
 from train.alignment import PREPARED, AlignConfig, align_rows
 from train.corpora import Corpus, image_bytes, load_corpus, parse_corpus
@@ -36,7 +36,8 @@ from train.corpora.dedup import (
     thumbnail,
 )
 from train.corpora.published import TRAINING_SPLIT
-from train.report import CorpusReport, Report, to_html
+from train.report import CorpusReport, Report
+from train.report_page import to_html
 
 MAX_UNREADABLE = 0.01
 """Share of unreadable pictures above which a corpus is taken for damaged and the run stops."""
@@ -71,9 +72,16 @@ def prepare(config: PrepareConfig) -> Report:
         DataError: if a corpus cannot be read, more than 1 % of its pictures are unreadable, or
             ``out`` cannot be written.
     """
-    corpora = [
-        load_corpus(*parse_corpus(text), num_proc=config.processes) for text in config.corpora
-    ]
+    chosen = [parse_corpus(text) for text in config.corpora]
+    names = [name for name, _ in chosen]
+    if len(set(names)) < len(names):
+        raise ConfigError(f"A corpus is named twice ({', '.join(names)}); name each one once.")
+    loaded = [load_corpus(name, path, num_proc=config.processes) for name, path in chosen]
+    return prepare_corpora(loaded, config)
+
+
+def prepare_corpora(corpora: Sequence[Corpus], config: PrepareConfig) -> Report:
+    """Prepare corpora that are loaded already, see ``prepare``."""
     key = _fingerprint(corpora, config.align)
     finished = _read_report(config.out)
     if finished and finished.fingerprint == key:

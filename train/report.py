@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from html import escape
 
+import numpy as np
 from datasets import DatasetDict
 
 from emotion.labels import LABELS
 from train.corpora import Corpus
+
+EYE_DISTANCES = tuple(range(0, 104, 4))
+"""Edges of the bins of ``CorpusReport.eye_distances``, in px of the picture."""
+
+GREY_LEVELS = tuple(range(0, 257, 16))
+"""Edges of the bins of ``CorpusReport.grey_levels``."""
 
 MAX_LISTED = 20
 """Longer lists are cut in text and page; report.json has everything."""
@@ -28,6 +34,8 @@ class CorpusReport:
         upscaled: pictures that the super-resolution method enlarged.
         differences: sentences on counts that are not the published ones.
         findings: kind -> ``where: detail`` of everything the loader left out or found odd.
+        eye_distances: pictures per bin of ``EYE_DISTANCES``, the last one open.
+        grey_levels: crops per bin of ``GREY_LEVELS``, by their mean.
         duplicates: split -> rows dropped as duplicates.
     """
 
@@ -39,6 +47,8 @@ class CorpusReport:
     upscaled: int
     differences: list[str]
     findings: dict[str, list[str]]
+    eye_distances: list[int]
+    grey_levels: list[int]
     duplicates: dict[str, int] = field(default_factory=dict)
 
     @classmethod
@@ -73,6 +83,8 @@ class CorpusReport:
             upscaled,
             list(corpus.differences),
             findings,
+            _eye_distances(aligned),
+            _grey_levels(aligned),
         )
 
     def total(self, split: str) -> int:
@@ -84,6 +96,24 @@ class CorpusReport:
         counts, found = self.counts[split], self.found[split]
         hits = sum(found[name] * count for name, count in counts.items())
         return hits / max(1, self.total(split)) if counts else 1.0
+
+
+def _eye_distances(aligned: DatasetDict) -> list[int]:
+    landmarks = [p for rows in aligned.values() for p in rows["landmarks"] if p is not None]
+    points = np.array(landmarks, np.float64).reshape(-1, 5, 2)
+    distances = np.hypot(*(points[:, 1] - points[:, 0]).T)
+    edges = [*EYE_DISTANCES[:-1], np.inf]
+    return [int(count) for count in np.histogram(distances, edges)[0]]
+
+
+def _grey_levels(aligned: DatasetDict) -> list[int]:
+    means = [
+        float(np.frombuffer(px, np.uint8).mean())
+        for rows in aligned.values()
+        for px in rows["px"]
+        if px
+    ]
+    return [int(count) for count in np.histogram(means, GREY_LEVELS)[0]]
 
 
 @dataclass(frozen=True)
@@ -122,10 +152,10 @@ def to_text(report: Report) -> str:
         lines += [f"  {sentence}" for sentence in corpus.differences]
         if corpus.upscaled:
             lines.append(f"  {corpus.upscaled} pictures were super-resolved.")
-        lines += [f"  unreadable: {text}" for text in _cut(corpus.unreadable)]
+        lines += [f"  unreadable: {text}" for text in cut(corpus.unreadable)]
         for kind, places in corpus.findings.items():
             lines.append(f"  {kind}: {len(places)} times")
-            lines += [f"    {text}" for text in _cut(places)]
+            lines += [f"    {text}" for text in cut(places)]
     lines.append(
         f"Duplicates: {report.leaks} training rows also stand in a held-out split and were "
         f"dropped, {report.repeats} repeat another training row; {len(report.conflicts)} "
@@ -134,62 +164,7 @@ def to_text(report: Report) -> str:
     return "\n".join(lines)
 
 
-def to_html(report: Report) -> str:
-    """Render the report as one self-contained page."""
-    parts = [
-        "<!doctype html><html lang=en><meta charset=utf-8><title>Preparation report</title>",
-        "<style>body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;"
-        "padding:0 1rem;color:#1b1f24}table{border-collapse:collapse;margin:.5rem 0 1.5rem}"
-        "td,th{padding:.3rem .7rem;border-bottom:1px solid #d8dee4;text-align:right}"
-        "th:first-child,td:first-child{text-align:left}</style><h1>Preparation report</h1>",
-    ]
-    for corpus in report.corpora:
-        parts.append(f"<h2>{escape(corpus.name)}</h2><p>Layout: {escape(corpus.layout)}.</p>")
-        parts.append(_table(corpus))
-        parts += [f"<p>{escape(sentence)}</p>" for sentence in corpus.differences]
-        parts.append(_list(f"Unreadable pictures: {len(corpus.unreadable)}", corpus.unreadable))
-        for kind, places in corpus.findings.items():
-            parts.append(_list(f"{kind}: {len(places)}", places))
-    parts.append(
-        f"<h2>Duplicates</h2><p>{report.leaks} training rows also stand in a held-out split and "
-        f"were dropped; {report.repeats} repeat another training row.</p>"
-    )
-    conflicts = [" | ".join(members) for members in report.conflicts]
-    parts.append(_list(f"Photographs under different labels: {len(conflicts)}", conflicts))
-    options = ", ".join(f"{name} {value}" for name, value in report.options.items())
-    parts.append(f"<h2>Options</h2><p>{escape(options)}</p></html>")
-    return "\n".join(parts) + "\n"
-
-
-def _table(corpus: CorpusReport) -> str:
-    names = [n for n in (*LABELS, "none of the six") if any(n in c for c in corpus.counts.values())]
-    head = "".join(f"<th>{escape(name)}</th>" for name in names)
-    rows = []
-    for split, counts in corpus.counts.items():
-        cells = "".join(
-            f"<td>{counts[name]}<br><small>{corpus.found[split][name]:.1%}</small></td>"
-            if name in counts
-            else "<td>–</td>"
-            for name in names
-        )
-        rows.append(
-            f"<tr><td>{escape(split)}</td>{cells}<td>{corpus.total(split)}</td>"
-            f"<td>{corpus.detection_rate(split):.1%}</td>"
-            f"<td>{corpus.duplicates.get(split, 0)}</td></tr>"
-        )
-    return (
-        f"<table><tr><th>split</th>{head}<th>images</th><th>faces found</th>"
-        f"<th>duplicates</th></tr>{''.join(rows)}</table>"
-    )
-
-
-def _list(title: str, entries: list[str]) -> str:
-    if not entries:
-        return ""
-    items = "".join(f"<li>{escape(entry)}</li>" for entry in _cut(entries))
-    return f"<h3>{escape(title)}</h3><ul>{items}</ul>"
-
-
-def _cut(entries: list[str]) -> list[str]:
+def cut(entries: list[str]) -> list[str]:
+    """Shorten a list to ``MAX_LISTED`` entries and say how many more there are."""
     more = len(entries) - MAX_LISTED
     return entries if more <= 0 else [*entries[:MAX_LISTED], f"and {more} more (report.json)"]

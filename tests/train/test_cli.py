@@ -31,6 +31,10 @@ def test_every_command_has_help_with_an_example(
         (["fit", "--data", "{nowhere}", "--out", "{out}", "--recipe", "cake"], "no recipe"),
         (["fit", "--data", "{nowhere}", "--out", "{out}"], "no prepared fer2013"),
         (["prepare", "--corpus", "cake=x", "--out", "{out}"], "names no known corpus"),
+        (
+            ["prepare", "--corpus", "synthetic", "--corpus", "synthetic", "--out", "{out}"],
+            "named twice",
+        ),
         (["prepare", "--corpus", "fer2013={nowhere}", "--out", "{out}"], "{nowhere}"),
         (
             ["evaluate", "--corpus", "synthetic=9", "--split", "test", "--weights", "{nowhere}"],

@@ -27,6 +27,16 @@ def test_the_rate_warms_up_and_falls_along_a_cosine(tiny: Callable[..., FitConfi
     assert all(a > b for a, b in itertools.pairwise(rates))
 
 
+def test_the_last_stage_has_a_cosine_of_its_own(tiny: Callable[..., FitConfig]) -> None:
+    config = tiny(lr=0.2, last_stage_lr=0.1, warmup_epochs=1.0, sizes=(32, 64), epochs=(3, 2))
+    rates = [learning_rate(step, 10, config) for step in range(50)]
+
+    assert rates[29] == pytest.approx(0.1 * (1 + math.cos(math.pi * 19 / 40)))
+    assert rates[30] == pytest.approx(0.1)
+    assert rates[40] == pytest.approx(0.05)
+    assert rates[49] == pytest.approx(0.05 * (1 + math.cos(math.pi * 19 / 20)))
+
+
 def test_norm_layers_and_biases_do_not_decay(tiny: Callable[..., FitConfig]) -> None:
     network = EmotionNet(NetworkConfig(widths=(8, 8, 8, 8)))
     optimizer = build_optimizer(network, tiny(weight_decay=0.5))

@@ -21,7 +21,8 @@ from train.alignment import AlignConfig, align_rows
 from train.corpora import load_corpus
 from train.corpora.dedup import perceptual_hashes, thumbnail
 from train.prepare import PrepareConfig, prepare
-from train.report import to_html, to_text
+from train.report import to_text
+from train.report_page import to_html
 from train.store import read_split
 
 CLASSES = ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise")
@@ -178,7 +179,12 @@ def test_the_report_can_be_read_as_text_page_and_json(fer: Path, tmp_path: Path)
         assert "19" in rendered
     saved = json.loads((tmp_path / "out" / "report.json").read_text("utf-8"))
     assert saved["corpora"][0]["counts"]["public"]["happiness"] == 4
-    assert "<script" not in (tmp_path / "out" / "report.html").read_text("utf-8")
+    page = (tmp_path / "out" / "report.html").read_text("utf-8")
+    assert "<svg" in page
+    assert "<img" not in page  # statistics only, no faces
+    assert "<script" not in page
+    assert sum(report.corpora[0].eye_distances) == 2
+    assert sum(report.corpora[0].grey_levels) == 44
 
 
 def test_landmarks_of_the_corpus_are_used(astronaut: npt.NDArray[np.uint8]) -> None:
