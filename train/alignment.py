@@ -11,29 +11,24 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from datasets import ClassLabel, Features, List, Value
+from datasets import Features, Value
 
 from emotion.align import DEFAULT_ZOOM, align_face, box_crop, plain_crop
 from emotion.detect import Face, RetinaFaceDetector
 from emotion.detect.retinaface import Backbone
 from emotion.errors import AlignmentError, ConfigError, DataError, ImageError
 from emotion.images import decode_image, to_grey
-from emotion.labels import LABELS
-from train.corpora import SOURCES, image_bytes
+from train.corpora import FEATURES, image_bytes
 from train.corpora.dedup import perceptual_hashes, thumbnail
 from train.superres import TARGET, Method, UpScaler, load_upscaler
 
+_COPIED = ("label", "source", "split", "sample_id", "original_label", "soft_label", "second_label")
+
 PREPARED = Features(
     {
+        **{name: FEATURES[name] for name in _COPIED},
         "px": Value("binary"),
-        "label": ClassLabel(names=list(LABELS)),
-        "source": ClassLabel(names=list(SOURCES)),
-        "split": Value("string"),
-        "sample_id": Value("string"),
-        "original_label": Value("string"),
-        "soft_label": List(Value("float32"), length=6),
-        "second_label": Value("string"),
-        "landmarks": List(Value("float32"), length=10),
+        "landmarks": FEATURES["landmarks"],
         "face_found": Value("bool"),
         "upscaled": Value("bool"),
         "phash": Value("uint64"),
@@ -41,7 +36,7 @@ PREPARED = Features(
         "error": Value("string"),
     }
 )
-"""Columns of a prepared row.
+"""Columns of a prepared row; those not named here are the corpus's own.
 
 ``px``: the 64x64 grey crop, 4096 bytes in row order; empty if ``error`` is set. ``landmarks``: x, y
 of the five points in pixels of the original picture, or null. ``face_found``: False if ``px`` is
@@ -49,8 +44,6 @@ the plain crop. ``upscaled``: whether the super-resolution method was applied. `
 crop. ``thumb``: the whole picture at 32x32 grey, 1024 bytes, for the search for duplicates only.
 ``error``: why the picture could not be read, or null.
 """
-
-_COPIED = ("label", "source", "split", "sample_id", "original_label", "soft_label", "second_label")
 
 
 @dataclass(frozen=True)

@@ -71,13 +71,14 @@ def _wait_for_address(process: subprocess.Popen[bytes], log: Path) -> str:
     pytest.fail(f"the app did not start:\n{log.read_text('utf-8')}")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def playwright_driver() -> Iterator[Playwright]:
+    # Not for the session: its event loop would run on under tests that start one of their own.
     with sync_playwright() as driver:
         yield driver
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def launch(playwright_driver: Playwright, chromium_path: str) -> Callable[..., Browser]:
     """Launch Chromium with flags, as a context manager."""
 
@@ -135,7 +136,7 @@ def face_on_the_left() -> np.ndarray:
     return (ASTRONAUT_FACE * scale + shift) / size
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def one_face(launch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     """Chromium whose camera shows one face on the left of the picture."""
     frame = Image.new("RGB", (CAMERA_WIDTH, CAMERA_HEIGHT), (190, 186, 180))
@@ -146,7 +147,7 @@ def one_face(launch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Brows
         yield browser
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def two_faces(launch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     """Chromium whose camera shows two faces: the larger one on the right of the picture."""
     frame = Image.new("RGB", (CAMERA_WIDTH, CAMERA_HEIGHT), (190, 186, 180))

@@ -51,7 +51,7 @@ def test_ece_is_the_gap_between_confidence_and_accuracy() -> None:
 
 
 def test_a_perfect_prediction_scores_one_without_uncertainty() -> None:
-    labels = np.repeat(np.arange(6), 5)
+    labels = np.repeat(np.arange(6), 50)
 
     result = evaluate_probabilities(np.eye(6)[labels], labels)
 

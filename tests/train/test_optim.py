@@ -24,7 +24,7 @@ def test_the_rate_warms_up_and_falls_along_a_cosine(tiny: Callable[..., FitConfi
     assert rates[9] == pytest.approx(0.2)
     assert rates[20] == pytest.approx(0.1)  # half of the cosine
     assert rates[29] == pytest.approx(0.1 * (1 + math.cos(math.pi * 19 / 20)))
-    assert all(a > b for a, b in itertools.pairwise(rates))
+    assert all(a > b for a, b in itertools.pairwise(rates[10:]))
 
 
 def test_the_last_stage_has_a_cosine_of_its_own(tiny: Callable[..., FitConfig]) -> None:
