@@ -167,8 +167,9 @@ def visit(app: App) -> Iterator[Callable[..., Visit]]:
 
 
 @pytest.fixture(scope="module")
-def shared_visit(app: App) -> Iterator[Callable[..., Visit]]:
+def shared_visit(app: App, playwright_driver: Playwright) -> Iterator[Callable[..., Visit]]:
     """The same for a page that the tests of a module share; loading one takes seconds."""
+    # The driver is asked for so that it ends later: closing the pages needs it.
     with _visits(app) as opened:
         yield opened
 
