@@ -9,7 +9,16 @@ RECIPES: dict[str, FitConfig] = {
     "report": FitConfig(activation="silu"),
     "quick": FitConfig(sizes=(32, 40), epochs=(2, 1), max_pool=True, warmup_epochs=0.3),
     "demo": FitConfig(
-        corpora=("synthetic",), sizes=(64,), epochs=(4,), widths=(16, 32, 64, 128), ema_decay=0.98
+        corpora=("synthetic",),
+        sizes=(48, 64),
+        epochs=(8, 2),
+        widths=(16, 32, 64, 128),
+        batch_size=32,
+        lr=3e-3,
+        last_stage_lr=1e-3,
+        ema_decay=0.98,
+        erase=0.0,
+        head_dropout=0.0,
     ),
 }
 """``baseline`` made the embedded weights, ``quick`` takes minutes, ``demo`` learns drawn faces."""
