@@ -2,108 +2,158 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-import re
+import math
+import os
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import torch
-from huggingface_hub import hf_hub_download
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load as parse_tensors
 
+from emotion import hub
 from emotion.errors import ConfigError, WeightsError
 from emotion.network import EmotionNet, NetworkConfig, check_serving
 
 EMBEDDED = Path(__file__).parent / "assets" / "model"
+VARIABLE = "EMOTION_WEIGHTS"
+"""Environment variable that holds the SPEC used where none is given."""
 
 _CONFIG = "config.json"
 _TENSORS = "model.safetensors"
-_HUB_SPEC = re.compile(r"hf://(?P<repo>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w./-]+))?")
+# In bytes. The default network has 45 MB in float32; the rest is room for wider ones.
+_LIMITS = {_CONFIG: 1 << 20, _TENSORS: 256 << 20}
+_NUMBERS = {field.name for field in fields(NetworkConfig) if isinstance(field.default, float)}
+_REMEDY = "copy or download both files again, or use --weights embedded."
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A verified network, and what exactly it is.
+
+    Attributes:
+        network: in evaluation mode, float32.
+        spec: what was asked for.
+        revision: commit of the Hub repository, 40 hexadecimal digits; None for other sources.
+        digest: SHA-256 of the tensor file, hexadecimal.
+        notice: a sentence for the user if something older than asked for may run, or None.
+    """
+
+    network: EmotionNet
+    spec: str
+    revision: str | None
+    digest: str
+    notice: str | None
+
+
+def default_spec() -> str:
+    """Return the SPEC of the environment variable ``EMOTION_WEIGHTS``, or ``embedded``."""
+    return os.environ.get(VARIABLE, "").strip() or "embedded"
 
 
 def load_weights(spec: str = "embedded") -> EmotionNet:
-    """Load and verify a network.
+    """Load and verify a network, see ``load``."""
+    return load(spec).network
+
+
+def load(spec: str) -> Loaded:
+    """Load and verify a network, and say what it is.
 
     Args:
         spec: ``embedded``, a folder with ``config.json`` and ``model.safetensors``, or
-            ``hf://USER/NAME@REVISION`` (without ``@REVISION`` the repository's main branch).
-
-    Returns:
-        The network in evaluation mode, float32.
+            ``hf://USER/NAME@REVISION`` (without ``@REVISION`` the repository's main branch), see
+            ``emotion.hub.fetch``.
 
     Raises:
         WeightsError: if files are missing or damaged, or the model has other labels, another
             landmark template, or other tensors than its config says.
     """
-    folder = _locate(spec)
-    config = _read_config(folder, spec)
+    folder, revision, notice = _locate(spec)
+    config = _parse_config(_read(folder, _CONFIG, spec), spec)
     mismatch = check_serving(config)
     if mismatch:
         raise WeightsError(f"The weights {spec} cannot be used: {mismatch}.")
-    network = EmotionNet(config)
-    try:
-        tensors = load_file(folder / _TENSORS)
-    except FileNotFoundError:
-        raise WeightsError(f"The weights {spec} have no {_TENSORS}; {_REMEDY}") from None
-    except (SafetensorError, OSError) as error:
-        raise WeightsError(
-            f"The file {_TENSORS} of the weights {spec} is damaged ({error}); {_REMEDY}"
-        ) from None
-    if not all(bool(torch.isfinite(tensor).all()) for tensor in tensors.values()):
-        raise WeightsError(f"The weights {spec} hold values that are not numbers; {_REMEDY}")
-    try:
-        network.load_state_dict(tensors, strict=True)
-    except RuntimeError as error:
-        detail = " ".join(str(error).split())[:160]
-        raise WeightsError(
-            f"The tensors of the weights {spec} do not fit their config ({detail}); {_REMEDY}"
-        ) from None
-    return network.eval()
+    data = _read(folder, _TENSORS, spec)
+    network = _build(config, data, spec)
+    return Loaded(network, spec, revision, hashlib.sha256(data).hexdigest(), notice)
 
 
-_REMEDY = "copy or download both files again, or use --weights embedded."
-
-
-def _locate(spec: str) -> Path:
+def _locate(spec: str) -> tuple[Path, str | None, str | None]:
     if spec == "embedded":
-        return EMBEDDED
-    if spec.startswith("hf://"):
-        return _download(spec)
+        return EMBEDDED, None, None
+    if spec.startswith(hub.PREFIX):
+        snapshot = hub.fetch(spec, _LIMITS)
+        return snapshot.folder, snapshot.commit, snapshot.notice
     folder = Path(spec)
     if not folder.is_dir():
         raise WeightsError(
             f"The weights {spec} are not there; give 'embedded', a folder with {_CONFIG} and "
             f"{_TENSORS}, or hf://USER/NAME@REVISION."
         )
-    return folder
+    return folder, None, None
 
 
-def _download(spec: str) -> Path:
-    match = _HUB_SPEC.fullmatch(spec)
-    if not match:
-        raise WeightsError(f"{spec} is not a Hub address; write hf://USER/NAME@REVISION.")
-    repo, revision = match["repo"], match["revision"]
+def _read(folder: Path, name: str, spec: str) -> bytes:
     try:
-        config = hf_hub_download(repo, _CONFIG, revision=revision)
-        hf_hub_download(repo, _TENSORS, revision=revision)
-    except Exception as error:
-        # The client raises its own errors, HTTP errors and OSErrors; one sentence covers them.
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:120]
-        raise WeightsError(
-            f"The weights {spec} could not be fetched from the Hub ({reason}); check the name, the "
-            "revision and the network, or use --weights embedded."
-        ) from None
-    return Path(config).parent
-
-
-def _read_config(folder: Path, spec: str) -> NetworkConfig:
-    try:
-        values = json.loads((folder / _CONFIG).read_text("utf-8"))
-        return NetworkConfig(**values)
+        with (folder / name).open("rb") as file:
+            data = file.read(_LIMITS[name] + 1)
     except FileNotFoundError:
-        raise WeightsError(f"The weights {spec} have no {_CONFIG}; {_REMEDY}") from None
-    except (OSError, ValueError, TypeError, AttributeError, ConfigError) as error:
+        raise WeightsError(f"The weights {spec} have no {name}; {_REMEDY}") from None
+    except OSError as error:
         raise WeightsError(
-            f"The file {_CONFIG} of the weights {spec} is not a config of this project ({error}); "
-            f"{_REMEDY}"
+            f"The file {name} of the weights {spec} cannot be read ({error.strerror}); {_REMEDY}"
         ) from None
+    if len(data) > _LIMITS[name]:
+        raise WeightsError(
+            f"The file {name} of the weights {spec} has more than {_LIMITS[name]} bytes, so it "
+            f"is no network of this project; {_REMEDY}"
+        )
+    return data
+
+
+def _parse_config(data: bytes, spec: str) -> NetworkConfig:
+    try:
+        values = json.loads(data)
+        for name in _NUMBERS & values.keys():
+            if type(values[name]) not in (int, float) or not math.isfinite(values[name]):
+                raise ConfigError(f"{name} is not a finite number")
+        config = NetworkConfig(**values)
+        if not all(isinstance(split, str) for split in config.trained_on):
+            raise ConfigError("trained_on does not list names")
+        return config
+    except (ValueError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
+        reason = str(error)
+    except ConfigError as error:
+        reason = str(error).rstrip(".")
+    raise WeightsError(
+        f"The file {_CONFIG} of the weights {spec} is not a config of this project ({reason}); "
+        f"{_REMEDY}"
+    )
+
+
+def _build(config: NetworkConfig, data: bytes, spec: str) -> EmotionNet:
+    try:
+        tensors = parse_tensors(data)
+    except (SafetensorError, KeyError, ValueError) as error:
+        raise WeightsError(
+            f"The file {_TENSORS} of the weights {spec} is damaged ({error}); {_REMEDY}"
+        ) from None
+    try:
+        # A config may ask for a network of any size; on the meta device that takes no memory, and
+        # the file's tensors take the place of those that match in shape.
+        with torch.device("meta"):
+            network = EmotionNet(config)
+        network.load_state_dict(tensors, strict=True, assign=True)
+        if any(tensor.is_complex() for tensor in tensors.values()):
+            raise TypeError("complex numbers")
+    except (RuntimeError, TypeError, ValueError, OverflowError) as error:
+        detail = " ".join(str(error).split())[:160]
+        raise WeightsError(
+            f"The tensors of the weights {spec} do not fit their config ({detail}); {_REMEDY}"
+        ) from None
+    network.float()
+    if not all(bool(torch.isfinite(tensor).all()) for tensor in network.state_dict().values()):
+        raise WeightsError(f"The weights {spec} hold values that are not numbers; {_REMEDY}")
+    return network.eval()
