@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from emotion.errors import WeightsError
 from emotion.labels import LABELS
 from emotion.network import EmotionNet, NetworkConfig
-from emotion.weights import EMBEDDED, load_weights
+from emotion.weights import EMBEDDED, default_spec, load, load_weights
 
 
 @pytest.fixture
@@ -43,6 +44,37 @@ def test_the_embedded_weights_load_and_are_small() -> None:
     assert (EMBEDDED / "model.safetensors").stat().st_size < 25_000_000
 
 
+def test_the_digest_of_the_tensors_is_reported(folder: Path) -> None:
+    loaded = load(str(folder))
+
+    tensors = (folder / "model.safetensors").read_bytes()
+    assert loaded.digest == hashlib.sha256(tensors).hexdigest()
+    assert (loaded.spec, loaded.revision, loaded.notice) == (str(folder), None, None)
+
+
+def test_a_loaded_network_does_not_depend_on_its_files(folder: Path) -> None:
+    network = load_weights(str(folder))
+    before = network.fc.weight.clone()
+
+    (folder / "model.safetensors").write_bytes(b"")
+
+    assert torch.equal(network.fc.weight, before)
+
+
+@pytest.mark.parametrize(
+    ("value", "spec"),
+    [(None, "embedded"), ("", "embedded"), (" hf://me/model ", "hf://me/model")],
+)
+def test_the_default_comes_from_the_environment(
+    monkeypatch: pytest.MonkeyPatch, value: str | None, spec: str
+) -> None:
+    monkeypatch.delenv("EMOTION_WEIGHTS", raising=False)
+    if value is not None:
+        monkeypatch.setenv("EMOTION_WEIGHTS", value)
+
+    assert default_spec() == spec
+
+
 def truncate(folder: Path) -> None:
     path = folder / "model.safetensors"
     path.write_bytes(path.read_bytes()[:-100])
@@ -60,6 +92,17 @@ def poison(folder: Path) -> None:
     save_file(tensors, folder / "model.safetensors")
 
 
+def make_complex(folder: Path) -> None:
+    tensors = load_file(folder / "model.safetensors")
+    tensors["fc.bias"] = tensors["fc.bias"].to(torch.complex64)
+    save_file(tensors, folder / "model.safetensors")
+
+
+def swell(folder: Path) -> None:
+    with (folder / "model.safetensors").open("ab") as file:
+        file.truncate(300_000_000)  # a hole: it takes no space on disk
+
+
 @pytest.mark.parametrize(
     ("damage", "reason"),
     [
@@ -74,8 +117,17 @@ def poison(folder: Path) -> None:
         (lambda f: change_config(f, template="other"), "template"),
         (lambda f: change_config(f, widths=[8, 8, 8, 16]), "do not fit"),
         (lambda f: change_config(f, zoom=9.0), "zoom"),
+        (lambda f: change_config(f, widths=[10**6] * 4), "do not fit"),
+        (lambda f: change_config(f, widths=[10**30] * 4), "do not fit"),
+        (lambda f: change_config(f, mean="bright"), "mean is not a finite number"),
+        (lambda f: change_config(f, std=float("inf")), "std is not a finite number"),
+        (lambda f: change_config(f, trained_on=[1]), "trained_on does not list names"),
+        (lambda f: (f / "config.json").write_text("[" * 100_000), "not a config"),
+        (lambda f: (f / "config.json").write_text(" " * 2_000_000), "more than 1048576 bytes"),
         (drop_tensor, "do not fit"),
+        (make_complex, "do not fit"),
         (poison, "not numbers"),
+        (swell, "more than 268435456 bytes"),
     ],
     ids=[
         "truncated",
@@ -89,8 +141,17 @@ def poison(folder: Path) -> None:
         "other template",
         "other shapes",
         "impossible zoom",
+        "terabytes of weights",
+        "absurd widths",
+        "mean is text",
+        "std is infinite",
+        "numbers for names",
+        "deep json",
+        "config too large",
         "missing tensor",
+        "complex tensor",
         "nan",
+        "tensors too large",
     ],
 )
 def test_unusable_weights_are_refused_in_one_sentence(folder: Path, damage, reason: str) -> None:  # type: ignore[no-untyped-def]
@@ -104,7 +165,15 @@ def test_unusable_weights_are_refused_in_one_sentence(folder: Path, damage, reas
 
 
 @pytest.mark.parametrize(
-    "spec", ["nowhere", "hf://", "hf://name", "hf://user/name@", "hf://user/name@a b"]
+    "spec",
+    [
+        "nowhere",
+        "hf://",
+        "hf://name",
+        "hf://user/name@",
+        "hf://user/name@a b",
+        "hf://user/name@a..b",
+    ],
 )
 def test_a_spec_that_names_nothing_is_refused(spec: str) -> None:
     with pytest.raises(WeightsError):

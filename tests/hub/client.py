@@ -60,16 +60,16 @@ class Client:
 
 def _with_token(token: str, function: Callable[..., Any], args: Any, named: Any) -> Any:
     with _environment({"HF_TOKEN": token}):
-        return function(*args, **named)
+        result = function(*args, **named)
+    if isinstance(result, str):  # CommitInfo and RepoUrl extend str, and not all can be pickled
+        return getattr(result, "oid", str(result))
+    return list(result) if isinstance(result, Iterator) else result
 
 
 def _api(method: str, **arguments: Any) -> Any:
     from huggingface_hub import HfApi
 
-    result = getattr(HfApi(), method)(**arguments)
-    if isinstance(result, str):
-        return getattr(result, "oid", str(result))  # CommitInfo and RepoUrl extend str
-    return list(result) if isinstance(result, Iterator) else result
+    return getattr(HfApi(), method)(**arguments)
 
 
 def _load(spec: str) -> Outcome:

@@ -96,12 +96,6 @@ def cached(environment: dict[str, str], repository: str, name: str) -> list[Path
     return list(folder.glob(f"snapshots/*/{name}"))
 
 
-def check_nothing_is_left(environment: dict[str, str], repository: str) -> None:
-    """The cache holds no tensors of a repository, not even a part."""
-    assert cached(environment, repository, TENSORS) == []
-    assert list(Path(environment["HF_HOME"]).rglob("*.incomplete")) == []
-
-
 def test_a_pushed_network_gives_identical_logits(client, pushed):
     outcome = client.load(pushed.spec)
 
@@ -136,6 +130,13 @@ def test_only_config_and_tensors_are_downloaded(hub, client, push, repository, f
 
     names = {a.path.rpartition("/")[2] for a in hub.requests if "/resolve/" in a.path}
     assert names == {CONFIG, TENSORS}
+
+
+def test_a_push_in_between_cannot_mix_two_commits(hub, client, pushed):
+    client.load(pushed.spec)
+
+    asked = {a.path for a in hub.requests if a.path.endswith(TENSORS)}
+    assert asked == {f"/{pushed.repository}/resolve/{pushed.commit}/{TENSORS}"}
 
 
 def test_a_cached_commit_is_loaded_without_any_request(hub, client, pushed):
@@ -281,6 +282,7 @@ FAILURES = {
         "try again in 300 seconds",
     ),
     "403": ("GET", {"status": 403}, "may not read it"),
+    "403 for a file": (f"HEAD .*{TENSORS}", {"status": 403}, "may not read it"),
     "gated": ("GET", {"status": 403, "code": "GatedRepo"}, "ask on its page"),
     "401 for a file": (f"HEAD .*{TENSORS}", {"status": 401}, "token is not valid"),
     "404 for a file": (
@@ -302,7 +304,7 @@ def test_a_failing_hub_is_a_sentence_and_leaves_nothing(
 
     check_sentence(client.load(pushed.spec), says)
 
-    check_nothing_is_left(hub_environment, pushed.repository)
+    assert cached(hub_environment, pushed.repository, TENSORS) == []
 
 
 def test_a_download_that_stays_incomplete_is_never_used(
@@ -312,7 +314,7 @@ def test_a_download_that_stays_incomplete_is_never_used(
 
     check_sentence(client.load(pushed.spec), "stayed incomplete")
 
-    check_nothing_is_left(hub_environment, pushed.repository)
+    assert cached(hub_environment, pushed.repository, TENSORS) == []
     check_sentence(offline.load(pushed.spec), "the cache does not hold it whole")
     hub.reset()
     assert client.load(pushed.spec).logits == logits(pushed.network)
