@@ -8,15 +8,21 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import re
 import resource
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
+import cv2
+import numpy as np
 import torch
+from datasets import DatasetDict
 
 from emotion.align import align_face, plain_crop
 from emotion.detect import RetinaFaceDetector
@@ -24,8 +30,9 @@ from emotion.errors import AlignmentError, EmotionError
 from emotion.images import decode_image
 from train.alignment import AlignConfig
 from train.corpora import Corpus, image_bytes, load_corpus, parse_corpus
+from train.corpora.published import TRAINING_SPLIT
 from train.prepare import PrepareConfig, prepare_corpora
-from train.store import read_split
+from train.store import FaceStore, read_split, shuffled_batches
 
 REPEATS = 3
 
@@ -48,38 +55,68 @@ def main() -> int:
 def measure(text: str, limit: int, processes: int) -> None:
     """Time preparation, an unchanged second run, and reading the result."""
     torch.set_num_threads(1)
+    cv2.setNumThreads(1)
     name, path = parse_corpus(text)
-    corpus = load_corpus(name, path, splits=["train"])
-    rows = corpus.splits["train"]
-    corpus.splits["train"] = rows.select(range(min(limit, len(rows))))
-    corpus.splits["other"] = corpus.splits["other"].select([])
-    count = len(corpus.splits["train"])
+    started = time.perf_counter()
+    corpus = load_corpus(name, path, splits=[TRAINING_SPLIT])
+    loading = time.perf_counter() - started
+    # Evenly spread: the pictures of a corpus are ordered by class.
+    rows = corpus.splits[TRAINING_SPLIT]
+    count = min(limit, len(rows))
+    spread = rows.select(np.arange(count) * len(rows) // count)
+    corpus = replace(corpus, splits=DatasetDict({TRAINING_SPLIT: spread}))
     plain = _median(lambda: _plain_loop(corpus))
 
     with tempfile.TemporaryDirectory() as folder:
-        first, second, reading = [], [], []
+        first, second, reading, gathering = [], [], [], []
         for repeat in range(REPEATS):
-            out = Path(folder) / str(repeat)
-            config = PrepareConfig((text,), out, AlignConfig(), processes)
-            first.append(_seconds(lambda c=config: prepare_corpora([corpus], c)))  # type: ignore[misc]
-            second.append(_seconds(lambda c=config: prepare_corpora([corpus], c)))  # type: ignore[misc]
-            reading.append(_seconds(lambda o=out: read_split(o, name, "train")))  # type: ignore[misc]
+            config = PrepareConfig((text,), Path(folder) / str(repeat), AlignConfig(), processes)
+            prepare_it = partial(prepare_corpora, [corpus], config)
+            first.append(_seconds(prepare_it))
+            second.append(_seconds(prepare_it))
+            reading.append(_seconds(partial(read_split, config.out, name, TRAINING_SPLIT)))
+            faces = read_split(config.out, name, TRAINING_SPLIT)
+            gathering.append(_seconds(partial(_gather, faces)) / len(faces))
     whole = statistics.median(first)
-    print(
-        f"{count} pictures of {name}, {processes} processes of one thread, {platform.processor()}"
-    )
-    print(f"{'plain loop, one process':32}{plain:8.2f} s {count / plain:8.0f} images/s   1.00")
-    print(f"{'prepare':32}{whole:8.2f} s {count / whole:8.0f} images/s {plain / whole:6.2f}")
-    print(f"{'prepare again, unchanged':32}{statistics.median(second):8.2f} s (without loading)")
-    print(f"{'reading the prepared split':32}{statistics.median(reading):8.2f} s")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(f"{'peak memory of this process':32}{peak:8.2f} GiB")
+    print(f"{count} pictures of {name}; {_machine()}; one thread a process; medians of {REPEATS}")
+    _print("plain loop, 1 process", plain, f"{count / plain:8.0f} images/s   1.00")
+    rate, speedup = count / whole, plain / whole
+    each = f"{rate:8.0f} images/s {speedup:6.2f}   ({rate / processes:.0f} images/s a process)"
+    _print(f"prepare --processes {processes}", whole, each)
+    _print("loading the corpus, each time", loading)
+    _print("prepare again, unchanged", statistics.median(second))
+    _print("reading the prepared split", statistics.median(reading))
+    _print("gathering 1,000 of its faces", 1000 * statistics.median(gathering))
+    _print_peak("this process", resource.RUSAGE_SELF)
+    if processes > 1:
+        _print_peak("a worker", resource.RUSAGE_CHILDREN)
+
+
+def _print_peak(who: str, of: int) -> None:
+    kibibytes = resource.getrusage(of).ru_maxrss
+    print(f"{'peak memory of ' + who:32}{kibibytes / 2**20:10.3f} GiB")
+
+
+def _print(what: str, seconds: float, more: str = "") -> None:
+    print(f"{what:32}{seconds:10.3f} s {more}".rstrip())
+
+
+def _machine() -> str:
+    cores = f"{len(os.sched_getaffinity(0))} cores"
+    information = Path("/proc/cpuinfo").read_text("utf-8")
+    models = re.findall(r"model name\s*: (.*)", information) or [platform.machine()]
+    return f"{cores} of {models[0]}"
+
+
+def _gather(faces: FaceStore) -> None:
+    for _ in shuffled_batches(faces, 64, torch.Generator().manual_seed(0)):
+        pass
 
 
 def _plain_loop(corpus: Corpus) -> None:
     """Decode, detect and align one picture after the other."""
     detector = RetinaFaceDetector()
-    for row in corpus.splits["train"]:
+    for row in corpus.splits[TRAINING_SPLIT]:
         picture = decode_image(image_bytes(row["image"]))
         faces = detector.detect(picture)
         try:

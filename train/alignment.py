@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
 from datasets import Features, Value
+from PIL import Image as PILImage
 
 from emotion.align import DEFAULT_ZOOM, align_face, box_crop, plain_crop
 from emotion.detect import Face, RetinaFaceDetector
 from emotion.detect.retinaface import Backbone
 from emotion.errors import AlignmentError, ConfigError, DataError, ImageError
-from emotion.images import decode_image, to_grey
+from emotion.images import MAX_SIDE, decode_image, to_grey
 from train.corpora import FEATURES, image_bytes
 from train.corpora.dedup import perceptual_hashes, thumbnail
 from train.superres import TARGET, Method, UpScaler, load_upscaler
@@ -29,6 +33,7 @@ PREPARED = Features(
         **{name: FEATURES[name] for name in _COPIED},
         "px": Value("binary"),
         "landmarks": FEATURES["landmarks"],
+        "width": Value("int32"),
         "face_found": Value("bool"),
         "upscaled": Value("bool"),
         "phash": Value("uint64"),
@@ -39,10 +44,11 @@ PREPARED = Features(
 """Columns of a prepared row; those not named here are the corpus's own.
 
 ``px``: the 64x64 grey crop, 4096 bytes in row order; empty if ``error`` is set. ``landmarks``: x, y
-of the five points in pixels of the original picture, or null. ``face_found``: False if ``px`` is
-the plain crop. ``upscaled``: whether the super-resolution method was applied. ``phash`` of the
-crop. ``thumb``: the whole picture at 32x32 grey, 1024 bytes, for the search for duplicates only.
-``error``: why the picture could not be read, or null.
+of the five points in pixels of the original picture, or null. ``width`` of that picture in pixels,
+or null if ``error`` is set. ``face_found``: False if ``px`` is the plain crop. ``upscaled``:
+whether the super-resolution method was applied. ``phash`` of the crop. ``thumb``: the whole picture
+at 32x32 grey, 1024 bytes, for the search for duplicates only. ``error``: why the picture could not
+be read, or null.
 """
 
 
@@ -69,11 +75,29 @@ class AlignConfig:
             raise ConfigError(f"--zoom must lie between 0.6 and 1.6, not {self.zoom}.")
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Hold torch and OpenCV to one thread each.
+
+    Worker processes share the cores, and threads do not survive a fork: a worker that inherited a
+    pool of them could wait for ever.
+    """
+    before = torch.get_num_threads(), cv2.getNumThreads()
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before[0])
+        cv2.setNumThreads(before[1])
+
+
 def align_rows(rows: Mapping[str, Sequence[Any]], config: AlignConfig) -> dict[str, list[Any]]:
     """Align a batch of rows; made for ``datasets.Dataset.map(batched=True)``.
 
-    Landmarks that the corpus gives are used, otherwise RetinaFace's. Of several faces the one that
-    overlaps the corpus's own box most is taken, without a box the largest.
+    Landmarks that the corpus gives are used if they fit a face, otherwise RetinaFace's. Of several
+    faces the one is taken whose centre lies in the corpus's own box and that overlaps it most;
+    without a box, the largest.
 
     Args:
         rows: columns of ``train.corpora.FEATURES``.
@@ -96,8 +120,9 @@ def align_in_batches(
     rows: Any, config: AlignConfig, batch_size: int = 64
 ) -> Iterator[dict[str, list[Any]]]:
     """Align a dataset in this process, batch by batch."""
-    for start in range(0, len(rows), batch_size):
-        yield align_rows(rows[start : start + batch_size], config)
+    with one_thread():
+        for start in range(0, len(rows), batch_size):
+            yield align_rows(rows[start : start + batch_size], config)
 
 
 def _align(
@@ -109,49 +134,66 @@ def _align(
     nothing = {
         "px": b"",
         "landmarks": None,
+        "width": None,
         "face_found": False,
         "upscaled": False,
         "phash": None,
         "thumb": b"",
     }
     try:
-        photo = decode_image(image_bytes(image))
+        encoded = image_bytes(image)
+        photo = decode_image(encoded)
     except (ImageError, DataError) as error:
         return {**nothing, "error": str(error)}
-    small = thumbnail(to_grey(photo)).tobytes()
-    points: npt.NDArray[np.floating] | None = None
-    if landmarks is not None:
-        points = np.asarray(landmarks, np.float64).reshape(5, 2)
-    if points is None:
-        face = _choose(_detector(config).detect(photo), box)
-        points = None if face is None else face.landmarks
-    photo, scale, upscaled = _enlarge(photo, config)
-    crop = None
-    if points is not None:
+    reduction = _reduction(encoded, photo)
+    region = None if box is None else np.array(box) * reduction
+    picture, scale, upscaled = _enlarge(photo, config)
+    crop = points = None
+    for points in _candidates(photo, region, landmarks, reduction, config):
         try:
-            # Pixel centres: a point at the centre of a pixel stays at its centre.
-            crop, _ = align_face(photo, (points + 0.5) * scale - 0.5, config.zoom)
+            crop, _ = align_face(picture, _rescale(points, scale), config.zoom)
+            break
         except AlignmentError:
             points = None
     if crop is None:
-        crop, _ = plain_crop(photo) if box is None else box_crop(photo, np.array(box) * scale)
+        crop, _ = plain_crop(picture) if region is None else box_crop(picture, region * scale)
+    found = None if points is None else _rescale(points, 1 / reduction)
     return {
         "px": crop.tobytes(),
-        "landmarks": None if points is None else [float(value) for value in points.ravel()],
-        "face_found": points is not None,
+        "landmarks": None if found is None else [float(value) for value in found.ravel()],
+        "width": round(photo.shape[1] / reduction),
+        "face_found": found is not None,
         "upscaled": upscaled,
         "phash": int(perceptual_hashes(thumbnail(crop)[None])[0]),
-        "thumb": small,
+        "thumb": thumbnail(to_grey(photo)).tobytes(),
         "error": None,
     }
 
 
-def _choose(faces: list[Face], box: Sequence[float] | None) -> Face | None:
-    if not faces:
-        return None
-    if box is None:
-        return faces[0]
-    return max(faces, key=lambda face: _overlap(face.box, np.asarray(box)))
+def _candidates(
+    photo: npt.NDArray[np.uint8],
+    region: npt.NDArray[np.float64] | None,
+    landmarks: Sequence[float] | None,
+    reduction: float,
+    config: AlignConfig,
+) -> Iterator[npt.NDArray[np.floating]]:
+    """Yield landmarks (5, 2) in pixels of the decoded photo: the corpus's, then the detector's."""
+    if landmarks is not None:
+        yield _rescale(np.asarray(landmarks, np.float64).reshape(5, 2), reduction)
+    face = _choose(_detector(config.detector, config.detector_weights).detect(photo), region)
+    if face is not None:
+        yield face.landmarks
+
+
+def _choose(faces: list[Face], region: npt.NDArray[np.float64] | None) -> Face | None:
+    if region is None:
+        return faces[0] if faces else None  # the largest
+    inside = [face for face in faces if _holds(region, (face.box[:2] + face.box[2:]) / 2)]
+    return max(inside, key=lambda face: _overlap(face.box, region), default=None)
+
+
+def _holds(region: npt.NDArray[np.float64], point: npt.NDArray[np.floating]) -> bool:
+    return bool((region[:2] <= point).all() and (point <= region[2:]).all())
 
 
 def _overlap(a: npt.NDArray[np.floating], b: npt.NDArray[np.floating]) -> float:
@@ -161,13 +203,26 @@ def _overlap(a: npt.NDArray[np.floating], b: npt.NDArray[np.floating]) -> float:
     return float(shared / max(float(union), 1e-9))
 
 
+def _rescale(points: npt.NDArray[np.floating], scale: float) -> npt.NDArray[np.floating]:
+    """Follow a resized picture: a point at the centre of a pixel stays at its centre."""
+    return (points + 0.5) * scale - 0.5
+
+
+def _reduction(encoded: bytes, photo: npt.NDArray[np.uint8]) -> float:
+    """Return by how much decoding reduced a large picture, since corpora give its own pixels."""
+    if max(photo.shape[:2]) < MAX_SIDE:
+        return 1.0
+    with PILImage.open(io.BytesIO(encoded)) as original:
+        return float(max(photo.shape[:2]) / max(original.size))
+
+
 def _enlarge(
     photo: npt.NDArray[np.uint8], config: AlignConfig
 ) -> tuple[npt.NDArray[np.uint8], float, bool]:
     """Super-resolve a small picture; returns it, the scale, and whether the method was applied."""
     if config.superres == "bicubic" or max(photo.shape[:2]) >= TARGET:
         return photo, 1.0, False
-    upscaler, grey = _upscaler(config), to_grey(photo)[None]
+    upscaler, grey = _upscaler(config.superres, config.superres_model), to_grey(photo)[None]
     height, width = photo.shape[:2]
     if height != width or upscaler.falls_back(grey)[0]:
         return photo, 1.0, False
@@ -176,11 +231,10 @@ def _enlarge(
 
 # One per process: the workers of datasets.map are forked and build their own.
 @lru_cache(maxsize=1)
-def _detector(config: AlignConfig) -> RetinaFaceDetector:
-    torch.set_num_threads(1)
-    return RetinaFaceDetector(config.detector, config.detector_weights)
+def _detector(backbone: Backbone, weights: Path | None) -> RetinaFaceDetector:
+    return RetinaFaceDetector(backbone, weights)
 
 
 @lru_cache(maxsize=1)
-def _upscaler(config: AlignConfig) -> UpScaler:
-    return load_upscaler(config.superres, config.superres_model)
+def _upscaler(method: Method, model: Path | None) -> UpScaler:
+    return load_upscaler(method, model)

@@ -2,47 +2,43 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
+import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import multiprocess  # type: ignore[import-untyped]
 import numpy as np
-import numpy.typing as npt
-from datasets import Dataset, DatasetDict, concatenate_datasets
-from datasets.utils.logging import disable_progress_bar
+import pyarrow as pa
+from datasets import (
+    Dataset,
+    DatasetDict,
+    are_progress_bars_disabled,
+    concatenate_datasets,
+    disable_progress_bars,
+    enable_progress_bars,
+)
 from tqdm import tqdm
 
-import emotion.align
-import emotion.detect.retinaface
-import emotion.images
-import train.alignment
-from emotion.align import CROP_SIZE
-from emotion.detect.retinaface import MOBILENET_WEIGHTS
 from emotion.errors import ConfigError, DataError
 from emotion.files import write_text
-from train.alignment import PREPARED, AlignConfig, align_rows
-from train.corpora import Corpus, image_bytes, load_corpus, parse_corpus
-from train.corpora.dedup import (
-    THUMBNAIL_SIDE,
-    Duplicates,
-    group,
-    near_duplicates,
-    resolve,
-    thumbnail,
-)
-from train.corpora.published import TRAINING_SPLIT
+from train import fingerprint
+from train.alignment import PREPARED, AlignConfig, align_rows, one_thread
+from train.corpora import OTHER, Corpus, load_corpus, parse_corpus
+from train.duplicates import without_duplicates
 from train.report import CorpusReport, Report
 from train.report_page import to_html
+from train.workers import attended
 
 MAX_UNREADABLE = 0.01
 """Share of unreadable pictures above which a corpus is taken for damaged and the run stops."""
 
-_CHUNK = 4096  # rows per cache file: what a killed run may lose
+_CHUNK = 2048  # rows per cache file: what a killed run may lose
 
 
 @dataclass(frozen=True)
@@ -61,6 +57,10 @@ class PrepareConfig:
     align: AlignConfig
     processes: int = 2
 
+    def __post_init__(self) -> None:
+        if self.processes < 1:
+            raise ConfigError(f"--processes must be at least 1, not {self.processes}.")
+
 
 def prepare(config: PrepareConfig) -> Report:
     """Align every picture of every corpus, drop duplicates from the training side, and report.
@@ -68,9 +68,9 @@ def prepare(config: PrepareConfig) -> Report:
     A second run with the same input returns the old report; a killed run continues where it was.
 
     Raises:
-        ConfigError: if a corpus or an option is unknown.
-        DataError: if a corpus cannot be read, more than 1 % of its pictures are unreadable, or
-            ``out`` cannot be written.
+        ConfigError: if a corpus or an option is unknown, or ``out`` holds a corpus not named.
+        DataError: if a corpus cannot be read or shows none of the six expressions, more than 1 % of
+            its pictures are unreadable, or ``out`` cannot be written.
     """
     chosen = [parse_corpus(text) for text in config.corpora]
     names = [name for name, _ in chosen]
@@ -82,7 +82,8 @@ def prepare(config: PrepareConfig) -> Report:
 
 def prepare_corpora(corpora: Sequence[Corpus], config: PrepareConfig) -> Report:
     """Prepare corpora that are loaded already, see ``prepare``."""
-    key = _fingerprint(corpora, config.align)
+    _check_usable(corpora, config.out)
+    key = fingerprint.of_prepared(corpora, config.align)
     finished = _read_report(config.out)
     if finished and finished.fingerprint == key:
         return finished
@@ -95,75 +96,142 @@ def prepare_corpora(corpora: Sequence[Corpus], config: PrepareConfig) -> Report:
         ) from None
 
 
+def _check_usable(corpora: Sequence[Corpus], out: Path) -> None:
+    for corpus in corpora:
+        if not sum(corpus.totals.values()):
+            rest = len(corpus.splits[OTHER])
+            raise DataError(
+                f"{corpus.name} shows none of the six expressions, only {rest} pictures of others; "
+                "give a corpus with at least one."
+            )
+    names = {corpus.name for corpus in corpora}
+    prepared = {path.parent.name for path in out.glob("[!.]*/dataset_dict.json")}
+    if prepared - names:
+        raise ConfigError(
+            f"{out} also holds {', '.join(sorted(prepared - names))} of an earlier preparation, "
+            "and duplicates are searched in all corpora of a folder together; name every one of "
+            "them with --corpus, or choose another --out."
+        )
+
+
 def _prepare(corpora: Sequence[Corpus], config: PrepareConfig, key: str) -> Report:
     config.out.mkdir(parents=True, exist_ok=True)
-    aligned = {corpus.name: _align_corpus(corpus, config) for corpus in corpora}
-    reports = {corpus.name: CorpusReport.of(corpus, aligned[corpus.name]) for corpus in corpora}
-    readable = {
-        name: DatasetDict({split: _readable(rows) for split, rows in splits.items()})
-        for name, splits in aligned.items()
-    }
-    kept, duplicates, conflicts = _without_duplicates(readable)
-    for name, splits in kept.items():
-        removed = {split: len(readable[name][split]) - len(splits[split]) for split in splits}
-        reports[name] = replace(reports[name], duplicates=removed)
-        _save(splits, config.out / name)
+    work = config.out / ".work"
+    with one_thread(), attended(), _no_bars_of_datasets():
+        aligned = {corpus.name: _align_corpus(corpus, work, config) for corpus in corpora}
+        reports = {corpus.name: CorpusReport.of(corpus, aligned[corpus.name]) for corpus in corpora}
+        readable = {
+            name: DatasetDict({split: _readable(rows) for split, rows in splits.items()})
+            for name, splits in aligned.items()
+        }
+        kept, duplicates = without_duplicates(readable)
+        # Whoever finds a report may trust the folders beside it.
+        (config.out / "report.json").unlink(missing_ok=True)
+        for name, splits in kept.items():
+            removed = {split: len(readable[name][split]) - len(splits[split]) for split in splits}
+            reports[name] = replace(reports[name], duplicates=removed)
+            _save(splits.remove_columns("thumb"), config.out / name)
     report = Report(
         fingerprint=key,
-        options={k: str(v) for k, v in asdict(config.align).items()},
+        options={name: str(value) for name, value in asdict(config.align).items()},
         corpora=list(reports.values()),
-        leaks=duplicates.leaks,
-        repeats=duplicates.repeats,
-        conflicts=conflicts,
+        **asdict(duplicates),
     )
     write_text(config.out / "report.html", to_html(report))
     write_text(config.out / "report.json", json.dumps(asdict(report), indent=1) + "\n")
-    shutil.rmtree(config.out / ".work", ignore_errors=True)
+    shutil.rmtree(work, ignore_errors=True)
     return report
 
 
-def _align_corpus(corpus: Corpus, config: PrepareConfig) -> DatasetDict:
+def _align_corpus(corpus: Corpus, work: Path, config: PrepareConfig) -> DatasetDict:
     """Align all splits in chunks; a chunk that an earlier, killed run finished is read back."""
-    disable_progress_bar()
-    work = config.out / ".work" / _fingerprint([corpus], config.align)[:16]
-    work.mkdir(parents=True, exist_ok=True)
+    folder = work / fingerprint.of_aligned([corpus], config.align)[:16]
+    folder.mkdir(parents=True, exist_ok=True)
+    for unfinished in folder.glob("tmp*"):
+        unfinished.unlink()
     total = sum(len(rows) for rows in corpus.splits.values())
     result = DatasetDict()
     with tqdm(total=total, desc=f"aligning {corpus.name}", unit=" images") as bar:
-        for split, rows in corpus.splits.items():
-            parts = []
+        for split in (split for split, rows in corpus.splits.items() if len(rows)):
+            rows, parts = corpus.splits[split], []
             for start in range(0, len(rows), _CHUNK):
                 chunk = rows.select(range(start, min(start + _CHUNK, len(rows))))
-                parts.append(_align_chunk(chunk, work / f"{split}-{start}.arrow", config))
+                parts.append(_align_chunk(chunk, folder, f"{split}-{start:09d}", config))
                 bar.update(len(chunk))
-            result[split] = concatenate_datasets(parts) if parts else _empty()
+            result[split] = concatenate_datasets(parts)
     _check_readable(corpus, result)
     return result
 
 
-def _align_chunk(rows: Dataset, cache: Path, config: PrepareConfig) -> Dataset:
-    aligned: Dataset = rows.map(
-        partial(align_rows, config=config.align),
-        batched=True,
-        batch_size=64,
-        num_proc=min(config.processes, max(1, len(rows) // 64)) if config.processes > 1 else None,
-        remove_columns=rows.column_names,
-        features=PREPARED,
-        cache_file_name=str(cache),
-        # The work folder is named by everything that matters, so hashing the function again (and
-        # with it torch's state) would cost time and tell nothing.
-        new_fingerprint=hashlib.sha256(str(cache).encode()).hexdigest()[:16],
-    )
+def _align_chunk(rows: Dataset, folder: Path, name: str, config: PrepareConfig) -> Dataset:
+    """Align rows, or read back what was aligned; ``map`` itself renames only complete files."""
+    try:
+        aligned = _map(rows, folder / f"{name}.arrow", config)
+        if len(aligned) == len(rows):
+            return aligned
+    except (pa.ArrowInvalid, OSError) as error:
+        if isinstance(error, OSError) and error.errno:
+            raise  # the disk, not the content
+    # After a power failure a file may have its name but not all of its content.
+    for file in folder.glob(f"{name}*.arrow"):
+        file.unlink()
+    return _map(rows, folder / f"{name}.arrow", config)
+
+
+def _map(rows: Dataset, cache: Path, config: PrepareConfig) -> Dataset:
+    workers = min(config.processes, max(1, len(rows) // 64)) if config.processes > 1 else None
+    try:
+        aligned: Dataset = rows.map(
+            partial(align_rows, config=config.align),
+            batched=True,
+            batch_size=64,
+            num_proc=workers,
+            remove_columns=rows.column_names,
+            features=PREPARED,
+            cache_file_name=str(cache),
+            # The folder is named by everything that matters, so hashing the function again (and
+            # with it torch's state) would cost time and tell nothing.
+            new_fingerprint=f"{cache.parent.name}-{cache.stem}",
+        )
+    except multiprocess.TimeoutError:
+        # Ctrl-C: datasets gives up on its workers and hides what interrupted it.
+        raise KeyboardInterrupt from None
+    except RuntimeError as error:
+        if "abruptly died" not in str(error):
+            raise
+        raise DataError(
+            "A worker process was ended from outside, most likely for lack of memory; repeat the "
+            "command with fewer --processes. What is done so far is kept."
+        ) from None
     return aligned
 
 
+@contextmanager
+def _no_bars_of_datasets() -> Iterator[None]:
+    """Show one bar for a corpus instead of one for each of its chunks."""
+    if are_progress_bars_disabled():
+        yield
+        return
+    disable_progress_bars()
+    try:
+        yield
+    finally:
+        enable_progress_bars()
+
+
 def _check_readable(corpus: Corpus, splits: DatasetDict) -> None:
-    reasons = [reason for rows in splits.values() for reason in rows["error"] if reason]
+    bad = [
+        f"{key}: {reason.rstrip('.')}"
+        for rows in splits.values()
+        for key, reason in zip(rows["sample_id"], rows["error"], strict=True)
+        if reason
+    ]
     total = sum(len(rows) for rows in splits.values())
-    if len(reasons) > MAX_UNREADABLE * total:
+    if len(bad) > MAX_UNREADABLE * total:
+        listed = "; ".join(bad[:3]) + (f"; and {len(bad) - 3} more" if len(bad) > 3 else "")
         raise DataError(
-            f"{len(reasons)} of {total} pictures of {corpus.name} cannot be read, more than "
-            f"{MAX_UNREADABLE:.0%} (the first: {reasons[0].rstrip('.')}); check the archive."
+            f"{len(bad)} of {total} pictures of {corpus.name} cannot be read, and more than "
+            f"{MAX_UNREADABLE:.0%} stops the run; fetch the corpus again or remove them ({listed})."
         )
 
 
@@ -172,82 +240,25 @@ def _readable(rows: Dataset) -> Dataset:
     return rows.select(np.flatnonzero(good))
 
 
-def _without_duplicates(
-    corpora: dict[str, DatasetDict],
-) -> tuple[dict[str, DatasetDict], Duplicates, list[list[str]]]:
-    """Drop near-duplicates of all corpora together from their training splits.
-
-    Returns:
-        The corpora, what was decided, and each group of one photograph with different labels as
-        ``corpus/sample: label``.
-    """
-    places = [(name, split) for name, splits in corpora.items() for split in splits]
-    tables = [corpora[name][split] for name, split in places]
-    crops = _pixels(tables, "px", CROP_SIZE)
-    hashes = np.array([value for rows in tables for value in rows["phash"]], np.uint64)
-    # Neither search finds all: cropping differently hides a copy from the one, a face that was
-    # found in only one of two copies from the other.
-    whole = near_duplicates(_pixels(tables, "thumb", THUMBNAIL_SIDE))
-    faces = near_duplicates(np.stack([thumbnail(crop) for crop in crops]), hashes)
-    groups = group(len(crops), np.concatenate([whole, faces]))
-    names = [
-        f"{name}/{key}"
-        for (name, _), t in zip(places, tables, strict=True)
-        for key in t["sample_id"]
-    ]
-    original = [label for rows in tables for label in rows["original_label"]]
-    labels = [label for rows in tables for label in rows["label"]]
-    # Neutral rows of a training split are training rows too: they calibrate.
-    held_out = np.array([s != TRAINING_SPLIT for rows in tables for s in rows["split"]], np.bool_)
-    duplicates = resolve(groups, labels, held_out, names)
-    kept: dict[str, DatasetDict] = {name: DatasetDict() for name in corpora}
-    start = 0
-    for (name, split), rows in zip(places, tables, strict=True):
-        stays = duplicates.keep[start : start + len(rows)]
-        kept[name][split] = rows.select(np.flatnonzero(stays)).remove_columns("thumb")
-        start += len(rows)
-    conflicts = [
-        [f"{names[i]}: {original[i]}" for i in members] for members in duplicates.conflicts
-    ]
-    return kept, duplicates, conflicts
-
-
-def _pixels(tables: Sequence[Dataset], column: str, side: int) -> npt.NDArray[np.uint8]:
-    """Stack a column of square grey pictures: uint8 (N, side, side)."""
-    data = b"".join(pixels for rows in tables for pixels in rows[column])
-    return np.frombuffer(data, np.uint8).reshape(-1, side, side)
-
-
 def _save(splits: DatasetDict, folder: Path) -> None:
     """Write a corpus beside its place and move it there, so that it is never half there."""
-    partial_folder = folder.with_name(f".partial-{folder.name}")
-    shutil.rmtree(partial_folder, ignore_errors=True)
-    splits.save_to_disk(str(partial_folder))
-    shutil.rmtree(folder, ignore_errors=True)
-    partial_folder.rename(folder)
-
-
-def _empty() -> Dataset:
-    return Dataset.from_dict({name: [] for name in PREPARED}, features=PREPARED)
-
-
-def _fingerprint(corpora: Sequence[Corpus], align: AlignConfig) -> str:
-    """Hash everything that shapes the result: pictures, labels, options, models and code."""
-    digest = hashlib.sha256(json.dumps({k: str(v) for k, v in asdict(align).items()}).encode())
-    for module in (emotion.align, emotion.detect.retinaface, emotion.images, train.alignment):
-        digest.update(Path(str(module.__file__)).read_bytes())
-    models = (align.detector_weights or MOBILENET_WEIGHTS, align.superres_model)
-    for model in filter(None, models):
-        if not model.is_file():
-            raise DataError(f"The model {model} does not exist; check the path.")
-        digest.update(model.read_bytes())
-    for corpus in corpora:
-        for split, rows in corpus.splits.items():
-            digest.update(f"{corpus.name}/{split}/{len(rows)}".encode())
-            for row in rows:
-                digest.update(f"{row['sample_id']}={row['original_label']}".encode())
-                digest.update(image_bytes(row["image"]))
-    return digest.hexdigest()
+    # datasets writes a split without rows in a way that it cannot read.
+    filled = DatasetDict({split: rows for split, rows in splits.items() if len(rows)})
+    new, old = (folder.with_name(f".{word}-{folder.name}") for word in ("new", "old"))
+    for leftover in (new, old):
+        shutil.rmtree(leftover, ignore_errors=True)
+    try:
+        filled.save_to_disk(str(new))
+        for path in new.rglob("*.*"):
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+    except OSError:
+        shutil.rmtree(new, ignore_errors=True)
+        raise
+    if folder.exists():
+        folder.rename(old)
+    new.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _read_report(out: Path) -> Report | None:

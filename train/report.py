@@ -11,11 +11,13 @@ from datasets import DatasetDict
 from emotion.labels import LABELS
 from train.corpora import Corpus
 
-EYE_DISTANCES = tuple(range(0, 104, 4))
-"""Edges of the bins of ``CorpusReport.eye_distances``, in px of the picture."""
-
-GREY_LEVELS = tuple(range(0, 257, 16))
-"""Edges of the bins of ``CorpusReport.grey_levels``."""
+HISTOGRAMS: dict[str, tuple[int, ...]] = {
+    "eye distance, % of the width": tuple(range(0, 82, 2)),
+    "tilt of the eyes, degrees": tuple(range(-45, 46, 3)),
+    "mean grey level of the crop": tuple(range(0, 257, 8)),
+    "contrast of the crop (std)": tuple(range(0, 129, 4)),
+}
+"""What is measured on pictures, and the edges of its bins; the outer ones take what lies beyond."""
 
 MAX_LISTED = 20
 """Longer lists are cut in text and page; report.json has everything."""
@@ -34,8 +36,7 @@ class CorpusReport:
         upscaled: pictures that the super-resolution method enlarged.
         differences: sentences on counts that are not the published ones.
         findings: kind -> ``where: detail`` of everything the loader left out or found odd.
-        eye_distances: pictures per bin of ``EYE_DISTANCES``, the last one open.
-        grey_levels: crops per bin of ``GREY_LEVELS``, by their mean.
+        histograms: name in ``HISTOGRAMS`` -> pictures per bin; eyes only where they were found.
         duplicates: split -> rows dropped as duplicates.
     """
 
@@ -47,8 +48,7 @@ class CorpusReport:
     upscaled: int
     differences: list[str]
     findings: dict[str, list[str]]
-    eye_distances: list[int]
-    grey_levels: list[int]
+    histograms: dict[str, list[int]]
     duplicates: dict[str, int] = field(default_factory=dict)
 
     @classmethod
@@ -83,8 +83,7 @@ class CorpusReport:
             upscaled,
             list(corpus.differences),
             findings,
-            _eye_distances(aligned),
-            _grey_levels(aligned),
+            _histograms(aligned),
         )
 
     def total(self, split: str) -> int:
@@ -98,22 +97,24 @@ class CorpusReport:
         return hits / max(1, self.total(split)) if counts else 1.0
 
 
-def _eye_distances(aligned: DatasetDict) -> list[int]:
-    landmarks = [p for rows in aligned.values() for p in rows["landmarks"] if p is not None]
-    points = np.array(landmarks, np.float64).reshape(-1, 5, 2)
-    distances = np.hypot(*(points[:, 1] - points[:, 0]).T)
-    edges = [*EYE_DISTANCES[:-1], np.inf]
-    return [int(count) for count in np.histogram(distances, edges)[0]]
-
-
-def _grey_levels(aligned: DatasetDict) -> list[int]:
-    means = [
-        float(np.frombuffer(px, np.uint8).mean())
-        for rows in aligned.values()
-        for px in rows["px"]
-        if px
-    ]
-    return [int(count) for count in np.histogram(means, GREY_LEVELS)[0]]
+def _histograms(aligned: DatasetDict) -> dict[str, list[int]]:
+    shares, tilts, means, contrasts = [], [], [], []
+    for rows in aligned.values():
+        for points, width, px in zip(rows["landmarks"], rows["width"], rows["px"], strict=True):
+            if points is not None:
+                right, down = points[2] - points[0], points[3] - points[1]
+                shares.append(100 * np.hypot(right, down) / width)
+                tilts.append(np.degrees(np.arctan2(down, right)))
+            if px:
+                crop = np.frombuffer(px, np.uint8)
+                means.append(crop.mean())
+                contrasts.append(crop.std())
+    return {
+        name: np.histogram(np.clip(values, edges[0], edges[-1]), edges)[0].tolist()
+        for (name, edges), values in zip(
+            HISTOGRAMS.items(), (shares, tilts, means, contrasts), strict=True
+        )
+    }
 
 
 @dataclass(frozen=True)
@@ -124,6 +125,8 @@ class Report:
         fingerprint: of everything that shaped the result.
         options: of the alignment.
         corpora: one report each.
+        groups: photographs that occur more than once.
+        across: those of them that occur in more than one corpus.
         leaks: training rows dropped because a held-out row shows the same photograph.
         repeats: training rows dropped because another training row does.
         conflicts: groups of one photograph under different labels, as ``corpus/sample: label``.
@@ -132,6 +135,8 @@ class Report:
     fingerprint: str
     options: dict[str, str]
     corpora: list[CorpusReport]
+    groups: int
+    across: int
     leaks: int
     repeats: int
     conflicts: list[list[str]]
@@ -156,12 +161,18 @@ def to_text(report: Report) -> str:
         for kind, places in corpus.findings.items():
             lines.append(f"  {kind}: {len(places)} times")
             lines += [f"    {text}" for text in cut(places)]
-    lines.append(
-        f"Duplicates: {report.leaks} training rows also stand in a held-out split and were "
-        f"dropped, {report.repeats} repeat another training row; {len(report.conflicts)} "
-        "photographs occur under different labels."
-    )
+    lines.append(duplicate_sentence(report))
     return "\n".join(lines)
+
+
+def duplicate_sentence(report: Report) -> str:
+    """Say what the search for duplicates found."""
+    return (
+        f"Duplicates: {report.groups} photographs occur more than once, {report.across} of them in "
+        f"more than one corpus, {len(report.conflicts)} under different labels. Dropped from the "
+        f"training splits: {report.leaks} rows that also stand in a held-out split and "
+        f"{report.repeats} that repeat another training row."
+    )
 
 
 def cut(entries: list[str]) -> list[str]:

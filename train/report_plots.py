@@ -3,58 +3,102 @@
 from __future__ import annotations
 
 import io
-import re
+from collections.abc import Sequence
+from html import escape
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from emotion.labels import COLORS, LABELS
-from train.report import EYE_DISTANCES, GREY_LEVELS, CorpusReport
+from train.corpora import OTHER
+from train.corpora.published import TRAINING_SPLIT
+from train.report import HISTOGRAMS, CorpusReport
 
 _INK, _QUIET = "#1b1f24", "#8c959f"
+_HELD_OUT = 0.45  # opacity
+_STYLE: dict[Any, Any] = {
+    "svg.fonttype": "none",  # text stays text, in the page's own font
+    "font.size": 9,
+    "text.color": _INK,
+    "axes.edgecolor": _QUIET,
+    "xtick.color": _INK,
+    "ytick.color": _INK,
+}
+_NO_METADATA = dict.fromkeys(("Creator", "Date", "Format", "Type"))
 
 
 def plot_corpus(corpus: CorpusReport) -> str:
-    """Draw class counts, detection rates, eye distances and grey levels of one corpus.
+    """Draw six statistics of one corpus.
 
     Returns:
         An ``<svg>`` element for embedding in HTML; the same report gives the same text.
     """
     # A fixed salt makes the ids in the SVG, and so the report, repeatable.
-    with mpl.rc_context({"svg.hashsalt": corpus.name, "font.size": 9, "svg.fonttype": "none"}):
-        figure = Figure(figsize=(10, 2.6), layout="constrained")
-        counts, rates, eyes, grey = figure.subplots(1, 4)
-        split = max(corpus.counts, key=lambda s: corpus.total(s) if s != "other" else 0)
-        names = [name for name in LABELS if name in corpus.counts[split]]
-        colors = [COLORS[name] for name in names]
-        counts.barh(names, [corpus.counts[split][name] for name in names], color=colors)
-        _finish(counts, f"images in {split}", invert=True)
-        rates.barh(names, [100 * corpus.found[split][name] for name in names], color=colors)
-        rates.set_xlim(80, 100)
-        rates.set_yticklabels([])
-        _finish(rates, "% faces found", invert=True)
-        _histogram(eyes, EYE_DISTANCES, corpus.eye_distances, "eye distance, px")
-        _histogram(grey, GREY_LEVELS, corpus.grey_levels, "mean grey level of the crop")
+    with mpl.rc_context({**_STYLE, "svg.hashsalt": corpus.name}):
+        layout = ConstrainedLayoutEngine(hspace=0.12, wspace=0.06)
+        figure = Figure(figsize=(10, 4.6), layout=layout)
+        panels = list(figure.subplots(2, 3).flat)
+        _plot_counts(panels[0], corpus)
+        _plot_misses(panels[3], corpus)
+        for axes, (name, edges) in zip(
+            (panels[1], panels[2], panels[4], panels[5]), HISTOGRAMS.items(), strict=True
+        ):
+            _plot_histogram(axes, edges, corpus.histograms[name], name)
         buffer = io.StringIO()
-        figure.savefig(buffer, format="svg", metadata={"Date": None}, transparent=True)
+        figure.savefig(buffer, format="svg", metadata=_NO_METADATA, transparent=True)
     svg = buffer.getvalue()
-    described = re.sub(
-        r"<svg ", f'<svg role="img" aria-label="Statistics of {corpus.name}" ', svg, count=1
-    )
-    return described[described.index("<svg") :]
+    described = f'<svg role="img" aria-label="Statistics of {escape(corpus.name)}" '
+    return described + svg[svg.index("<svg ") + len("<svg ") :]
 
 
-def _histogram(axes: Axes, edges: tuple[int, ...], values: list[int], title: str) -> None:
-    axes.stairs(values, edges, fill=True, color=_QUIET)
-    axes.set_yticks([])
+def _plot_counts(axes: Axes, corpus: CorpusReport) -> None:
+    train = [corpus.counts.get(TRAINING_SPLIT, {}).get(name, 0) for name in LABELS]
+    total = [sum(corpus.counts[s].get(name, 0) for s in _splits(corpus)) for name in LABELS]
+    held_out = [a - b for a, b in zip(total, train, strict=True)]
+    colors = [COLORS[name] for name in LABELS]
+    axes.barh(LABELS, train, color=colors)
+    bars = axes.barh(LABELS, held_out, left=train, color=colors, alpha=_HELD_OUT)
+    axes.bar_label(bars, [f"{count:,}" for count in total], padding=3, fontsize=8)
+    _finish_bars(axes, "images (pale: held out)")
+
+
+def _plot_misses(axes: Axes, corpus: CorpusReport) -> None:
+    shares = []
+    for name in LABELS:
+        splits = [s for s in _splits(corpus) if name in corpus.counts[s]]
+        total = sum(corpus.counts[s][name] for s in splits)
+        missed = sum(corpus.counts[s][name] * (1 - corpus.found[s][name]) for s in splits)
+        shares.append(100 * missed / max(total, 1))
+    bars = axes.barh(LABELS, shares, color=[COLORS[name] for name in LABELS])
+    axes.bar_label(bars, [f"{share:.1f} %" for share in shares], padding=3, fontsize=8)
+    axes.set_xlim(0, max(5.0, *shares))
+    _finish_bars(axes, "face not found")
+
+
+def _splits(corpus: CorpusReport) -> list[str]:
+    return [split for split in corpus.counts if split != OTHER]
+
+
+def _finish_bars(axes: Axes, title: str) -> None:
+    axes.invert_yaxis()
+    axes.set_xticks([])
+    axes.set_xlim(0, 1.2 * axes.get_xlim()[1])  # room for the numbers
+    axes.spines["bottom"].set_visible(False)
     _finish(axes, title)
 
 
-def _finish(axes: Axes, title: str, *, invert: bool = False) -> None:
-    if invert:
-        axes.invert_yaxis()
-    axes.set_title(title, loc="left", fontsize=9, color=_INK)
+def _plot_histogram(axes: Axes, edges: Sequence[float], values: Sequence[int], title: str) -> None:
+    axes.stairs(values, edges, fill=True, color=_QUIET)
+    axes.set_xlim(edges[0], edges[-1])
+    axes.set_yticks([])
+    axes.locator_params(axis="x", nbins=5)
+    _finish(axes, title)
+
+
+def _finish(axes: Axes, title: str) -> None:
+    axes.set_title(title, loc="left", fontsize=9)
     axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.tick_params(length=0, labelcolor=_INK)
-    axes.locator_params(axis="x", nbins=4)
+    axes.tick_params(length=0)

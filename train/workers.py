@@ -1,0 +1,44 @@
+"""Forked worker processes that leave Ctrl-C to their parent and do not outlive it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+_POLL_SECONDS = 1.0
+
+_parent: int | None = None
+
+
+@contextmanager
+def attended() -> Iterator[None]:
+    """Attend to every process that is forked meanwhile, whoever forks it.
+
+    A pool that loses its parent to SIGKILL waits for ever otherwise, and keeps its memory.
+    """
+    global _parent
+    _parent = os.getpid()
+    try:
+        yield
+    finally:
+        _parent = None
+
+
+def _after_fork() -> None:
+    if _parent is None:
+        return
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(_POLL_SECONDS)
+    os._exit(1)
+
+
+os.register_at_fork(after_in_child=_after_fork)
