@@ -46,7 +46,8 @@ def read_split(directory: Path, corpus: str, split: str) -> FaceStore:
     """
     folder = directory / corpus
     if not (folder / "dataset_dict.json").exists():
-        prepared = sorted(path.parent.name for path in directory.glob("*/dataset_dict.json"))
+        # A hidden folder is one that a killed preparation was still writing.
+        prepared = sorted(path.parent.name for path in directory.glob("[!.]*/dataset_dict.json"))
         raise DataError(
             f"{directory} holds no prepared {corpus} (found: {', '.join(prepared) or 'nothing'}); "
             f"run: python -m train prepare --corpus {corpus}=PATH --out {directory}"
