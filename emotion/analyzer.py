@@ -31,6 +31,7 @@ class FaceResult:
             maps share one scale.
         crop: uint8 (64, 64), the aligned grey face that the network saw.
         matrix: float64 (2, 3), photo to crop pixels.
+        sure: False where the answer is "not sure", see ``NetworkConfig.abstain_below``.
     """
 
     box: npt.NDArray[np.float32] | None
@@ -40,6 +41,7 @@ class FaceResult:
     cams: npt.NDArray[np.float32]
     crop: npt.NDArray[np.uint8]
     matrix: Matrix
+    sure: bool = True
 
     @property
     def index(self) -> int:
@@ -144,6 +146,7 @@ class Analyzer:
         if not faces:
             return []
         probabilities, maps = self.classify(np.stack([crop for _, crop, _ in faces]))
+        sure = probabilities.max(1) >= self.network.config.abstain_below
         return [
             FaceResult(
                 box=face.box if face else None,
@@ -153,6 +156,7 @@ class Analyzer:
                 cams=maps[i],
                 crop=crop,
                 matrix=matrix,
+                sure=bool(sure[i]),
             )
             for i, (face, crop, matrix) in enumerate(faces)
         ]

@@ -38,6 +38,8 @@ class NetworkConfig:
         mean: grey mean of the training crops, 0..1.
         std: grey standard deviation of the training crops, 0..1.
         temperature: the logits are divided by it before the softmax (Guo et al., 2017).
+        abstain_below: where the highest probability is below it, 0..1, the answer is "not sure"
+            (Chow, 1970); 0 never abstains.
         trained_on: the splits whose images were trained on, as ``corpus/split``.
     """
 
@@ -53,6 +55,7 @@ class NetworkConfig:
     mean: float = 0.5
     std: float = 0.25
     temperature: float = 1.0
+    abstain_below: float = 0.0
     trained_on: tuple[str, ...] = field(default=())
 
     def __post_init__(self) -> None:
@@ -72,6 +75,8 @@ class NetworkConfig:
             raise ConfigError(f"zoom must lie in {ZOOM_RANGE}, not {self.zoom}.")
         if not (self.std > 0 and self.temperature > 0):
             raise ConfigError("std and temperature must be positive.")
+        if not 0 <= self.abstain_below < 1:
+            raise ConfigError(f"abstain_below must lie in [0, 1), not {self.abstain_below}.")
 
 
 class BasicBlock(nn.Module):

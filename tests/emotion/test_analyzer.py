@@ -3,6 +3,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 from emotion import Analyzer
 from emotion.align import template
 from emotion.labels import LABELS
+from emotion.network import EmotionNet
 
 Image = npt.NDArray[np.uint8]
 
@@ -88,6 +90,19 @@ def test_without_detection_the_whole_picture_is_one_face(
     assert face.box is None
     assert face.landmarks is None
     assert face.probabilities.shape == (6,)
+
+
+def test_below_the_threshold_the_answer_is_not_sure(analyzer: Analyzer, astronaut: Image) -> None:
+    (face,) = analyzer.analyze(astronaut)
+    assert face.sure
+
+    def sure_at(threshold: float) -> bool:
+        network = EmotionNet(replace(analyzer.network.config, abstain_below=threshold))
+        network.load_state_dict(analyzer.network.state_dict())
+        return Analyzer(network, analyzer.detector).analyze(astronaut)[0].sure
+
+    assert sure_at(face.confidence - 0.01)
+    assert not sure_at(min(face.confidence + 0.01, 0.999))
 
 
 def test_a_one_pixel_picture_is_answered(analyzer: Analyzer) -> None:

@@ -121,6 +121,7 @@ def test_the_config_survives_json() -> None:
         {"head_dropout": 1.0},
         {"std": 0.0},
         {"temperature": -1.0},
+        {"abstain_below": 1.0},
     ],
 )
 def test_an_impossible_config_is_refused(values: dict[str, object]) -> None:
