@@ -13,6 +13,8 @@ import tyro
 
 from emotion.errors import ConfigError, DataError, EmotionError
 from emotion.files import write_text
+from train import calibrate_command as calibrate
+from train import copies
 from train.alignment import AlignConfig
 from train.config import FitConfig
 from train.evaluate import EvaluateConfig, evaluate, to_text
@@ -170,6 +172,18 @@ def _evaluate(arguments: list[str]) -> int:
     return 0
 
 
+def _calibrate(arguments: list[str]) -> int:
+    return calibrate.run(
+        tyro.cli(calibrate.CalibrateArguments, args=arguments, prog="python -m train calibrate")
+    )
+
+
+def _copies(arguments: list[str]) -> int:
+    return copies.run(
+        tyro.cli(copies.CopiesArguments, args=arguments, prog="python -m train copies")
+    )
+
+
 def _superres(arguments: list[str]) -> int:
     return superres.run(
         tyro.cli(superres.SuperresArguments, args=arguments, prog="python -m train superres")
@@ -186,6 +200,8 @@ _COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "prepare": _prepare,
     "fit": _fit,
     "evaluate": _evaluate,
+    "calibrate": _calibrate,
+    "copies": _copies,
     "superres": _superres,
     "superres-fit": _superres_fit,
 }

@@ -11,7 +11,14 @@ import numpy.typing as npt
 from datasets import Dataset, DatasetDict
 
 from emotion.align import CROP_SIZE
-from train.corpora.dedup import THUMBNAIL_SIDE, group, near_duplicates, resolve, thumbnail
+from train.corpora.dedup import (
+    THUMBNAIL_SIDE,
+    Indices,
+    group,
+    near_duplicates,
+    resolve,
+    thumbnail,
+)
 from train.corpora.published import TRAINING_SPLIT
 
 
@@ -46,15 +53,7 @@ def without_duplicates(
     """
     places = [(name, split) for name, splits in corpora.items() for split in splits]
     tables = [corpora[name][split] for name, split in places]
-    faces = np.stack([thumbnail(crop) for crop in _pixels(tables, "px", CROP_SIZE)])
-    hashes = np.array(_column(tables, "phash"), np.uint64)
-    # Neither search finds all: cropping differently hides a copy from the one, a face that was
-    # found in only one of two copies from the other.
-    pairs = [
-        near_duplicates(_pixels(tables, "thumb", THUMBNAIL_SIDE)),
-        near_duplicates(faces, hashes),
-    ]
-    groups = group(len(faces), np.concatenate(pairs))
+    groups = photographs(tables)
     source = [name for (name, _), t in zip(places, tables, strict=True) for _ in range(len(t))]
     sample = _column(tables, "sample_id")
     names = [f"{name}/{key}" for name, key in zip(source, sample, strict=True)]
@@ -75,6 +74,25 @@ def without_duplicates(
         repeats=duplicates.repeats,
         conflicts=[[f"{names[i]}: {original[i]}" for i in m] for m in duplicates.conflicts],
     )
+
+
+def photographs(tables: Sequence[Dataset]) -> Indices:
+    """Search rows that show one photograph.
+
+    Args:
+        tables: readable rows with the columns of ``train.alignment.PREPARED``.
+
+    Returns:
+        int64 (N,) over all rows in order, see ``train.corpora.dedup.group``.
+    """
+    faces = np.stack([thumbnail(crop) for crop in _pixels(tables, "px", CROP_SIZE)])
+    # Neither search finds all: cropping differently hides a copy from the one, a face that was
+    # found in only one of two copies from the other.
+    pairs = [
+        near_duplicates(_pixels(tables, "thumb", THUMBNAIL_SIDE)),
+        near_duplicates(faces, np.array(_column(tables, "phash"), np.uint64)),
+    ]
+    return group(len(faces), np.concatenate(pairs))
 
 
 def _column(tables: Sequence[Dataset], name: str) -> list[Any]:

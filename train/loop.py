@@ -6,6 +6,7 @@ import json
 import time
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +21,20 @@ from emotion.labels import LABELS
 from emotion.network import EmotionNet, NetworkConfig, normalise
 from train import checkpoint
 from train.augment import augment, resize
-from train.calibrate import fit_temperature
+from train.calibrate import ask, calibrate, write_calibration
 from train.config import FitConfig, read_config, to_json
 from train.losses import class_weights
 from train.metrics import evaluate_probabilities
 from train.optim import WeightAverage, build_optimizer, learning_rate
-from train.store import FaceStore, concatenate, hold_out, read_split, shuffled_batches
-
-VALIDATION_SPLITS = {"fer2013": "public", "affectnet": "valid", "synthetic": "valid"}
-"""Which official split validates; other corpora hold out a stratified tenth of ``train``."""
+from train.prepared import HELD_OUT, VALIDATION, VALIDATION_SPLITS
+from train.store import (
+    FaceStore,
+    concatenate,
+    hold_out,
+    read_neutral,
+    read_split,
+    shuffled_batches,
+)
 
 
 def read_data(config: FitConfig, data: Path) -> tuple[FaceStore, dict[str, FaceStore]]:
@@ -41,10 +47,9 @@ def read_data(config: FitConfig, data: Path) -> tuple[FaceStore, dict[str, FaceS
     validation: dict[str, FaceStore] = {}
     for corpus in config.corpora:
         faces = read_split(data, corpus, "train")
-        if corpus in VALIDATION_SPLITS:
-            validation[corpus] = read_split(data, corpus, VALIDATION_SPLITS[corpus])
-        else:
-            faces, validation[corpus] = hold_out(faces, 0.1, seed=0)
+        if corpus not in VALIDATION_SPLITS:
+            faces, _ = hold_out(faces, HELD_OUT, seed=0)
+        validation[corpus] = read_split(data, corpus, VALIDATION)
         training.append(faces)
     return concatenate(training), validation
 
@@ -79,7 +84,7 @@ def fit(config: FitConfig, data: Path, out: Path, *, resume: bool = False) -> di
         run.restore(newest)
     for epoch in range(run.finished, config.total_epochs):
         run.epoch(epoch)
-    run.finish()
+    run.finish(read_neutral(data, config.corpora))
     return run.best
 
 
@@ -213,15 +218,11 @@ class _Run:
         network.load_state_dict(self.average.network.state_dict())
         save_network(network, self.out)
 
-    def finish(self) -> None:
-        """Calibrate the kept weights on the validation splits."""
+    def finish(self, neutral: dict[str, FaceStore]) -> None:
+        """Calibrate the kept weights on the validation splits and on neutral faces."""
         network = EmotionNet.from_pretrained(str(self.out))
-        faces = concatenate(list(self.validation.values()))
-        logits = predict_logits(network, faces.faces, self.config.sizes[-1])
-        temperature = round(fit_temperature(logits, faces.labels), 4)
-        calibrated = EmotionNet(replace(network.config, temperature=temperature)).half()
-        calibrated.load_state_dict(network.state_dict())
-        save_network(calibrated, self.out)
+        predict = partial(predict_logits, network, size=self.config.sizes[-1])
+        write_calibration(self.out, calibrate(ask(predict, self.validation, neutral)))
 
     def _snapshot(self) -> checkpoint.Checkpoint:
         tensors = {

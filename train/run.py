@@ -10,8 +10,9 @@ from emotion.errors import DataError
 from emotion.files import write_text
 from train.alignment import AlignConfig
 from train.evaluate import EvaluateConfig, evaluate, to_text
-from train.loop import VALIDATION_SPLITS, fit
+from train.loop import fit
 from train.prepare import PrepareConfig, prepare
+from train.prepared import VALIDATION_SPLITS
 from train.recipes import RECIPES
 from train.report import to_text as report_text
 

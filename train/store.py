@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from datasets import Dataset, DatasetDict, load_from_disk
+from datasets import Dataset
 from torch import Tensor
 
 from emotion.align import CROP_SIZE
-from emotion.errors import DataError
+from train.prepared import held_out, read_neutral_rows, read_rows
 
 
 @dataclass(frozen=True)
@@ -44,19 +44,16 @@ def read_split(directory: Path, corpus: str, split: str) -> FaceStore:
     Raises:
         DataError: if the folder was not prepared, or lacks the corpus or the split.
     """
-    folder = directory / corpus
-    if not (folder / "dataset_dict.json").exists():
-        # A hidden folder is one that a killed preparation was still writing.
-        prepared = sorted(path.parent.name for path in directory.glob("[!.]*/dataset_dict.json"))
-        raise DataError(
-            f"{directory} holds no prepared {corpus} (found: {', '.join(prepared) or 'nothing'}); "
-            f"run: python -m train prepare --corpus {corpus}=PATH --out {directory}"
-        )
-    splits = load_from_disk(str(folder))
-    assert isinstance(splits, DatasetDict)
-    if split not in splits:
-        raise DataError(f"{corpus} has no split {split!r}; it has {', '.join(splits)}.")
-    return from_dataset(splits[split])
+    return from_dataset(read_rows(directory, corpus, split))
+
+
+def read_neutral(directory: Path, corpora: Iterable[str]) -> dict[str, FaceStore]:
+    """Read the neutral faces of each corpus that has some, see ``read_neutral_rows``.
+
+    Their labels are ``train.corpora.NO_LABEL``.
+    """
+    rows = {corpus: read_neutral_rows(directory, corpus) for corpus in corpora}
+    return {corpus: from_dataset(found) for corpus, found in rows.items() if len(found)}
 
 
 def from_dataset(dataset: Dataset) -> FaceStore:
@@ -105,12 +102,7 @@ def hold_out(store: FaceStore, share: float, seed: int) -> tuple[FaceStore, Face
     Returns:
         The remaining faces and the held-out ones, each in their old order.
     """
-    random = np.random.default_rng(seed)
-    labels = store.labels.numpy()
-    held = np.zeros(len(labels), np.bool_)
-    for label in np.unique(labels):
-        members = np.flatnonzero(labels == label)
-        held[random.permutation(members)[: round(share * len(members))]] = True
+    held = held_out(store.labels.numpy(), share, seed)
     return _select(store, ~held), _select(store, held)
 
 

@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from train.calibrate import CorpusLogits, abstain_threshold, calibrate, fit_temperature
+from train.cli import main
+from train.config import FitConfig
+from train.loop import fit
+from train.prepared import read_rows
+
+Tiny = Callable[..., FitConfig]
+
+
+def overconfident(random: np.random.Generator, count: int, factor: float) -> CorpusLogits:
+    """Answers whose probabilities are right at temperature ``factor``; neutral ones are flatter."""
+    logits = torch.tensor(random.normal(0, 2, (count, 6)), dtype=torch.float32)
+    drawn = [random.choice(6, p=p) for p in logits.double().softmax(1).numpy()]
+    neutral = torch.tensor(random.normal(0, 1, (count, 6)), dtype=torch.float32)
+    return CorpusLogits(factor * logits, torch.tensor(drawn), factor * neutral)
+
+
+@pytest.mark.parametrize("factor", [0.4, 1.0, 3.0])
+def test_the_temperature_is_the_factor_that_made_answers_too_sure(
+    random: np.random.Generator, factor: float
+) -> None:
+    answers = overconfident(random, 4000, factor)
+
+    temperature = fit_temperature(answers.logits, answers.labels)
+
+    assert temperature == pytest.approx(factor, rel=0.07)
+    best = F.cross_entropy(answers.logits / temperature, answers.labels)
+    for other in (0.9 * temperature, 1.1 * temperature):
+        assert F.cross_entropy(answers.logits / other, answers.labels) > best
+
+
+def test_every_corpus_counts_the_same_whatever_its_size(random: np.random.Generator) -> None:
+    small, large = overconfident(random, 1000, 4.0), overconfident(random, 8000, 1.0)
+    single = CorpusLogits(large.logits[:1000], large.labels[:1000], large.neutral)
+
+    unequal = calibrate({"a/valid": small, "b/valid": large})["temperature"]
+    equal = calibrate({"a/valid": small, "b/valid": single})["temperature"]
+
+    assert unequal == pytest.approx(equal, rel=0.08)
+    assert unequal > 1.5
+
+
+def test_the_threshold_is_the_largest_that_answers_the_share(random: np.random.Generator) -> None:
+    confidences, weights = random.random(999), random.random(999)
+
+    threshold = abstain_threshold(confidences, weights, 0.85)
+
+    def answered(at: float) -> float:
+        return float(weights[confidences >= at].sum() / weights.sum())
+
+    assert answered(threshold) >= 0.85
+    above = confidences[confidences >= threshold].min()
+    assert answered(above + 1e-9) < 0.85
+    assert threshold == pytest.approx(above, abs=1.1e-4)
+    assert abstain_threshold(confidences, weights, 1.0) <= confidences.min()
+
+
+def test_calibration_mends_the_error_and_tells_neutral_faces_apart(
+    random: np.random.Generator,
+) -> None:
+    answers = overconfident(random, 3000, 3.0)
+
+    figures = calibrate({"a/valid": answers}, coverage=0.8)
+
+    row = figures["corpora"]["a/valid"]
+    assert row["ece_before"] > 0.1
+    assert row["ece_after"] < 0.03
+    assert row["ece_crossed"] < 0.03
+    assert row["answered"] == pytest.approx(0.8, abs=0.005)
+    assert row["accuracy_answered"] > row["accuracy"]
+    assert row["neutral_answered"] < row["answered"]
+    assert 0.6 < row["auroc"] < 1
+
+
+def test_without_neutral_faces_there_is_a_threshold_all_the_same(
+    random: np.random.Generator,
+) -> None:
+    answers = overconfident(random, 200, 1.0)
+    alone = CorpusLogits(answers.logits, answers.labels, torch.empty(0, 6))
+
+    figures = calibrate({"a/valid": alone})
+
+    assert figures["abstain_below"] == calibrate({"a/valid": answers})["abstain_below"]
+    assert "auroc" not in figures["corpora"]["a/valid"]
+
+
+@pytest.fixture
+def run(prepared: Path, tmp_path: Path, tiny: Tiny) -> Path:
+    fit(tiny(epochs=(1,)), prepared, tmp_path / "run")
+    return tmp_path / "run"
+
+
+def config(run: Path) -> dict[str, object]:
+    values: dict[str, object] = json.loads((run / "config.json").read_text("utf-8"))
+    return values
+
+
+def test_fit_leaves_calibrated_weights(run: Path) -> None:
+    figures = json.loads((run / "calibration.json").read_text("utf-8"))
+
+    assert config(run)["temperature"] == figures["temperature"] != 1
+    assert config(run)["abstain_below"] == figures["abstain_below"] > 0
+    assert figures["corpora"]["synthetic/valid"]["neutral"] > 0
+
+
+def test_the_command_calibrates_anew_and_leaves_the_tensors_alone(
+    run: Path, prepared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tensors = (run / "model.safetensors").read_bytes()
+    before = config(run)
+    left_out = read_rows(prepared, "synthetic", "validation")["sample_id"][:3]
+    (tmp_path / "ids.txt").write_text("\n".join(left_out) + "\n")
+    arguments = ["calibrate", "--run", str(run), "--data", str(prepared), "--coverage", "0.5"]
+
+    assert main([*arguments, "--exclude", str(tmp_path / "ids.txt")]) == 0
+
+    figures = json.loads((run / "calibration.json").read_text("utf-8"))
+    assert figures["excluded"] == 3
+    assert figures["corpora"]["synthetic/valid"]["answered"] == pytest.approx(0.5, abs=0.06)
+    assert config(run)["abstain_below"] == figures["abstain_below"] != before["abstain_below"]
+    assert (run / "model.safetensors").read_bytes() == tensors
+    assert "synthetic/valid" in capsys.readouterr().out
+
+
+def test_unusable_input_of_calibrate_is_one_sentence_and_changes_nothing(
+    run: Path, prepared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "ids.txt").write_text("someone else's picture\n")
+    before = config(run)
+    common = ["calibrate", "--run", str(run), "--data", str(prepared)]
+    for arguments, sentence in (
+        ([*common, "--coverage", "1.5"], "(0, 1]"),
+        ([*common, "--exclude", str(tmp_path / "ids.txt")], "None of the 1 sample ids"),
+        ([*common, "--exclude", str(tmp_path / "gone.txt")], "cannot be read"),
+        ([*common, "--corpora", "raf-db"], "no prepared raf-db"),
+        (["calibrate", "--run", str(run), "--data", str(tmp_path)], "none of the corpora"),
+        (["calibrate", "--run", str(tmp_path / "x"), "--data", str(prepared)], "is no folder"),
+    ):
+        assert main(arguments) == 2
+        assert sentence in capsys.readouterr().err
+
+    (run / "config.json").write_text(
+        json.dumps({**before, "trained_on": ["synthetic/train", "synthetic/valid"]})
+    )
+    assert main(common) == 2
+    assert "trained on synthetic/valid" in capsys.readouterr().err
+    assert config(run)["temperature"] == before["temperature"]
+
+
+def test_weights_for_another_zoom_are_not_calibrated_on_these_crops(
+    run: Path, prepared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "synthetic").symlink_to(prepared / "synthetic")
+    (tmp_path / "data" / "report.json").write_text('{"options": {"zoom": "1.4"}}')
+
+    assert main(["calibrate", "--run", str(run), "--data", str(tmp_path / "data")]) == 2
+    assert "--zoom" in capsys.readouterr().err

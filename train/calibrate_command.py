@@ -1,0 +1,112 @@
+"""``python -m train calibrate``: temperature and abstain threshold of finished weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from emotion.align import CROP_SIZE
+from emotion.errors import ConfigError, DataError, WeightsError
+from emotion.weights import load_weights
+from train.calibrate import COVERAGE, ask, calibrate, write_calibration
+from train.copies import Excluded
+from train.loop import predict_logits
+from train.prepared import (
+    VALIDATION,
+    check_zoom,
+    official_split,
+    prepared_corpora,
+    read_rows,
+)
+from train.store import from_dataset, read_neutral
+
+
+@dataclass(frozen=True)
+class CalibrateArguments:
+    """Fit temperature and abstain threshold of finished weights anew.
+
+    Both are written to RUN/config.json, and what they achieve to RUN/calibration.json. The tensors
+    stay as they are. fit does the same at its end.
+
+    Example: python -m train calibrate --run runs/mine --data prepared
+    """
+
+    run: Path
+    """Folder with config.json and model.safetensors."""
+    data: Path
+    """Folder that prepare wrote."""
+    corpora: tuple[str, ...] = ()
+    """Whose validation faces are used; by default those that the weights were trained on."""
+    coverage: float = COVERAGE
+    """Share of expressive faces that are answered; the others, and those like them, are "not sure".
+    """
+    exclude: Path | None = None
+    """File with one sample id per line, left out (see python -m train copies)."""
+
+
+def run(arguments: CalibrateArguments) -> int:
+    """Calibrate and print the figures.
+
+    Raises:
+        ConfigError: if the coverage is no share, or the crops have another zoom than the weights.
+        DataError: if the faces are missing or were trained on, or RUN cannot be written.
+        WeightsError: if RUN holds no weights.
+    """
+    if not 0 < arguments.coverage <= 1:
+        raise ConfigError(f"--coverage must lie in (0, 1], not {arguments.coverage}.")
+    if not arguments.run.is_dir():
+        raise WeightsError(f"{arguments.run} is no folder; give one with config.json and weights.")
+    network = load_weights(str(arguments.run))
+    check_zoom(arguments.data, network.config.zoom)
+    corpora = _choose_corpora(arguments, network.config.trained_on)
+    excluded = Excluded(arguments.exclude)
+    validation = {
+        corpus: from_dataset(excluded.leave_out(read_rows(arguments.data, corpus, VALIDATION)))
+        for corpus in corpora
+    }
+    excluded.check_used()
+    neutral = read_neutral(arguments.data, corpora)
+    answers = ask(partial(predict_logits, network, size=CROP_SIZE), validation, neutral)
+    figures = {**calibrate(answers, arguments.coverage), "excluded": excluded.count}
+    write_calibration(arguments.run, figures)
+    print(to_text(figures))
+    print(f"Wrote config.json and calibration.json in {arguments.run}.")
+    return 0
+
+
+def _choose_corpora(arguments: CalibrateArguments, trained_on: tuple[str, ...]) -> list[str]:
+    prepared = prepared_corpora(arguments.data)
+    known = {split.partition("/")[0] for split in trained_on}
+    chosen = list(arguments.corpora) or [corpus for corpus in prepared if corpus in known]
+    if not chosen:
+        raise DataError(
+            f"{arguments.data} holds none of the corpora that the weights were trained on "
+            f"(found: {', '.join(prepared) or 'nothing'}); name some with --corpora."
+        )
+    for corpus in chosen:
+        split = f"{corpus}/{official_split(corpus, VALIDATION)}"
+        if split in trained_on:
+            raise DataError(
+                f"The weights {arguments.run} were trained on {split}, so it cannot calibrate them."
+            )
+    return chosen
+
+
+def to_text(figures: dict[str, Any]) -> str:
+    """Render the figures for a terminal."""
+    lines = [
+        f"temperature {figures['temperature']}, not sure below {figures['abstain_below']} "
+        f"(answers {figures['coverage']:.0%} of expressive faces)",
+        "split               images  ECE at 1  calibrated  not sure  neutral not sure  AUROC",
+    ]
+    for name, row in figures["corpora"].items():
+        line = (
+            f"{name:18} {row['n']:7}    {row['ece_before']:.4f}      {row['ece_after']:.4f}"
+            f"    {1 - row['answered']:6.1%}"
+        )
+        if row["neutral"]:
+            line += f"            {1 - row['neutral_answered']:6.1%}  {row['auroc']:.3f}"
+        lines.append(line)
+    return "\n".join(lines)

@@ -1,0 +1,120 @@
+"""Held-out pictures that stand in the training split too, and leaving pictures out by a list."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from datasets import Dataset, concatenate_datasets
+from tqdm import tqdm
+
+from emotion.errors import ConfigError, DataError
+from emotion.files import write_text
+from train.alignment import PREPARED, AlignConfig, align_in_batches
+from train.corpora import load_corpus, parse_corpus
+from train.corpora.published import TRAINING_SPLIT
+from train.duplicates import photographs
+
+
+@dataclass(frozen=True)
+class CopiesArguments:
+    """List the pictures of a held-out split that have a copy in the training split.
+
+    prepare drops such copies from the training side. Weights that were trained before that, or
+    elsewhere, have seen them: leave the listed pictures out with --exclude when you measure them.
+
+    Example: python -m train copies --corpus fer2013=fer2013.zip --split public --out copies.txt
+    """
+
+    corpus: str
+    """NAME=PATH. PATH is a zip, a folder or hf://datasets/USER/NAME."""
+    split: str
+    """The held-out split, in the corpus's own word."""
+    out: Path
+    """File that gets one sample id per line."""
+
+
+def run(arguments: CopiesArguments) -> int:
+    """Search, write the list, and print its length.
+
+    Raises:
+        ConfigError: if the corpus is unknown, or the split is the training split.
+        DataError: if the corpus or the split is not there, or ``out`` cannot be written.
+    """
+    if arguments.split == TRAINING_SPLIT:
+        raise ConfigError(f"--split must name a held-out split, not {TRAINING_SPLIT}.")
+    name, path = parse_corpus(arguments.corpus)
+    corpus = load_corpus(name, path, splits=[TRAINING_SPLIT, arguments.split])
+    training, held_out = corpus.splits[TRAINING_SPLIT], corpus.splits[arguments.split]
+    copies = find_copies(training, held_out)
+    write_text(arguments.out, "".join(f"{key}\n" for key in copies))
+    print(
+        f"{len(copies)} of {len(held_out)} pictures of {name} {arguments.split} have a copy in "
+        f"its training split; {arguments.out} lists them."
+    )
+    return 0
+
+
+def find_copies(training: Dataset, held_out: Dataset) -> list[str]:
+    """Align both sides and search photographs that they share, as ``prepare`` does.
+
+    Args:
+        training: rows of ``train.corpora.FEATURES``.
+        held_out: likewise.
+
+    Returns:
+        Sample ids of the held-out rows whose photograph is in the training split, sorted.
+    """
+    seen, measured = _align(training, "training"), _align(held_out, "held out")
+    groups = photographs([seen, measured])
+    shared = np.isin(groups[len(seen) :], groups[: len(seen)])
+    return sorted(measured.select(np.flatnonzero(shared))["sample_id"])
+
+
+def _align(rows: Dataset, description: str) -> Dataset:
+    """Align rows and keep the readable ones."""
+    parts = []
+    with tqdm(total=len(rows), desc=f"aligning {description}", unit=" images") as bar:
+        for batch in align_in_batches(rows, AlignConfig(), batch_size=256):
+            parts.append(Dataset.from_dict(batch, features=PREPARED))
+            bar.update(len(parts[-1]))
+    aligned = concatenate_datasets(parts)
+    return aligned.select([i for i, error in enumerate(aligned["error"]) if error is None])
+
+
+class Excluded:
+    """Sample ids that are left out, and how many of them occurred."""
+
+    def __init__(self, path: Path | None) -> None:
+        """Read a file with one sample id per line; None leaves nothing out.
+
+        Raises:
+            DataError: if it cannot be read.
+        """
+        self.path, self.count, self.ids = path, 0, frozenset[str]()
+        if path is not None:
+            try:
+                self.ids = frozenset(path.read_text("utf-8").split("\n")) - {""}
+            except (OSError, ValueError):
+                raise DataError(
+                    f"{path} cannot be read; give a text file with one sample id per line."
+                ) from None
+
+    def leave_out(self, rows: Dataset) -> Dataset:
+        """Return the other rows."""
+        kept = [i for i, key in enumerate(rows["sample_id"]) if key not in self.ids]
+        self.count += len(rows) - len(kept)
+        return rows.select(kept)
+
+    def check_used(self) -> None:
+        """Check that the list belongs to the faces.
+
+        Raises:
+            DataError: if it names none of them, so that nothing was left out.
+        """
+        if self.path is not None and not self.count:
+            raise DataError(
+                f"None of the {len(self.ids)} sample ids in {self.path} occurs in these faces; "
+                "make the list anew from the same corpus with: python -m train copies"
+            )

@@ -1,0 +1,123 @@
+"""The folder that ``prepare`` wrote, as rows: its splits, the held-out part, the neutral faces."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from datasets import Dataset, DatasetDict, load_from_disk
+
+from emotion.errors import ConfigError, DataError
+from train.corpora import OTHER
+from train.corpora.published import TRAINING_SPLIT
+from train.corpora.schema import canonical_label
+
+VALIDATION = "validation"
+"""Names, for every corpus, the split that validates: an official one or a held-out part."""
+
+VALIDATION_SPLITS = {"fer2013": "public", "affectnet": "valid", "synthetic": "valid"}
+"""Which official split validates; other corpora hold out a stratified part of ``train``."""
+
+HELD_OUT = 0.1
+"""Share of each class that is held out where no official split validates."""
+
+
+def prepared_corpora(directory: Path) -> list[str]:
+    """List the corpora of a folder, sorted."""
+    # A hidden folder is one that a killed preparation was still writing.
+    return sorted(path.parent.name for path in directory.glob("[!.]*/dataset_dict.json"))
+
+
+def check_zoom(directory: Path, zoom: float) -> None:
+    """Check that the crops have the scale that weights expect, where the report says which.
+
+    Raises:
+        ConfigError: if they do not.
+    """
+    try:
+        report = json.loads((directory / "report.json").read_text("utf-8"))
+        prepared = float(report["options"]["zoom"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    if prepared != zoom:
+        raise ConfigError(
+            f"{directory} was prepared with zoom {prepared}, and the weights expect {zoom}; "
+            f"prepare again with --zoom {zoom}."
+        )
+
+
+def official_split(corpus: str, split: str) -> str:
+    """Replace ``validation`` by the corpus's own word where it has one."""
+    return VALIDATION_SPLITS.get(corpus, split) if split == VALIDATION else split
+
+
+def read_rows(directory: Path, corpus: str, split: str) -> Dataset:
+    """Read one split of a prepared corpus.
+
+    Args:
+        directory: folder that ``python -m train prepare`` wrote.
+        corpus: its name.
+        split: the corpus's own word, ``other``, or ``validation``; where that is not an official
+            split, it is the part of ``train`` that ``fit`` holds out.
+
+    Returns:
+        Rows with the columns of ``train.alignment.PREPARED`` but ``thumb``.
+
+    Raises:
+        DataError: if the folder was not prepared, or lacks the corpus or the split.
+    """
+    if not (directory / corpus / "dataset_dict.json").exists():
+        found = ", ".join(prepared_corpora(directory)) or "nothing"
+        raise DataError(
+            f"{directory} holds no prepared {corpus} (found: {found}); "
+            f"run: python -m train prepare --corpus {corpus}=PATH --out {directory}"
+        )
+    splits = load_from_disk(str(directory / corpus))
+    assert isinstance(splits, DatasetDict)
+    split = official_split(corpus, split)
+    stored = TRAINING_SPLIT if split == VALIDATION else split
+    if stored not in splits:
+        raise DataError(f"{corpus} has no split {stored!r}; it has {', '.join(splits)}.")
+    rows = splits[stored]
+    if split == VALIDATION:
+        labels = np.array(rows["label"], np.int64)
+        rows = rows.select(np.flatnonzero(held_out(labels, HELD_OUT, seed=0)))
+    return rows
+
+
+def read_neutral_rows(directory: Path, corpus: str) -> Dataset:
+    """Read the neutral faces that calibrate and measure "not sure"; there may be none.
+
+    They are those of the official split that validates, or all of ``train``, since no network of
+    six classes is trained on them.
+    """
+    if not (directory / corpus / OTHER).exists():
+        return read_rows(directory, corpus, VALIDATION).select([])
+    rows = read_rows(directory, corpus, OTHER)
+    wanted = VALIDATION_SPLITS.get(corpus, TRAINING_SPLIT)
+    chosen = [
+        split == wanted and canonical_label(corpus, label) == "neutral"
+        for split, label in zip(rows["split"], rows["original_label"], strict=True)
+    ]
+    return rows.select(np.flatnonzero(chosen))
+
+
+def held_out(labels: npt.NDArray[np.int64], share: float, seed: int) -> npt.NDArray[np.bool_]:
+    """Choose a stratified part of a split.
+
+    Args:
+        labels: (N,) class of each row.
+        share: part of each class that is chosen, 0..1.
+        seed: the same seed chooses the same rows.
+
+    Returns:
+        bool (N,), True for the chosen rows.
+    """
+    random = np.random.default_rng(seed)
+    chosen = np.zeros(len(labels), np.bool_)
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        chosen[random.permutation(members)[: round(share * len(members))]] = True
+    return chosen

@@ -1,0 +1,59 @@
+"""Test-time averaging: several views of one face, whose probabilities are averaged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Literal
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from emotion.align import CROP_SIZE
+
+Averaging = Literal["none", "flip", "ten-crop"]
+Crops = npt.NDArray[np.uint8]
+
+VIEW_SIZE = 58
+"""Side in px of the five parts of ten-crop: the share (.91) of 44 of 48 px, usual on FER-2013."""
+
+
+def average_over_views(
+    classify: Callable[[Crops], npt.NDArray[np.floating]], crops: Crops, averaging: Averaging
+) -> npt.NDArray[np.float32]:
+    """Classify each view and average the probabilities.
+
+    Args:
+        classify: from uint8 (B, 64, 64) to probabilities (B, 6).
+        crops: uint8 (B, 64, 64).
+        averaging: ``none``; ``flip``, the crop and its mirror image; or ``ten-crop``, four corners,
+            the centre and their mirror images, enlarged to 64x64 (Krizhevsky et al., NeurIPS 2012,
+            section 4.1).
+
+    Returns:
+        float32 (B, 6), rows sum to 1.
+    """
+    answers = [classify(view) for view in _views(crops, averaging)]
+    return np.mean(answers, axis=0, dtype=np.float32)
+
+
+def _views(crops: Crops, averaging: Averaging) -> Iterator[Crops]:
+    parts = _five_parts(crops) if averaging == "ten-crop" else [crops]
+    for part in parts:
+        yield part
+        if averaging != "none":
+            yield np.ascontiguousarray(part[:, :, ::-1])
+
+
+def _five_parts(crops: Crops) -> list[Crops]:
+    far = CROP_SIZE - VIEW_SIZE
+    corners = [(0, 0), (0, far), (far, 0), (far, far), (far // 2, far // 2)]
+    return [
+        np.stack(
+            [
+                cv2.resize(crop[y : y + VIEW_SIZE, x : x + VIEW_SIZE], (CROP_SIZE, CROP_SIZE))
+                for crop in crops
+            ]
+        )
+        for y, x in corners
+    ]
