@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -11,13 +10,11 @@ from typing import Annotated
 
 import tyro
 
-from emotion.errors import ConfigError, DataError, EmotionError
-from emotion.files import write_text
+from emotion.errors import ConfigError, EmotionError
 from train import calibrate_command as calibrate
-from train import copies
+from train import copies, evaluate, results
 from train.alignment import AlignConfig
 from train.config import FitConfig
-from train.evaluate import EvaluateConfig, evaluate, to_text
 from train.loop import fit
 from train.prepare import PrepareConfig, prepare
 from train.recipes import RECIPES
@@ -58,26 +55,6 @@ class FitArguments:
     resume: bool = False
     """Continue the run in --out from its newest checkpoint."""
     config: Annotated[FitConfig, tyro.conf.OmitArgPrefixes] = field(default_factory=FitConfig)
-
-
-@dataclass(frozen=True)
-class EvaluateArguments:
-    """Measure weights on a split of a corpus.
-
-    Example: python -m train evaluate --weights embedded --corpus fer2013=data/fer2013.zip
-    --split public --json public.json
-    """
-
-    corpus: str
-    """NAME=PATH."""
-    split: str
-    """The corpus's own word (fer2013: train, public, private; raf-db: train, test), or all."""
-    weights: str = "embedded"
-    """embedded, a folder, or hf://USER/NAME@REVISION."""
-    json: Path | None = None
-    """File for all numbers."""
-    allow_trained: bool = False
-    """Measure a split although the weights were trained on it."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -160,16 +137,14 @@ def _recipe(arguments: Sequence[str]) -> str:
 
 
 def _evaluate(arguments: list[str]) -> int:
-    values = tyro.cli(EvaluateArguments, args=arguments, prog="python -m train evaluate")
-    if values.json is not None and not values.json.parent.is_dir():
-        raise DataError(f"The folder {values.json.parent} does not exist; create it first.")
-    result = evaluate(
-        EvaluateConfig(values.weights, values.corpus, values.split, values.allow_trained)
+    return evaluate.run(
+        tyro.cli(
+            evaluate.EvaluateArguments,
+            args=arguments,
+            prog="python -m train evaluate",
+            default=evaluate.DEFAULTS,
+        )
     )
-    print(to_text(result))
-    if values.json is not None:
-        write_text(values.json, json.dumps(result, indent=2) + "\n")
-    return 0
 
 
 def _calibrate(arguments: list[str]) -> int:
@@ -181,6 +156,12 @@ def _calibrate(arguments: list[str]) -> int:
 def _copies(arguments: list[str]) -> int:
     return copies.run(
         tyro.cli(copies.CopiesArguments, args=arguments, prog="python -m train copies")
+    )
+
+
+def _results(arguments: list[str]) -> int:
+    return results.run(
+        tyro.cli(results.ResultsArguments, args=arguments, prog="python -m train results")
     )
 
 
@@ -202,6 +183,7 @@ _COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "evaluate": _evaluate,
     "calibrate": _calibrate,
     "copies": _copies,
+    "results": _results,
     "superres": _superres,
     "superres-fit": _superres_fit,
 }

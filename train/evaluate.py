@@ -1,42 +1,84 @@
-"""Measuring weights on a split of a corpus."""
+"""Measuring weights on a split of a corpus, as ``python -m train evaluate`` does."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any
 
 import numpy as np
-from datasets import concatenate_datasets
+import numpy.typing as npt
+import tyro
 from tqdm import tqdm
 
-from emotion.align import CROP_SIZE
 from emotion.analyzer import Analyzer
 from emotion.detect import RetinaFaceDetector
-from emotion.errors import DataError
+from emotion.errors import ConfigError, DataError
+from emotion.files import write_text
 from emotion.labels import LABELS
-from emotion.weights import load_weights
-from train.alignment import AlignConfig, align_in_batches
-from train.corpora import OTHER, load_corpus, parse_corpus
-from train.metrics import evaluate_probabilities
+from emotion.weights import load
+from train.copies import Excluded
+from train.corpora import SOURCES, parse_corpus
+from train.crops import Crops, align_crops, load_rows, read_crops
+from train.metrics import evaluate_probabilities, precision_recall, reliability
+from train.prepared import official_split
+from train.views import Averaging, average_over_views
 
 _BATCH = 64
 
 
 @dataclass(frozen=True)
 class EvaluateConfig:
-    """What is measured on what.
-
-    Attributes:
-        weights: SPEC, see ``emotion.weights.load_weights``.
-        corpus: NAME=PATH.
-        split: the corpus's own word, or ``all``.
-        allow_trained: measure a split although the weights were trained on it.
-    """
+    """What is measured on what."""
 
     weights: str
+    """embedded, a folder, or hf://USER/NAME@REVISION."""
     corpus: str
+    """NAME=PATH, or with --data only NAME."""
     split: str
+    """The corpus's own word (fer2013: train, public, private; raf-db: train, test), or all. With
+    --data also validation: what fit validates on, for raf-db a held-out tenth of train."""
     allow_trained: bool = False
+    """Measure a split although the weights were trained on it."""
+    data: Path | None = None
+    """Folder that prepare wrote: take its faces instead of aligning pictures now."""
+    exclude: Path | None = None
+    """File with one sample id per line, left out (see python -m train copies)."""
+    tta: Averaging = "none"
+    """Test-time averaging over views of each face; the page and the package do none."""
+
+
+@dataclass(frozen=True)
+class EvaluateArguments:
+    """Measure weights on a split of a corpus.
+
+    Examples: python -m train evaluate --weights embedded --corpus fer2013=data/fer2013.zip
+    --split public --json public.json; python -m train evaluate --weights runs/mine --data prepared
+    --corpus raf-db --split validation
+    """
+
+    config: Annotated[EvaluateConfig, tyro.conf.OmitArgPrefixes]
+    json: Path | None = None
+    """File for all numbers."""
+
+
+DEFAULTS = EvaluateArguments(EvaluateConfig("embedded", tyro.MISSING, tyro.MISSING))
+
+
+def run(arguments: EvaluateArguments) -> int:
+    """Measure, print, and write the numbers.
+
+    Raises:
+        EmotionError: if weights or corpus cannot be used, or the file cannot be written.
+    """
+    if arguments.json is not None and not arguments.json.parent.is_dir():
+        raise DataError(f"The folder {arguments.json.parent} does not exist; create it first.")
+    result = evaluate(arguments.config)
+    print(to_text(result))
+    if arguments.json is not None:
+        write_text(arguments.json, json.dumps(result, indent=1) + "\n")
+    return 0
 
 
 def evaluate(config: EvaluateConfig) -> dict[str, Any]:
@@ -46,47 +88,68 @@ def evaluate(config: EvaluateConfig) -> dict[str, Any]:
     crop. So does one that cannot be read, as a black crop, since leaving it out would flatter.
 
     Returns:
-        The values of ``evaluate --json``: those of ``train.metrics.evaluate_probabilities`` and
-        corpus, split, weights, faces_not_found, unreadable.
+        The values of ``evaluate --json``: those of ``train.metrics.evaluate_probabilities``;
+        ``reliability`` and ``precision_recall``, for figures; corpus, split, weights,
+        digest (SHA-256 of their tensors), tta, excluded (pictures left out by a list),
+        faces_not_found, unreadable.
 
     Raises:
         WeightsError: if the weights cannot be used.
+        ConfigError: if options contradict each other or the prepared faces do not fit the weights.
         DataError: if the corpus or split is not there, or the weights were trained on it.
     """
-    network = load_weights(config.weights)
-    name, path = parse_corpus(config.corpus)
-    _check_unseen(config, name, network.config.trained_on)
-    corpus = load_corpus(name, path, splits=[config.split])
-    rows = concatenate_datasets([data for key, data in corpus.splits.items() if key != OTHER])
-    if not len(rows):
-        raise DataError(f"{config.corpus} has no picture of the six expressions in {config.split}.")
-    align = AlignConfig(zoom=network.config.zoom)
-    crops: list[bytes] = []
-    labels: list[int] = []
-    found: list[bool] = []
-    unreadable: list[str] = []
-    with tqdm(total=len(rows), desc=f"aligning {name} {config.split}", unit=" images") as bar:
-        for batch in align_in_batches(rows, align):
-            crops += [px or bytes(CROP_SIZE * CROP_SIZE) for px in batch["px"]]
-            labels += batch["label"]
-            found += batch["face_found"]
-            unreadable += [error for error in batch["error"] if error]
-            bar.update(len(batch["px"]))
-    faces = np.frombuffer(bytearray(b"".join(crops)), np.uint8).reshape(-1, CROP_SIZE, CROP_SIZE)
+    loaded = load(config.weights)
+    network = loaded.network
+    name, split = _parse(config)
+    _check_unseen(replace(config, split=split), name, network.config.trained_on)
+    excluded = Excluded(config.exclude)
+    if config.data is None:
+        rows = load_rows(config.corpus, split, excluded)
+        crops = align_crops(rows, network.config.zoom, f"{name} {split}")
+    else:
+        crops = read_crops(config.data, name, split, network.config.zoom, excluded)
+    excluded.check_used()
     # The analyzer's own forward pass, so that what is measured is what is served.
     analyzer = Analyzer(network, RetinaFaceDetector(), config.weights)
-    parts = range(0, len(faces), _BATCH)
-    probabilities = [
-        analyzer.classify(faces[start : start + _BATCH])[0] for start in tqdm(parts, "classifying")
-    ]
+    probabilities = classify(analyzer, crops, config.tta)
     return {
-        **evaluate_probabilities(np.concatenate(probabilities), np.array(labels)),
+        **evaluate_probabilities(probabilities, crops.labels),
         "corpus": name,
-        "split": config.split,
+        "split": split,
         "weights": config.weights,
-        "faces_not_found": found.count(False),
-        "unreadable": unreadable,
+        "digest": loaded.digest,
+        "tta": config.tta,
+        "excluded": excluded.count,
+        "faces_not_found": crops.not_found,
+        "unreadable": list(crops.unreadable),
+        "reliability": reliability(probabilities, crops.labels),
+        "precision_recall": precision_recall(probabilities, crops.labels),
     }
+
+
+def classify(analyzer: Analyzer, crops: Crops, tta: Averaging = "none") -> npt.NDArray[np.float32]:
+    """Classify faces in batches: float32 (N, 6), rows sum to 1."""
+    starts = tqdm(range(0, len(crops.px), _BATCH), "classifying", leave=False)
+    return np.concatenate(
+        [
+            average_over_views(
+                lambda view: analyzer.classify(view)[0], crops.px[start : start + _BATCH], tta
+            )
+            for start in starts
+        ]
+    )
+
+
+def _parse(config: EvaluateConfig) -> tuple[str, str]:
+    """Return the name of the corpus and its own word for the split."""
+    if config.data is None:
+        return parse_corpus(config.corpus)[0], config.split
+    if config.corpus not in SOURCES:
+        raise ConfigError(
+            f"With --data, --corpus takes only a name, one of {', '.join(SOURCES)}, not "
+            f"{config.corpus!r}."
+        )
+    return config.corpus, official_split(config.corpus, config.split)
 
 
 def _check_unseen(config: EvaluateConfig, name: str, trained_on: tuple[str, ...]) -> None:
@@ -106,8 +169,11 @@ def to_text(result: dict[str, Any]) -> str:
     """Render a result for a terminal."""
     low, high = result["confidence_intervals"]["accuracy"]
     f1_low, f1_high = result["confidence_intervals"]["macro_f1"]
+    how = "" if result["tta"] == "none" else f", averaged over {result['tta']}"
+    left_out = f", {result['excluded']} left out" if result["excluded"] else ""
     lines = [
-        f"{result['corpus']} {result['split']}, {result['n']} images, weights {result['weights']}",
+        f"{result['corpus']} {result['split']}, {result['n']} images{left_out}, weights "
+        f"{result['weights']}{how}",
         f"accuracy {result['accuracy']:.4f} (95 % {low:.3f}-{high:.3f}), macro F1 "
         f"{result['macro_f1']:.4f} ({f1_low:.3f}-{f1_high:.3f}), ECE {result['ece']:.4f}, "
         f"{result['faces_not_found']} faces not found",

@@ -34,7 +34,7 @@ def average_over_views(
         float32 (B, 6), rows sum to 1.
     """
     answers = [classify(view) for view in _views(crops, averaging)]
-    return np.mean(answers, axis=0, dtype=np.float32)
+    return np.asarray(np.mean(answers, axis=0), np.float32)
 
 
 def _views(crops: Crops, averaging: Averaging) -> Iterator[Crops]:

@@ -66,11 +66,12 @@ def _results(measurements: Path, embedded: bool) -> str:
 
 def _result(result: dict[str, Any]) -> str:
     facts = [
-        ("about_images", _count(result["n"])),
+        ("about_images", _images(result)),
         ("about_accuracy", _with_interval(result, "accuracy")),
         ("about_macro_f1", _with_interval(result, "macro_f1")),
         ("about_ece", f"{result['ece']:.3f}"),
         ("about_not_found", _count(result["faces_not_found"])),
+        *_not_sure(result.get("calibration")),
     ]
     summary = "".join(f"<div><dt>{text(key)}</dt><dd>{value}</dd></div>" for key, value in facts)
     head = "".join(
@@ -82,6 +83,22 @@ def _result(result: dict[str, Any]) -> str:
         f"<article><h3>{title}</h3><dl>{summary}</dl>"
         f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></article>"
     )
+
+
+def _images(result: dict[str, Any]) -> str:
+    count, excluded = _count(result["n"]), result.get("excluded", 0)
+    note = text("about_excluded", "small", count=_count(excluded)) if excluded else ""
+    return f"{count} {note}"
+
+
+def _not_sure(calibration: dict[str, float] | None) -> list[tuple[str, str]]:
+    """Say how often "not sure" is the answer to an expressive face, and to a neutral one."""
+    if calibration is None:
+        return []
+    facts = [("about_not_sure", f"{1 - calibration['answered']:.0%}")]
+    if calibration["neutral"]:
+        facts.append(("about_not_sure_neutral", f"{1 - calibration['neutral_answered']:.0%}"))
+    return facts
 
 
 def _with_interval(result: dict[str, Any], key: str) -> str:

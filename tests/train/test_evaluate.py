@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from datasets import DatasetDict, load_from_disk
 
 from emotion.errors import DataError
 from emotion.labels import LABELS
@@ -12,6 +14,8 @@ from train.cli import main
 from train.config import FitConfig
 from train.evaluate import EvaluateConfig, evaluate
 from train.loop import fit
+from train.prepared import read_rows
+from train.store import hold_out, read_split
 
 KEYS = {
     "n",
@@ -28,6 +32,11 @@ KEYS = {
     "faces_not_found",
     "confidence_intervals",
     "unreadable",
+    "digest",
+    "tta",
+    "excluded",
+    "reliability",
+    "precision_recall",
 }
 
 
@@ -93,6 +102,74 @@ def test_a_split_that_was_trained_on_is_refused_unless_insisted(
 
     assert result["n"] > 0
     assert "WARNING" in capsys.readouterr().out
+
+
+def test_prepared_faces_give_the_numbers_of_the_pictures(run: Path, prepared: Path) -> None:
+    pictures = evaluate(EvaluateConfig(str(run), "synthetic=150", "valid"))
+
+    faces = evaluate(EvaluateConfig(str(run), "synthetic", "validation", data=prepared))
+
+    assert faces == pictures
+
+
+def test_the_held_out_part_of_a_training_split_can_be_measured_and_nothing_else_of_it(
+    run: Path, prepared: Path, tmp_path: Path
+) -> None:
+    # Stored as RAF-DB, which has no validation split, the drawn faces hold a tenth of theirs out.
+    (tmp_path / "raf-db").symlink_to(prepared / "synthetic")
+    config = json.loads((run / "config.json").read_text("utf-8"))
+    weights = tmp_path / "weights"
+    weights.mkdir()
+    (weights / "config.json").write_text(json.dumps({**config, "trained_on": ["raf-db/train"]}))
+    (weights / "model.safetensors").symlink_to(run / "model.safetensors")
+
+    result = evaluate(EvaluateConfig(str(weights), "raf-db", "validation", data=tmp_path))
+
+    _, held_out = hold_out(read_split(tmp_path, "raf-db", "train"), 0.1, seed=0)
+    assert result["n"] == len(held_out)
+    support = [row["support"] for row in result["per_class"].values()]
+    assert support == held_out.counts(6).tolist()
+    assert result["split"] == "validation"
+    with pytest.raises(DataError, match="trained on raf-db/train"):
+        evaluate(EvaluateConfig(str(weights), "raf-db", "train", data=tmp_path))
+
+
+def test_listed_pictures_are_left_out_of_both_kinds_of_data(
+    run: Path, prepared: Path, tmp_path: Path
+) -> None:
+    ids = read_rows(prepared, "synthetic", "valid")["sample_id"][:5]
+    (tmp_path / "ids.txt").write_text("\n".join(ids))
+    for corpus, data in (("synthetic=150", None), ("synthetic", prepared)):
+        config = EvaluateConfig(str(run), corpus, "valid", data=data)
+
+        every, some = evaluate(config), evaluate(replace(config, exclude=tmp_path / "ids.txt"))
+
+        assert (every["excluded"], some["excluded"]) == (0, 5)
+        assert some["n"] == every["n"] - 5
+
+
+def test_averaging_over_mirror_images_forgives_a_mirrored_face(
+    run: Path, prepared: Path, tmp_path: Path
+) -> None:
+    splits = load_from_disk(str(prepared / "synthetic"))
+    mirrored = splits["valid"].map(
+        lambda row: {"px": np.frombuffer(row["px"], np.uint8).reshape(64, 64)[:, ::-1].tobytes()}
+    )
+    DatasetDict({"valid": mirrored}).save_to_disk(str(tmp_path / "synthetic"))
+    results = {
+        (tta, folder): evaluate(
+            EvaluateConfig(str(run), "synthetic", "valid", data=folder, tta=tta)
+        )
+        for tta in ("none", "flip")
+        for folder in (prepared, tmp_path)
+    }
+
+    same, other = (
+        [results[tta, f]["precision_recall"] for f in (prepared, tmp_path)]
+        for tta in ("flip", "none")
+    )
+    assert same[0] == same[1]
+    assert other[0] != other[1]
 
 
 @pytest.mark.corpora

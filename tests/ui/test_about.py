@@ -6,6 +6,7 @@ import pytest
 
 from emotion.labels import LABELS
 from emotion.ui.about import MEASUREMENTS, about_markup
+from emotion.weights import load
 
 EVALUATION = {
     "n": 2982,
@@ -38,6 +39,26 @@ def test_measured_results_are_shown_per_class(analyzer, stored):
         assert number in markup
 
 
+def test_what_calibration_achieves_and_what_was_left_out_is_shown(analyzer, tmp_path):
+    calibration = {"answered": 0.86, "neutral": 600, "neutral_answered": 0.63}
+    path = tmp_path / "results.json"
+    path.write_text(
+        json.dumps(
+            [
+                {**EVALUATION, "excluded": 620, "calibration": calibration},
+                {**EVALUATION, "corpus": "raf-db", "split": "validation"},
+            ]
+        ),
+        "utf-8",
+    )
+    markup = about_markup(analyzer, path)
+    first, second = markup.split("<article>")[1:]
+    for fact in ("620 with a copy", "<dd>14%</dd>", "<dd>37%</dd>"):
+        assert fact in first
+        assert fact not in second
+    assert "raf-db · validation" in second
+
+
 def test_without_measurements_the_page_says_so(analyzer, tmp_path):
     assert "No measurement is stored" in about_markup(analyzer, tmp_path / "none.json")
 
@@ -53,6 +74,7 @@ def test_the_shipped_measurements_are_shown(analyzer):
     if not MEASUREMENTS.is_file():
         pytest.fail(f"{MEASUREMENTS} is missing: run train evaluate --json for the weights")
     measured = json.loads(MEASUREMENTS.read_text("utf-8"))
+    assert {result["digest"] for result in measured} == {load("embedded").digest}
     markup = about_markup(analyzer)
     for result in measured:
         assert f"{result['accuracy']:.3f}" in markup

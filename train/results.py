@@ -1,0 +1,120 @@
+"""``python -m train results``: the one file of numbers that page, model card and figures show."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from emotion.errors import ConfigError, DataError
+from emotion.files import write_text
+
+RESULTS = Path("emotion/assets/results.json")
+
+
+@dataclass(frozen=True)
+class ResultsArguments:
+    """Collect evaluations of one network, and what its calibration achieves, in one file.
+
+    The page's About tab, the model card and the figures show what the file says.
+
+    Example: python -m train results fer.json raf.json --calibration runs/mine/calibration.json
+    """
+
+    evaluations: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    """Files that evaluate --json wrote, in the order in which they are shown."""
+    calibration: Path | None = None
+    """File that calibrate, or fit, wrote beside the weights."""
+    out: Path = RESULTS
+    """File to write."""
+
+
+def run(arguments: ResultsArguments) -> int:
+    """Collect and write.
+
+    Raises:
+        ConfigError: if no evaluation is named.
+        DataError: if a file cannot be used, or they do not belong together.
+    """
+    if not arguments.evaluations:
+        raise ConfigError("Name at least one file that evaluate --json wrote.")
+    evaluations = [read_evaluation(path) for path in arguments.evaluations]
+    calibration = _read(arguments.calibration) if arguments.calibration else None
+    results = collect(evaluations, calibration)
+    write_text(arguments.out, json.dumps(results, indent=1) + "\n")
+    shown = ", ".join(_name(result) for result in results)
+    print(f"Wrote {arguments.out}: {shown}.")
+    return 0
+
+
+def collect(
+    evaluations: Sequence[Mapping[str, Any]], calibration: Mapping[str, Any] | None
+) -> list[dict[str, Any]]:
+    """Join evaluations of one network, each with the calibration on its split.
+
+    Args:
+        evaluations: as ``train.evaluate.evaluate`` returns them.
+        calibration: as ``train.calibrate.calibrate`` returns it, or None.
+
+    Returns:
+        The evaluations; those whose split was calibrated on have its figures in ``calibration``.
+
+    Raises:
+        DataError: if two evaluations are of different weights or of the same split, or no split
+            was calibrated on.
+    """
+    names = [_name(result) for result in evaluations]
+    if len({result["digest"] for result in evaluations}) > 1:
+        raise DataError(
+            f"The evaluations ({', '.join(names)}) are of different weights; measure all of them "
+            "with the same ones."
+        )
+    if len(set(names)) < len(names):
+        raise DataError(f"A split is there twice ({', '.join(names)}); name each file once.")
+    if calibration is None:
+        return [dict(result) for result in evaluations]
+    rows = calibration["corpora"]
+    if not set(names) & set(rows):
+        raise DataError(
+            f"The calibration is of {', '.join(rows)} and the evaluations of {', '.join(names)}; "
+            "calibrate on one of these splits."
+        )
+    return [
+        {**result, "calibration": rows[name]} if name in rows else dict(result)
+        for name, result in zip(names, evaluations, strict=True)
+    ]
+
+
+def read_evaluation(path: Path) -> dict[str, Any]:
+    """Read what ``evaluate --json`` wrote.
+
+    Raises:
+        DataError: if the file is not there, damaged, or something else.
+    """
+    values = _read(path)
+    missing = {"n", "corpus", "split", "digest", "per_class", "confusion"} - values.keys()
+    if missing:
+        raise DataError(
+            f"{path} is no evaluation of this version (it lacks {', '.join(sorted(missing))}); "
+            "make it with python -m train evaluate --json."
+        )
+    return values
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not JSON"
+        raise DataError(f"{path} cannot be read ({reason}).") from None
+    if not isinstance(values, dict):
+        raise DataError(f"{path} holds no JSON object.")
+    return values
+
+
+def _name(result: Mapping[str, Any]) -> str:
+    return f"{result['corpus']}/{result['split']}"
