@@ -12,7 +12,7 @@ from emotion.errors import ConfigError, DataError, WeightsError
 from emotion.weights import load_weights
 from train.calibrate import COVERAGE, ask, calibrate, write_calibration
 from train.copies import Excluded
-from train.loop import predict_logits
+from train.inference import predict_logits
 from train.prepared import (
     VALIDATION,
     check_zoom,

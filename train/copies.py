@@ -14,7 +14,7 @@ from emotion.files import write_text
 from train.alignment import PREPARED, AlignConfig, align_in_batches
 from train.corpora import load_corpus, parse_corpus
 from train.corpora.published import TRAINING_SPLIT
-from train.duplicates import photographs
+from train.duplicates import copies
 
 
 @dataclass(frozen=True)
@@ -47,10 +47,10 @@ def run(arguments: CopiesArguments) -> int:
     name, path = parse_corpus(arguments.corpus)
     corpus = load_corpus(name, path, splits=[TRAINING_SPLIT, arguments.split])
     training, held_out = corpus.splits[TRAINING_SPLIT], corpus.splits[arguments.split]
-    copies = find_copies(training, held_out)
-    write_text(arguments.out, "".join(f"{key}\n" for key in copies))
+    found = find_copies(training, held_out)
+    write_text(arguments.out, "".join(f"{key}\n" for key in found))
     print(
-        f"{len(copies)} of {len(held_out)} pictures of {name} {arguments.split} have a copy in "
+        f"{len(found)} of {len(held_out)} pictures of {name} {arguments.split} have a copy in "
         f"its training split; {arguments.out} lists them."
     )
     return 0
@@ -67,9 +67,9 @@ def find_copies(training: Dataset, held_out: Dataset) -> list[str]:
         Sample ids of the held-out rows whose photograph is in the training split, sorted.
     """
     seen, measured = _align(training, "training"), _align(held_out, "held out")
-    groups = photographs([seen, measured])
-    shared = np.isin(groups[len(seen) :], groups[: len(seen)])
-    return sorted(measured.select(np.flatnonzero(shared))["sample_id"])
+    first, second = copies([seen, measured]).T
+    shared = np.unique(second[(first < len(seen)) & (second >= len(seen))]) - len(seen)
+    return sorted(measured.select(shared)["sample_id"])
 
 
 def _align(rows: Dataset, description: str) -> Dataset:

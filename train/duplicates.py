@@ -53,7 +53,7 @@ def without_duplicates(
     """
     places = [(name, split) for name, splits in corpora.items() for split in splits]
     tables = [corpora[name][split] for name, split in places]
-    groups = photographs(tables)
+    groups = group(sum(map(len, tables)), copies(tables))
     source = [name for (name, _), t in zip(places, tables, strict=True) for _ in range(len(t))]
     sample = _column(tables, "sample_id")
     names = [f"{name}/{key}" for name, key in zip(source, sample, strict=True)]
@@ -76,14 +76,14 @@ def without_duplicates(
     )
 
 
-def photographs(tables: Sequence[Dataset]) -> Indices:
-    """Search rows that show one photograph.
+def copies(tables: Sequence[Dataset]) -> Indices:
+    """Search pairs of rows that show one photograph.
 
     Args:
         tables: readable rows with the columns of ``train.alignment.PREPARED``.
 
     Returns:
-        int64 (N,) over all rows in order, see ``train.corpora.dedup.group``.
+        int64 (P, 2), indices over all rows in order, the smaller one first.
     """
     faces = np.stack([thumbnail(crop) for crop in _pixels(tables, "px", CROP_SIZE)])
     # Neither search finds all: cropping differently hides a copy from the one, a face that was
@@ -92,7 +92,7 @@ def photographs(tables: Sequence[Dataset]) -> Indices:
         near_duplicates(_pixels(tables, "thumb", THUMBNAIL_SIDE)),
         near_duplicates(faces, np.array(_column(tables, "phash"), np.uint64)),
     ]
-    return group(len(faces), np.concatenate(pairs))
+    return np.concatenate(pairs)
 
 
 def _column(tables: Sequence[Dataset], name: str) -> list[Any]:

@@ -30,18 +30,22 @@ def prepared_corpora(directory: Path) -> list[str]:
     return sorted(path.parent.name for path in directory.glob("[!.]*/dataset_dict.json"))
 
 
+def prepared_zoom(directory: Path) -> float | None:
+    """Return the scale of the crops (``emotion.align.template``), or None where no report says."""
+    try:
+        return float(json.loads((directory / "report.json").read_text("utf-8"))["options"]["zoom"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
 def check_zoom(directory: Path, zoom: float) -> None:
-    """Check that the crops have the scale that weights expect, where the report says which.
+    """Check that the crops have the scale that weights expect, where a report says which.
 
     Raises:
         ConfigError: if they do not.
     """
-    try:
-        report = json.loads((directory / "report.json").read_text("utf-8"))
-        prepared = float(report["options"]["zoom"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return
-    if prepared != zoom:
+    prepared = prepared_zoom(directory)
+    if prepared not in (None, zoom):
         raise ConfigError(
             f"{directory} was prepared with zoom {prepared}, and the weights expect {zoom}; "
             f"prepare again with --zoom {zoom}."

@@ -1,0 +1,47 @@
+"""The faces that a run trains on and those that validate it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from emotion.align import DEFAULT_ZOOM
+from train.config import FitConfig
+from train.prepared import HELD_OUT, VALIDATION, VALIDATION_SPLITS, prepared_zoom
+from train.store import FaceStore, concatenate, hold_out, read_split, stratified
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Prepared faces.
+
+    Attributes:
+        training: the training faces of all corpora.
+        validation: corpus -> faces that are never trained on.
+        splits: the splits that ``training`` was taken from, as ``corpus/split``.
+        zoom: scale of the crops, see ``emotion.align.template``.
+    """
+
+    training: FaceStore
+    validation: dict[str, FaceStore]
+    splits: tuple[str, ...]
+    zoom: float = DEFAULT_ZOOM
+
+
+def read_data(config: FitConfig, data: Path) -> TrainingData:
+    """Read the training faces of all corpora, and the validation faces of each.
+
+    Raises:
+        DataError: if a corpus was not prepared in ``data``.
+    """
+    training: list[FaceStore] = []
+    validation: dict[str, FaceStore] = {}
+    for corpus in config.data.corpora:
+        faces = read_split(data, corpus, "train")
+        if corpus not in VALIDATION_SPLITS:
+            faces, _ = hold_out(faces, HELD_OUT, seed=0)
+        validation[corpus] = read_split(data, corpus, VALIDATION)
+        training.append(stratified(faces, config.data.limit, config.seed))
+    splits = tuple(f"{corpus}/train" for corpus in config.data.corpora)
+    zoom = prepared_zoom(data) or DEFAULT_ZOOM
+    return TrainingData(concatenate(training), validation, splits, zoom)
