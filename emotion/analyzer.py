@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,6 +59,12 @@ class FaceResult:
         """Probability of the most probable class."""
         return float(self.probabilities[self.index])
 
+    @property
+    def candidates(self) -> tuple[str, str]:
+        """Names of the two most probable classes: what the answer is between if it is not sure."""
+        first, second = self.probabilities.argsort()[::-1][:2]
+        return LABELS[first], LABELS[second]
+
 
 class Analyzer:
     """Finds, aligns, classifies and explains the faces of a picture; safe to share by threads."""
@@ -109,7 +116,17 @@ class Analyzer:
         if not detect:
             crop, matrix = plain_crop(image)
             return self._classify([(None, crop, matrix)])
-        faces = self.detector.detect(image)[:max_faces]
+        return self.analyze_faces(image, self.detector.detect(image)[:max_faces])
+
+    def analyze_faces(
+        self, image: npt.NDArray[np.uint8], faces: Sequence[Face]
+    ) -> list[FaceResult]:
+        """Analyze faces that the detector found in a picture, in their order.
+
+        Args:
+            image: uint8 RGB (H, W, 3), the picture they were found in.
+            faces: what to analyze; others are left out.
+        """
         return self._classify([(face, *self.crop(image, face)) for face in faces])
 
     def crop(

@@ -80,36 +80,44 @@ class Tracker:
         self._tracks = [track for track in self._tracks if time_s - track.seen_s <= PATIENCE]
         known = _pair(self._tracks, results)
         return [
-            self._start(result, time_s) if track is None else self._continue(track, result, time_s)
+            self._start(result) if track is None else self._continue(track, result)
             for track, result in zip(known, results, strict=True)
         ]
 
-    def _start(self, result: FaceResult, time_s: float) -> TrackedFace:
+    def _start(self, result: FaceResult) -> TrackedFace:
         self._last_id += 1
         logits = _logits(result.probabilities)
-        probabilities = _softmax(logits)
-        sure = float(probabilities.max()) >= self.abstain_below
-        face = replace(result, probabilities=probabilities, sure=sure)
-        newest = TrackedFace(self._last_id, face)
-        self._tracks.append(_Track(newest, logits, time_s))
-        return newest
+        sure = float(_softmax(logits).max()) >= self.abstain_below
+        place = _box(result), _points(result)
+        track = _Track(self._last_id, *place, logits, result.cams, sure, self.time_s)
+        self._tracks.append(track)
+        return track.says(result)
 
-    def _continue(self, track: _Track, result: FaceResult, time_s: float) -> TrackedFace:
-        before, elapsed = track.newest.face, time_s - track.seen_s
+    def _continue(self, track: _Track, result: FaceResult) -> TrackedFace:
+        elapsed = self.time_s - track.seen_s
         track.logits = smooth(track.logits, _logits(result.probabilities), elapsed)
-        probabilities = _softmax(track.logits)
-        sure = is_sure(float(probabilities.max()), before.sure, self.abstain_below)
-        cams = smooth(before.cams, result.cams, elapsed)
-        face = replace(result, probabilities=probabilities, cams=cams, sure=sure)
-        track.newest, track.seen_s = replace(track.newest, face=face), time_s
-        return track.newest
+        track.cams = smooth(track.cams, result.cams, elapsed)
+        track.sure = is_sure(float(_softmax(track.logits).max()), track.sure, self.abstain_below)
+        track.box, track.points, track.seen_s = _box(result), _points(result), self.time_s
+        return track.says(result)
 
 
 @dataclass
 class _Track:
-    newest: TrackedFace
+    """What is remembered of a face: numbers, no pixels."""
+
+    id: int
+    box: Array
+    points: Array
     logits: Array
+    cams: Array
+    sure: bool
     seen_s: float
+
+    def says(self, result: FaceResult) -> TrackedFace:
+        probabilities = _softmax(self.logits)
+        face = replace(result, probabilities=probabilities, cams=self.cams, sure=self.sure)
+        return TrackedFace(self.id, face)
 
 
 def smooth(before: Array, now: Array, elapsed: float) -> Array:
@@ -143,35 +151,35 @@ def is_sure(confidence: float, was_sure: bool, abstain_below: float) -> bool:
     return confidence >= min(abstain_below + MARGIN, (abstain_below + 1) / 2)
 
 
-def likeness(one: FaceResult, other: FaceResult) -> float:
-    """Say how well two faces of different frames fit each other, by place, size and pose.
+def _likeness(track: _Track, result: FaceResult) -> float:
+    """Say how well a face fits a track, by place, size and pose.
 
     Returns:
         Intersection over union of the boxes less the landmarks' mean distance in widths of the
         face: 1 for the same place, below ``SAME_FACE`` for neighbours.
     """
-    a, b = _box(one), _box(other)
-    low, high = np.maximum(a[:2], b[:2]), np.minimum(a[2:], b[2:])
+    boxes = track.box, _box(result)
+    low, high = np.maximum(*(box[:2] for box in boxes)), np.minimum(*(box[2:] for box in boxes))
     shared = float(np.prod(np.maximum(high - low, 0)))
-    areas = [float(np.prod(np.maximum(box[2:] - box[:2], 1e-3))) for box in (a, b)]
+    areas = [float(np.prod(np.maximum(box[2:] - box[:2], 1e-3))) for box in boxes]
     width = math.sqrt(sum(areas) / 2)
-    distances = np.linalg.norm(_points(one) - _points(other), axis=1)
+    distances = np.linalg.norm(track.points - _points(result), axis=1)
     return shared / (sum(areas) - shared) - float(distances.mean()) / width
 
 
 def _pair(tracks: list[_Track], results: Sequence[FaceResult]) -> list[_Track | None]:
     """Give each face the track it fits best, each track to one face at most, best fits first."""
     fits = [
-        (likeness(track.newest.face, result), index, track)
+        (_likeness(track, result), index, track)
         for index, result in enumerate(results)
         for track in tracks
     ]
     found: list[_Track | None] = [None] * len(results)
     taken: set[int] = set()
     for fit, index, track in sorted(fits, key=lambda fit: fit[0], reverse=True):
-        if fit >= SAME_FACE and found[index] is None and track.newest.id not in taken:
+        if fit >= SAME_FACE and found[index] is None and track.id not in taken:
             found[index] = track
-            taken.add(track.newest.id)
+            taken.add(track.id)
     return found
 
 

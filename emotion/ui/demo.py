@@ -44,7 +44,7 @@ def build(analyzer: Analyzer) -> Blocks:
         with gr.Tabs():
             with gr.Tab(gr.I18n()("tab_live"), id="live"):
                 live_tab(analyzer, gate)
-            with gr.Tab(gr.I18n()("tab_photo"), id="photo"):
+            with gr.Tab(gr.I18n()("tab_photo"), id="photo", elem_id="photo-tab"):
                 photo_tab(analyzer, gate)
             with gr.Tab(gr.I18n()("tab_about"), id="about"):
                 _static(about_markup(analyzer), "about")
@@ -80,9 +80,11 @@ def _header(analyzer: Analyzer) -> str:
     items = "".join(
         f"<div><dt>{text(key)}</dt><dd>{escape(value)}</dd></div>" for key, value in status
     )
+    notice = facts.get("notice")
+    banner = f'<p class="em-notice" role="status">{escape(str(notice))}</p>' if notice else ""
     return f"""
 <header class="em-header">
   <svg viewBox="0 0 29 28" width="36" height="35" aria-hidden="true">{mark}</svg>
   <div class="em-name">{text("name", "h1")}{text("tagline", "p")}</div>
   <dl class="em-facts">{items}</dl>
-</header>"""
+</header>{banner}"""
