@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -116,18 +115,24 @@ class Analyzer:
         if not detect:
             crop, matrix = plain_crop(image)
             return self._classify([(None, crop, matrix)])
-        return self.analyze_faces(image, self.detector.detect(image)[:max_faces])
+        faces = self.detector.detect(image)[:max_faces]
+        return self._classify([(face, *self.crop(image, face)) for face in faces])
 
-    def analyze_faces(
-        self, image: npt.NDArray[np.uint8], faces: Sequence[Face]
-    ) -> list[FaceResult]:
-        """Analyze faces that the detector found in a picture, in their order.
+    def analyze_frame(
+        self, image: npt.NDArray[np.uint8], *, max_faces: int
+    ) -> tuple[list[FaceResult], int]:
+        """Analyze one frame of a live view.
 
         Args:
-            image: uint8 RGB (H, W, 3), the picture they were found in.
-            faces: what to analyze; others are left out.
+            image: uint8 RGB (H, W, 3).
+            max_faces: analyze only this many of the largest faces.
+
+        Returns:
+            One result per face, the largest first, and how many faces were found.
         """
-        return self._classify([(face, *self.crop(image, face)) for face in faces])
+        faces = self.detector.detect(image)
+        chosen = faces[:max_faces]
+        return self._classify([(face, *self.crop(image, face)) for face in chosen]), len(faces)
 
     def crop(
         self, image: npt.NDArray[np.uint8], face: Face

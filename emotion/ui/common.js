@@ -206,21 +206,31 @@ function drawBox(context, box, color, unit, chosen) {
 function drawFaces(context, faces, frame, look) {
   if (look.heat) for (const face of faces) drawHeat(context, face, frame, look.opacity);
   const many = faces.length > 1;
-  const chips = [];
+  const boxes = faces.map((face) => boxOnCanvas(face, frame));
+  const colors = faces.map(({ sure, probabilities }) =>
+    sure ? facts.colors[strongest(probabilities)] : facts.unsure,
+  );
   faces.forEach((face, index) => {
-    const box = boxOnCanvas(face, frame);
-    const color = face.sure ? facts.colors[strongest(face.probabilities)] : facts.unsure;
-    if (face.box) drawBox(context, box, color, frame.unit, many && index === look.selected);
-    const choices = chipWords(face, many).map((words) => {
-      const place = chipPlace(context, words, box, frame);
-      return { words, place };
-    });
-    const fits = ({ place }) =>
-      place.w < frame.width && !chips.some((other) => overlaps(place, other));
-    const { words, place } = choices.find(fits) ?? choices.at(-1);
-    chips.push(place);
-    drawChip(context, words, color, place, frame.unit);
+    const chosen = many && index === look.selected;
+    if (face.box) drawBox(context, boxes[index], colors[index], frame.unit, chosen);
   });
+  placeChips(context, faces.map((face) => chipWords(face, many)), boxes, frame).forEach(
+    ({ words, place }, index) => drawChip(context, words, colors[index], place, frame.unit),
+  );
+}
+
+/** Give every chip its shortest words, then as many as cover no other chip and no other face. */
+function placeChips(context, choices, boxes, frame) {
+  const chip = (words, index) => ({ words, place: chipPlace(context, words, boxes[index], frame) });
+  const chips = choices.map((words, index) => chip(words.at(-1), index));
+  choices.forEach((words, index) => {
+    const others = [...chips.map(({ place }) => place), ...boxes];
+    const free = ({ place }) =>
+      place.w < frame.width &&
+      !others.some((other, at) => at % boxes.length !== index && overlaps(place, other));
+    chips[index] = words.map((said) => chip(said, index)).find(free) ?? chips[index];
+  });
+  return chips;
 }
 
 /** The sentence for a camera that did not open. @param {unknown} error @returns {string} key */

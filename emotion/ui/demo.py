@@ -40,7 +40,7 @@ def build(analyzer: Analyzer) -> Blocks:
         fill_width=True,
     )
     with demo:
-        _static(_header(analyzer), "header")
+        _static(header_markup(analyzer), "header")
         with gr.Tabs():
             with gr.Tab(gr.I18n()("tab_live"), id="live"):
                 live_tab(analyzer, gate)
@@ -64,7 +64,8 @@ def _static(markup: str, name: str) -> gr.HTML:
     return gr.HTML(value=markup, js_on_load=_TRANSLATE, apply_default_css=False, elem_id=name)
 
 
-def _header(analyzer: Analyzer) -> str:
+def header_markup(analyzer: Analyzer) -> str:
+    """Return the header: name, what runs, and a notice where something about that is unusual."""
     facts = api.description(analyzer)
     heights = (10, 22, 15, 26, 12, 18)
     mark = "".join(

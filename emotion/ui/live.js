@@ -6,8 +6,8 @@
  * server gives fewer answers, never a growing delay. The video itself runs at the camera's rate.
  */
 const {
-  say, translate, verdict, spoken, fillBars, drawFaces, cameraProblem, openCamera, closeCamera,
-  looksAtVisitor, download, People, drawTimeline, timelineSentence,
+  language, say, translate, verdict, spoken, fillBars, drawFaces, cameraProblem, openCamera,
+  closeCamera, looksAtVisitor, download, People, drawTimeline, timelineSentence,
 } = window.emotionPage;
 
 const SENT_WIDTH = 320;
@@ -213,8 +213,9 @@ function report(latency) {
   const seconds = (now - view.reported) / 1000;
   if (seconds * 1000 < REPORT_EVERY) return;
   const sorted = view.latencies.sort((one, other) => one - other);
+  const rate = sorted.length / seconds;
   find(".em-pace").textContent = say("pace", {
-    rate: Math.round(sorted.length / seconds),
+    rate: rate.toLocaleString(language, { maximumFractionDigits: rate < 10 ? 1 : 0 }),
     latency: Math.round(sorted[sorted.length >> 1]),
     engine: section.dataset.engine,
   });

@@ -67,8 +67,7 @@ def frame_analysis(analyzer: Analyzer, gate: Gate) -> Callable[..., JSON]:
                 height, width = image.shape[:2]
                 if max(height, width) > MAX_FRAME_SIDE:
                     raise ImageError(f"A frame has at most {MAX_FRAME_SIDE} px a side.")
-                found = analyzer.detector.detect(image)
-                results = analyzer.analyze_faces(image, found[:MAX_FACES])
+                results, count = analyzer.analyze_frame(image, max_faces=MAX_FACES)
             faces = visitors.follow(frame.visitor, results, frame.time_s)
         except BusyError as error:
             return {"busy": True, "wait": round(error.wait * 1000)}
@@ -79,7 +78,7 @@ def frame_analysis(analyzer: Analyzer, gate: Gate) -> Callable[..., JSON]:
             return {"error": "internal"}
         return {
             "faces": [_face(face, width, height, frame.explain) for face in faces],
-            "count": len(found),
+            "count": count,
             "ms": round((time.perf_counter() - started) * 1000, 1),
         }
 

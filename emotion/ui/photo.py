@@ -66,11 +66,9 @@ def photo_analysis(analyzer: Analyzer, gate: Gate) -> Callable[..., JSON]:
             language = _language(request.get("language"))
             with gate.enter(client_of(sender)):
                 image = decode_image(_source(request))
-                if detect:
-                    found = analyzer.detector.detect(image)
-                    results, count = analyzer.analyze_faces(image, found[:MAX_CARDS]), len(found)
-                else:
-                    results, count = analyzer.analyze(image, detect=False), 1
+                results = analyzer.analyze(image, detect=detect, max_faces=MAX_CARDS)
+                full = len(results) == MAX_CARDS
+                count = len(analyzer.detector.detect(image)) if full else len(results)
             zoom = analyzer.network.config.zoom
             faces = [_face(result, image.shape, language, zoom) for result in results]
             return {**_shown(image), "faces": faces, "count": count}
