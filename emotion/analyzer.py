@@ -58,6 +58,12 @@ class FaceResult:
         """Probability of the most probable class."""
         return float(self.probabilities[self.index])
 
+    @property
+    def candidates(self) -> tuple[str, str]:
+        """Names of the two most probable classes: what the answer is between if it is not sure."""
+        first, second = self.probabilities.argsort()[::-1][:2]
+        return LABELS[first], LABELS[second]
+
 
 class Analyzer:
     """Finds, aligns, classifies and explains the faces of a picture; safe to share by threads."""
@@ -111,6 +117,22 @@ class Analyzer:
             return self._classify([(None, crop, matrix)])
         faces = self.detector.detect(image)[:max_faces]
         return self._classify([(face, *self.crop(image, face)) for face in faces])
+
+    def analyze_frame(
+        self, image: npt.NDArray[np.uint8], *, max_faces: int
+    ) -> tuple[list[FaceResult], int]:
+        """Analyze one frame of a live view.
+
+        Args:
+            image: uint8 RGB (H, W, 3).
+            max_faces: analyze only this many of the largest faces.
+
+        Returns:
+            One result per face, the largest first, and how many faces were found.
+        """
+        faces = self.detector.detect(image)
+        chosen = faces[:max_faces]
+        return self._classify([(face, *self.crop(image, face)) for face in chosen]), len(faces)
 
     def crop(
         self, image: npt.NDArray[np.uint8], face: Face

@@ -150,7 +150,8 @@ def _print(result: Classified) -> None:
     for number, face in enumerate(result.faces, 1):
         name = str(result.path) if len(result.faces) == 1 else f"{result.path} face {number}"
         order = face.probabilities.argsort()[::-1]
-        print(f"{name}: " + ", ".join(f"{LABELS[i]} {face.probabilities[i]:.2f}" for i in order))
+        answer = ", ".join(f"{LABELS[i]} {face.probabilities[i]:.2f}" for i in order)
+        print(f"{name}: {answer if face.sure else f'not sure: {answer}'}")
 
 
 def _to_csv(results: list[Classified], *, all_faces: bool) -> str:
@@ -182,6 +183,8 @@ def _to_json(result: Classified) -> dict[str, Any]:
         "faces": [
             {
                 "label": face.label,
+                "sure": face.sure,
+                "candidates": list(face.candidates),
                 "probabilities": {
                     name: round(float(value), 6)
                     for name, value in zip(LABELS, face.probabilities, strict=True)

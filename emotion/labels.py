@@ -18,6 +18,9 @@ COLORS: dict[str, str] = {
 }
 """One colour per class (Okabe and Ito's colour-blind-safe set), as CSS hex."""
 
+UNSURE_COLOR = "#B9B6B0"
+"""Colour of an answer that is "not sure"; no class has it."""
+
 CORPUS_LABELS: dict[str, dict[str, str]] = {
     "fer2013": {
         **dict(

@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from emotion.align import CROP_SIZE, invert
 from emotion.analyzer import FaceResult
-from emotion.labels import COLORS, LABELS
+from emotion.labels import COLORS, LABELS, UNSURE_COLOR
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -92,11 +92,17 @@ def draw_faces(image: Pixels, results: list[FaceResult]) -> Pixels:
         x0, y0, x1, y1 = (float(value) for value in result.box)
         x0, y0 = max(x0, 0.0), max(y0, 0.0)
         x1, y1 = max(min(x1, width - 1.0), x0), max(min(y1, height - 1.0), y0)
-        color = COLORS[LABELS[result.index]]
+        color = COLORS[LABELS[result.index]] if result.sure else UNSURE_COLOR
         radius = min(4 * unit, (x1 - x0) / 4, (y1 - y0) / 4)
         draw.rounded_rectangle((x0, y0, x1, y1), radius, outline=color, width=unit)
-        _draw_chip(draw, f"{number} {result.label} {result.confidence:.0%}", (x0, y0), color, font)
+        _draw_chip(draw, f"{number} {_answer(result)}", (x0, y0), color, font)
     return np.array(canvas, np.uint8)
+
+
+def _answer(result: FaceResult) -> str:
+    if result.sure:
+        return f"{result.label} {result.confidence:.0%}"
+    return f"not sure: {' or '.join(result.candidates)}"
 
 
 def _draw_chip(

@@ -16,7 +16,7 @@ from emotion.images import decode_image
 from emotion.labels import COLORS, LABELS
 from emotion.overlay import draw_faces, heat_on_photo
 from emotion.regions import focus
-from emotion.ui.gate import Gate
+from emotion.ui.gate import Gate, client_of
 from emotion.ui.photo import MAX_CARDS, why
 from emotion.ui.wire import JSON
 
@@ -32,30 +32,40 @@ STRONGEST = "strongest"
 def endpoints(analyzer: Analyzer, gate: Gate) -> None:
     """Add the endpoints to the page under construction; nothing of them is visible there."""
 
-    def analyze(content: bytes | None, detect: bool) -> tuple[Pixels, list[FaceResult]]:
+    def analyze(
+        content: bytes | None, detect: bool, sender: gr.Request
+    ) -> tuple[Pixels, list[FaceResult]]:
         if content is None:
             raise gr.Error("Send a picture as the first argument.", print_exception=False)
         try:
-            with gate.enter():
+            with gate.enter(client_of(sender)):
                 image = decode_image(content)
                 return image, analyzer.analyze(image, detect=detect, max_faces=MAX_CARDS)
         except EmotionError as error:
             raise gr.Error(str(error), print_exception=False) from None
 
-    def classify(image: bytes | None, detect: bool = True) -> list[JSON]:
+    def classify(_sender: gr.Request, image: bytes | None, detect: bool = True) -> list[JSON]:
         """Give six probabilities to every face of a picture, at most 20, the largest first.
+
+        Each face has: label, the most probable class; sure, false where its probability is below
+        abstain_below of /model_info, so that the answer is "not sure"; candidates, the two most
+        probable classes; probabilities of all six; box, landmarks and score of the detector, null
+        if the whole picture was taken; picture, the size in whose pixels they are.
 
         Args:
             image: a picture file: JPEG, PNG, WebP, BMP, GIF or TIFF.
             detect: false takes the whole picture as one face.
         """
-        photo, results = analyze(image, detect)
+        photo, results = analyze(image, detect, _sender)
         return [_face(result, photo) for result in results]
 
     def explain(
-        image: bytes | None, label: str = STRONGEST, detect: bool = True
+        _sender: gr.Request, image: bytes | None, label: str = STRONGEST, detect: bool = True
     ) -> tuple[Pixels, list[JSON]]:
         """Show where the network looked: the picture with heat maps, and the maps as numbers.
+
+        Each face has what /classify gives it, and: explained, the class; cam, its map as 8 rows of
+        8 numbers; regions, each part's share of the map; sentence, the same in words.
 
         Args:
             image: a picture file: JPEG, PNG, WebP, BMP, GIF or TIFF.
@@ -66,7 +76,7 @@ def endpoints(analyzer: Analyzer, gate: Gate) -> None:
         if label not in (STRONGEST, *LABELS):
             choices = ", ".join((STRONGEST, *LABELS))
             raise gr.Error(f"The label is one of {choices}, not {label}.", print_exception=False)
-        photo, results = analyze(image, detect)
+        photo, results = analyze(image, detect, _sender)
         zoom, drawn, faces = analyzer.network.config.zoom, photo, []
         for result in results:
             index = result.index if label == STRONGEST else LABELS.index(label)
@@ -84,8 +94,13 @@ def endpoints(analyzer: Analyzer, gate: Gate) -> None:
         return draw_faces(drawn, results), faces
 
     def model_info() -> dict[str, Any]:
-        """Say which weights run, their labels in order, colours, and preprocessing."""
-        return {**description(analyzer), "colors": COLORS, "version": emotion.__version__}
+        """Say which weights run, their labels in order, colours, threshold and preprocessing."""
+        return {
+            **description(analyzer),
+            "abstain_below": analyzer.network.config.abstain_below,
+            "colors": COLORS,
+            "version": emotion.__version__,
+        }
 
     def health() -> dict[str, Any]:
         """Say that the server is up and its network answers."""
@@ -125,6 +140,8 @@ def _face(result: FaceResult, image: Pixels) -> JSON:
         "landmarks": _rounded(result.landmarks),
         "score": None if result.score is None else round(result.score, 4),
         "label": result.label,
+        "sure": result.sure,
+        "candidates": list(result.candidates),
         "probabilities": {name: round(float(value), 5) for name, value in probabilities},
         "picture": {"width": image.shape[1], "height": image.shape[0]},
     }

@@ -1,11 +1,12 @@
 // @ts-check
 /**
  * What the tabs share: sentences, bars, heat maps, boxes and the camera.
- * It runs once, before any tab, with `facts` (strings, labels, colors) in scope.
+ * It runs once, before any tab, with `facts` (strings, labels, colors, unsure) in scope.
  *
  * @typedef {{cells: number[], max: number}} Heat      64 values 0..255 in rows; 255 stands for max
- * @typedef {{box: number[] | null, place: number[], probabilities: number[], explained: number,
- *            heat: Heat}} Face                        all coordinates are fractions of the picture
+ * @typedef {{number: number, box: number[] | null, place: number[], probabilities: number[],
+ *            sure: boolean, explained: number, heat: Heat}} Face
+ *          all coordinates are fractions of the picture
  * @typedef {{width: number, height: number, mirrored: boolean, unit: number}} Frame
  *          size in canvas pixels; unit = canvas pixels per CSS pixel
  * @typedef {{heat: boolean, opacity: number, selected: number}} Look
@@ -35,12 +36,38 @@ const percent = (value) => Math.round(value * 100);
 /** @param {number} index */
 const nameOf = (index) => say(facts.labels[index]);
 
-/** Show six probabilities; null empties the bars. @param {HTMLElement} list */
-function fillBars(list, probabilities) {
-  const top = probabilities ? strongest(probabilities) : -1;
+/** The two strongest classes, as the values of a sentence. @param {number[]} probabilities */
+function twoStrongest(probabilities) {
+  const order = [...probabilities.keys()].sort((a, b) => probabilities[b] - probabilities[a]);
+  const [first, second] = order;
+  return {
+    first: nameOf(first), first_share: percent(probabilities[first]),
+    second: nameOf(second), second_share: percent(probabilities[second]),
+  };
+}
+
+/** What is said of a face: a name, its share, and what came next or what it is between. */
+function verdict({ probabilities, sure }) {
+  const values = twoStrongest(probabilities);
+  return sure
+    ? { name: values.first, share: `${values.first_share} %`, detail: say("runner_up", values) }
+    : { name: say("not_sure"), share: "", detail: say("between", values) };
+}
+
+/** The same for screen readers. @param {Face} face */
+const spoken = (face) =>
+  say(face.sure ? "face_label" : "face_label_unsure", {
+    n: face.number, ...twoStrongest(face.probabilities),
+  });
+
+/** Show what a face got; nothing empties the bars. @param {HTMLElement} list @param {Face} [face] */
+function fillBars(list, face) {
+  const probabilities = face?.probabilities;
+  const order = probabilities ? [...probabilities].sort((a, b) => b - a) : [];
   list.querySelectorAll("li").forEach((row, index) => {
     const value = probabilities ? probabilities[index] : 0;
-    row.toggleAttribute("data-top", index === top);
+    row.toggleAttribute("data-top", Boolean(face?.sure) && value === order[0]);
+    row.toggleAttribute("data-candidate", face?.sure === false && value >= order[1]);
     row.dataset.value = probabilities ? String(value) : "";
     row.querySelector("i").style.width = `${value * 100}%`;
     row.querySelector(".em-bar-value").textContent = probabilities ? `${percent(value)} %` : "–";
@@ -53,12 +80,17 @@ const RAMP = [
   [252, 214, 75], [252, 252, 180],
 ];
 
-/** @param {number} value 0..1 @returns {number[]} red, green, blue */
-function rampColor(value) {
-  const at = Math.min(value, 0.9999) * (RAMP.length - 1);
+const mix = (from, to, weight) => from + weight * (to - from);
+
+const EDGE = 4; // px of the map's side over which it fades out, so that no cut edge shows on the face
+
+// Colour and opacity for each of 256 values, worked out once: a map has 4096 pixels, 25 times a
+// second. The weaker the evidence, the more transparent.
+const HEAT_COLORS = Array.from({ length: 256 }, (_, value) => {
+  const at = (Math.min(value, 254.9) / 255) * (RAMP.length - 1);
   const low = Math.floor(at);
-  return RAMP[low].map((channel, i) => mix(channel, RAMP[low + 1][i], at - low));
-}
+  return [...RAMP[low].map((channel, i) => mix(channel, RAMP[low + 1][i], at - low)), value];
+});
 
 const HEAT_SIDE = 64;
 // The two cells around each pixel and the second one's weight; cell centres lie at (i + 0.5) / 8.
@@ -66,24 +98,25 @@ const HEAT_SIDE = 64;
 const TAPS = Array.from({ length: HEAT_SIDE }, (_, pixel) => {
   const position = Math.min(7, Math.max(0, ((pixel + 0.5) * 8) / HEAT_SIDE - 0.5));
   const cell = Math.min(6, Math.floor(position));
-  return { cell, weight: position - cell };
+  const fade = Math.min(1, (Math.min(pixel, HEAT_SIDE - 1 - pixel) + 1) / EDGE);
+  return { cell, weight: position - cell, fade };
 });
 
-const mix = (from, to, weight) => from + weight * (to - from);
-
-/** Colour an 8x8 map; the weaker the evidence, the more transparent. @param {Heat} heat */
-function heatPicture(heat) {
+/** Colour an 8x8 map. @param {Heat} heat */
+function heatPicture({ cells }) {
   const canvas = document.createElement("canvas");
   canvas.width = canvas.height = HEAT_SIDE;
   const context = canvas.getContext("2d");
   const picture = context.createImageData(HEAT_SIDE, HEAT_SIDE);
-  const at = (row, column) => heat.cells[row * 8 + column] / 255;
-  TAPS.forEach(({ cell: row, weight: down }, y) =>
-    TAPS.forEach(({ cell: column, weight: right }, x) => {
-      const upper = mix(at(row, column), at(row, column + 1), right);
-      const lower = mix(at(row + 1, column), at(row + 1, column + 1), right);
-      const value = mix(upper, lower, down);
-      picture.data.set([...rampColor(value), 255 * value], (y * HEAT_SIDE + x) * 4);
+  TAPS.forEach(({ cell: row, weight: down, fade: fadeDown }, y) =>
+    TAPS.forEach(({ cell: column, weight: right, fade: fadeRight }, x) => {
+      const at = row * 8 + column;
+      const upper = mix(cells[at], cells[at + 1], right);
+      const lower = mix(cells[at + 8], cells[at + 9], right);
+      const value = Math.round(mix(upper, lower, down));
+      const pixel = (y * HEAT_SIDE + x) * 4;
+      picture.data.set(HEAT_COLORS[value], pixel);
+      picture.data[pixel + 3] *= fadeDown * fadeRight;
     }),
   );
   context.putImageData(picture, 0, 0);
@@ -116,6 +149,16 @@ function drawHeat(context, face, frame, opacity) {
   context.restore();
 }
 
+/** What a chip may say, the most telling first: in a crowd the words would cover a neighbour. */
+function chipWords(face, many) {
+  const { name, share } = verdict(face);
+  const number = many ? `${face.number}` : "";
+  const words = face.sure
+    ? [`${name} ${share}`]
+    : [say("chip_not_sure", twoStrongest(face.probabilities)), name];
+  return [...words.map((said) => `${number}  ${said}`.trim()), ...(many ? [number] : [])];
+}
+
 /** Where a chip goes: above its box, or inside it at the picture's upper edge. */
 function chipPlace(context, text, box, { width, unit }) {
   context.font = `600 ${13 * unit}px system-ui, sans-serif`;
@@ -144,6 +187,17 @@ function drawChip(context, text, color, { x, y, w, h }, unit) {
   context.fillText(text, x + 23 * unit, y + h / 2 + unit * 0.5);
 }
 
+/** @param {CanvasRenderingContext2D} context */
+function drawBox(context, box, color, unit, chosen) {
+  for (const [stroke, line] of [["rgba(15,16,19,.55)", 4], [color, 2]]) {
+    context.strokeStyle = stroke;
+    context.lineWidth = (line + (chosen ? 2 : 0)) * unit;
+    context.beginPath();
+    context.roundRect(box.x, box.y, box.w, box.h, Math.min(14 * unit, box.w / 6));
+    context.stroke();
+  }
+}
+
 /**
  * Draw heat maps, boxes and chips of all faces.
  * @param {CanvasRenderingContext2D} context @param {Face[]} faces @param {Frame} frame
@@ -151,29 +205,32 @@ function drawChip(context, text, color, { x, y, w, h }, unit) {
  */
 function drawFaces(context, faces, frame, look) {
   if (look.heat) for (const face of faces) drawHeat(context, face, frame, look.opacity);
-  const chips = [];
+  const many = faces.length > 1;
+  const boxes = faces.map((face) => boxOnCanvas(face, frame));
+  const colors = faces.map(({ sure, probabilities }) =>
+    sure ? facts.colors[strongest(probabilities)] : facts.unsure,
+  );
   faces.forEach((face, index) => {
-    const top = strongest(face.probabilities);
-    const box = boxOnCanvas(face, frame);
-    const chosen = index === look.selected && faces.length > 1;
-    if (face.box) {
-      const radius = Math.min(14 * frame.unit, box.w / 6);
-      for (const [color, line] of [["rgba(15,16,19,.55)", 4], [facts.colors[top], 2]]) {
-        context.strokeStyle = color;
-        context.lineWidth = (line + (chosen ? 2 : 0)) * frame.unit;
-        context.beginPath();
-        context.roundRect(box.x, box.y, box.w, box.h, radius);
-        context.stroke();
-      }
-    }
-    const number = faces.length > 1 ? `${index + 1}` : "";
-    const text = `${number}  ${nameOf(top)} ${percent(face.probabilities[top])} %`.trim();
-    // In a crowd the words would cover a neighbour; the card has them.
-    const place = [text, number].map((words) => chipPlace(context, words, box, frame));
-    const fits = !number || !chips.some((other) => overlaps(place[0], other));
-    chips.push(fits ? place[0] : place[1]);
-    drawChip(context, fits ? text : number, facts.colors[top], chips.at(-1), frame.unit);
+    const chosen = many && index === look.selected;
+    if (face.box) drawBox(context, boxes[index], colors[index], frame.unit, chosen);
   });
+  placeChips(context, faces.map((face) => chipWords(face, many)), boxes, frame).forEach(
+    ({ words, place }, index) => drawChip(context, words, colors[index], place, frame.unit),
+  );
+}
+
+/** Give every chip its shortest words, then as many as cover no other chip and no other face. */
+function placeChips(context, choices, boxes, frame) {
+  const chip = (words, index) => ({ words, place: chipPlace(context, words, boxes[index], frame) });
+  const chips = choices.map((words, index) => chip(words.at(-1), index));
+  choices.forEach((words, index) => {
+    const others = [...chips.map(({ place }) => place), ...boxes];
+    const free = ({ place }) =>
+      place.w < frame.width &&
+      !others.some((other, at) => at % boxes.length !== index && overlaps(place, other));
+    chips[index] = words.map((said) => chip(said, index)).find(free) ?? chips[index];
+  });
+  return chips;
 }
 
 /** The sentence for a camera that did not open. @param {unknown} error @returns {string} key */
@@ -219,6 +276,7 @@ function download(canvas) {
 }
 
 window.emotionPage = {
-  language, colors: facts.colors, say, translate, strongest, percent, nameOf, fillBars,
-  heatPicture, drawFaces, cameraProblem, openCamera, closeCamera, looksAtVisitor, download,
+  language, colors: facts.colors, unsure: facts.unsure, say, translate, nameOf, strongest, percent,
+  verdict, spoken, fillBars, heatPicture, drawFaces, cameraProblem, openCamera, closeCamera,
+  looksAtVisitor, download,
 };

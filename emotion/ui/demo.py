@@ -40,11 +40,11 @@ def build(analyzer: Analyzer) -> Blocks:
         fill_width=True,
     )
     with demo:
-        _static(_header(analyzer), "header")
+        _static(header_markup(analyzer), "header")
         with gr.Tabs():
             with gr.Tab(gr.I18n()("tab_live"), id="live"):
                 live_tab(analyzer, gate)
-            with gr.Tab(gr.I18n()("tab_photo"), id="photo"):
+            with gr.Tab(gr.I18n()("tab_photo"), id="photo", elem_id="photo-tab"):
                 photo_tab(analyzer, gate)
             with gr.Tab(gr.I18n()("tab_about"), id="about"):
                 _static(about_markup(analyzer), "about")
@@ -64,7 +64,8 @@ def _static(markup: str, name: str) -> gr.HTML:
     return gr.HTML(value=markup, js_on_load=_TRANSLATE, apply_default_css=False, elem_id=name)
 
 
-def _header(analyzer: Analyzer) -> str:
+def header_markup(analyzer: Analyzer) -> str:
+    """Return the header: name, what runs, and a notice where something about that is unusual."""
     facts = api.description(analyzer)
     heights = (10, 22, 15, 26, 12, 18)
     mark = "".join(
@@ -80,9 +81,11 @@ def _header(analyzer: Analyzer) -> str:
     items = "".join(
         f"<div><dt>{text(key)}</dt><dd>{escape(value)}</dd></div>" for key, value in status
     )
+    notice = facts.get("notice")
+    banner = f'<p class="em-notice" role="status">{escape(str(notice))}</p>' if notice else ""
     return f"""
 <header class="em-header">
   <svg viewBox="0 0 29 28" width="36" height="35" aria-hidden="true">{mark}</svg>
   <div class="em-name">{text("name", "h1")}{text("tagline", "p")}</div>
   <dl class="em-facts">{items}</dl>
-</header>"""
+</header>{banner}"""

@@ -1,158 +1,205 @@
-"""What stands between visitors and the network: a limit on bodies and on simultaneous work."""
+"""What stands between visitors and the network: a limit on simultaneous work, shared fairly."""
 
 from __future__ import annotations
 
-import json
-import logging
+import math
 import threading
-from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
 from emotion.errors import EmotionError
 
-MAX_BODY = 12 * 1024 * 1024
-"""Largest accepted request body in bytes: an 8 MB picture in base64, and what surrounds it."""
+if TYPE_CHECKING:
+    import gradio as gr
 
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Message, Receive, Send], Awaitable[None]]
+FRAMES_PER_SECOND, FRAMES_AT_ONCE = 50.0, 25.0
+"""How many frames one address may send: two visitors at full rate, or several behind one router."""
 
+CLAIM_LASTS = 0.6
+"""Seconds for which a refused visitor's turn is kept; the page asks again long before."""
+
+_REMEMBERED = 2048  # visitors and addresses of which the last turn is known
 _BUSY = "The server is busy; try again in a few seconds."
-
-_log = logging.getLogger(__name__)
 
 
 class BusyError(EmotionError):
-    """Too much work is under way; the caller may try again in a moment."""
+    """Too much work is under way; the caller may try again in ``wait`` seconds."""
+
+    def __init__(self, message: str = _BUSY, wait: float = 0.0) -> None:
+        super().__init__(message)
+        self.wait = wait
+
+
+class Client(NamedTuple):
+    """Who asks: an address, and one of the visitors who share it."""
+
+    address: str
+    visitor: str = ""
+
+
+NOBODY = Client("")
+"""Who asks where no request is behind the call."""
+
+
+def client_of(request: gr.Request | None, visitor: str = "") -> Client:
+    """Return who sent a request.
+
+    Behind a proxy, all visitors have its address, unless the environment variable
+    ``FORWARDED_ALLOW_IPS`` of uvicorn names it as one whose ``X-Forwarded-For`` is true.
+    """
+    address = request.client.host if request is not None and request.client else ""
+    return Client(address, visitor)
+
+
+class RateLimit:
+    """A token bucket per address."""
+
+    def __init__(self, rate: float, burst: float, clock: Callable[[], float] = time.monotonic):
+        """Let ``rate`` calls a second pass for long, and ``burst`` at once after a rest."""
+        self._rate = rate
+        self._burst = burst
+        self._clock = clock
+        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()  # tokens, as of when
+
+    def wait(self, address: str) -> float:
+        """Take a token and return 0, or the seconds until there is one."""
+        now = self._clock()
+        tokens, then = self._buckets.pop(address, (self._burst, now))
+        tokens = min(self._burst, tokens + (now - then) * self._rate)
+        passes = tokens >= 1
+        self._buckets[address] = (tokens - passes, now)
+        if len(self._buckets) > _REMEMBERED:
+            self._buckets.popitem(last=False)
+        return 0.0 if passes else (1 - tokens) / self._rate
+
+
+@dataclass
+class _Claim:
+    """Somebody who comes next: a photo that waits, or a visitor who was told to come again."""
+
+    client: Client
+    arrived: int
+    until: float
 
 
 class Gate:
-    """Lets a bounded number of analyses run, and a bounded number wait."""
+    """Lets a bounded number of analyses run; who was served longest ago comes first.
 
-    def __init__(self, slots: int, room: int = 8) -> None:
-        """Make a gate for ``slots`` simultaneous analyses, with room for others to wait."""
-        self._slots = threading.BoundedSemaphore(slots)
+    Turns are kept between addresses first and between the visitors of an address second, so that
+    nobody gains by pretending to be many.
+    """
+
+    def __init__(
+        self, slots: int, room: int = 8, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Make a gate for ``slots`` simultaneous analyses, with room for photos to wait."""
+        self._slots = slots
         self._room = room
-        self._waiting = 0
-        self._count = threading.Lock()
+        self._clock = clock
+        self._rate = RateLimit(FRAMES_PER_SECOND, FRAMES_AT_ONCE, clock)
+        self._changed = threading.Condition()
+        self._running: list[float] = []  # when each analysis began
+        self._typical = 0.05  # seconds a frame takes, a running average
+        self._claims: dict[Hashable, _Claim] = {}
+        self._served: OrderedDict[Hashable, int] = OrderedDict()  # number of the last turn
+        self._turn = self._arrivals = 0
 
     @contextmanager
-    def enter_at_once(self) -> Iterator[None]:
+    def enter_at_once(self, client: Client = NOBODY) -> Iterator[None]:
         """Hold a slot, or refuse: an old camera frame is worth nothing, so it never waits.
 
         Raises:
-            BusyError: if no slot is free, or somebody already waits for the next one.
+            BusyError: if no slot is free, others come first, or the address sends too much.
         """
-        if self._waiting or not self._slots.acquire(blocking=False):
-            raise BusyError(_BUSY)
+        with self._changed:
+            if wait := self._rate.wait(client.address):
+                raise BusyError(wait=wait)
+            now = self._clock()
+            claim = self._claims.get(client) or self._claim(client)
+            claim.until = now + CLAIM_LASTS
+            self._claims[client] = claim
+            ahead = self._ahead(claim)
+            if ahead >= self._slots - len(self._running):
+                raise BusyError(wait=self._expected_wait(ahead, now))
+            del self._claims[client]
+            self._begin(client, now)
         try:
             yield
         finally:
-            self._slots.release()
+            with self._changed:
+                self._typical += 0.2 * (self._clock() - now - self._typical)
+                self._end(now)
 
     @contextmanager
-    def enter(self, timeout: float = 20.0) -> Iterator[None]:
+    def enter(self, client: Client = NOBODY, timeout: float = 20.0) -> Iterator[None]:
         """Hold a slot, waiting for it up to ``timeout`` seconds.
 
         Raises:
-            BusyError: if too many wait already, or the time is over.
+            BusyError: if too many wait already, many of them from this address, or the time is
+                over.
         """
-        if not self._slots.acquire(blocking=False):
-            self._wait(timeout)
+        with self._changed:
+            claim = self._claim(client)
+            if self._ahead(claim) >= self._slots - len(self._running):
+                self._wait(claim, timeout)
+            now = self._clock()
+            self._begin(client, now)
         try:
             yield
         finally:
-            self._slots.release()
+            with self._changed:
+                self._end(now)
 
-    def _wait(self, timeout: float) -> None:
-        with self._count:
-            if self._waiting >= self._room:
-                raise BusyError(_BUSY)
-            self._waiting += 1
+    def _wait(self, claim: _Claim, timeout: float) -> None:
+        waiting = [other.client for other in self._claims.values() if other.until == math.inf]
+        own = sum(other.address == claim.client.address for other in waiting)
+        if len(waiting) >= self._room or own >= max(1, self._room // 2):
+            raise BusyError
+        self._claims[id(claim)] = claim
+        deadline = self._clock() + timeout
         try:
-            free = self._slots.acquire(timeout=timeout)
+            while self._ahead(claim) >= self._slots - len(self._running):
+                if self._clock() >= deadline:
+                    raise BusyError
+                # Not longer: a claim of somebody who went away ends without a notification.
+                self._changed.wait(min(CLAIM_LASTS / 4, deadline - self._clock()))
         finally:
-            with self._count:
-                self._waiting -= 1
-        if not free:
-            raise BusyError(_BUSY)
+            del self._claims[id(claim)]
 
+    def _claim(self, client: Client) -> _Claim:
+        self._arrivals += 1
+        return _Claim(client, self._arrivals, math.inf)
 
-class _TooLargeError(Exception):
-    """Raised inside the application's own ``receive`` to make it stop reading."""
+    def _ahead(self, claim: _Claim) -> int:
+        """Count the others whose turn comes first."""
+        now = self._clock()
+        for key in [key for key, other in self._claims.items() if other.until < now]:
+            del self._claims[key]
+        mine = self._order(claim)
+        return sum(self._order(other) < mine for other in self._claims.values())
 
+    def _order(self, claim: _Claim) -> tuple[int, int, int]:
+        address, client = claim.client.address, claim.client
+        return self._served.get(address, 0), self._served.get(client, 0), claim.arrived
 
-class RequestGate:
-    """ASGI middleware: refuses large bodies with 413 and malformed component calls with 400.
+    def _expected_wait(self, ahead: int, now: float) -> float:
+        """Estimate the seconds until a slot is free for somebody with ``ahead`` before them."""
+        first = min(self._running, default=now) + self._typical - now
+        return max(first, 0.0) + ahead * self._typical / self._slots
 
-    The size is taken from ``Content-Length`` and, because a chunked body has none, counted while
-    the body arrives. Gradio checks neither for JSON, and answers a component call that it does not
-    understand with an exception.
-    """
+    def _begin(self, client: Client, now: float) -> None:
+        self._turn += 1
+        for key in (client.address, client):
+            self._served[key] = self._turn
+            self._served.move_to_end(key)
+        while len(self._served) > _REMEMBERED:
+            self._served.popitem(last=False)
+        self._running.append(now)
 
-    def __init__(self, app: App, limit: int = MAX_BODY) -> None:
-        """Guard ``app``; bodies above ``limit`` bytes are refused."""
-        self.app = app
-        self.limit = limit
-
-    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Handle one request."""
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        if self._declared(scope) > self.limit:
-            await self._refuse(send, 413)
-            return
-        read, started, too_large = 0, False, False
-
-        async def counted_receive() -> Message:
-            nonlocal read, too_large
-            message = await receive()
-            read += len(message.get("body", b""))
-            if read > self.limit:
-                too_large = True
-                raise _TooLargeError
-            return message
-
-        async def watched_send(message: Message) -> None:
-            nonlocal started
-            if too_large and not started:
-                return  # the application's own answer to the broken body; ours follows
-            started = True
-            await send(message)
-
-        try:
-            await self.app(scope, counted_receive, watched_send)
-        except _TooLargeError:
-            pass
-        except Exception:
-            if started or "/component_server" not in scope["path"]:
-                raise
-            _log.warning("a malformed component call was refused")
-            await self._refuse(send, 400)
-            return
-        if too_large and not started:
-            await self._refuse(send, 413)
-
-    def _declared(self, scope: Message) -> int:
-        for name, value in scope["headers"]:
-            if name == b"content-length":
-                return int(value) if value.isdigit() and len(value) < 16 else self.limit + 1
-        return 0
-
-    async def _refuse(self, send: Send, status: int) -> None:
-        sentence = (
-            f"The request is larger than {self.limit // 1024**2} MB; send a smaller picture."
-            if status == 413
-            else "The request is not understood; reload the page."
-        )
-        body = json.dumps({"detail": sentence}).encode()
-        headers = [
-            (b"content-type", b"application/json"),
-            (b"content-length", str(len(body)).encode()),
-            (b"connection", b"close"),
-        ]
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+    def _end(self, began: float) -> None:
+        self._running.remove(began)
+        self._changed.notify_all()

@@ -6,8 +6,8 @@
  * server gives fewer answers, never a growing delay. The video itself runs at the camera's rate.
  */
 const {
-  say, translate, strongest, percent, nameOf, fillBars, drawFaces,
-  cameraProblem, openCamera, closeCamera, looksAtVisitor, download,
+  language, say, translate, verdict, spoken, fillBars, drawFaces, cameraProblem, openCamera,
+  closeCamera, looksAtVisitor, download, People, drawTimeline, timelineSentence,
 } = window.emotionPage;
 
 const SENT_WIDTH = 320;
@@ -15,7 +15,10 @@ const SENT_QUALITY = 0.75;
 const SHORTEST_GAP = 40; // ms between two frames: at most 25 answers a second
 const ANSWER_TIMEOUT = 8000;
 const ANNOUNCE_EVERY = 2000;
+const REPORT_EVERY = 1000; // ms over which rate and latency are averaged
+const TIMELINE_EVERY = 250;
 const NOTE_AFTER = 1200; // ms without an answer or a face before a sentence says so
+const FORGOTTEN_AFTER = 60_000; // ms after which the server may have forgotten who was in view
 
 const find = (selector) => element.querySelector(selector);
 const section = find(".em-live");
@@ -26,24 +29,39 @@ const targets = find(".em-targets");
 const note = find(".em-note");
 const announcer = find("[data-announce]");
 const capture = document.createElement("canvas");
+const people = new People();
 
 const view = {
   run: 0, // number of the current start; an older loop sees that it is over
   stream: null,
   mirrored: true,
   frozen: false,
+  frozenAt: 0,
+  frozenFor: 0, // ms; while frozen, the clock of the video stands still
   settled: false, // the frozen frame has its answer
   faces: [],
-  selected: 0,
-  anchor: null, // centre of the selected face
   explain: -1,
   look: { heat: true, opacity: 0.75, selected: 0 },
+  visitor: "", // what the server knows our tracks by
+  lastAsked: 0,
   lastAnswer: 0,
   lastFace: 0,
   announced: 0,
+  drawn: 0, // when the timeline was drawn
+  latencies: [], // of the answers since `reported`
+  reported: 0,
 };
 
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** Seconds on the clock of the video. */
+const clock = () => ((view.frozen ? view.frozenAt : performance.now()) - view.frozenFor) / 1000;
+
+/** Start with faces that neither side has met, since the server's numbers may begin anew. */
+function meetAnew() {
+  view.visitor = crypto.randomUUID();
+  people.clear();
+}
 
 function setState(state) {
   section.dataset.state = state;
@@ -64,6 +82,7 @@ async function start(choice = { facingMode: { ideal: "user" } }) {
   const { run } = view;
   setState("starting");
   showNote(say("starting"));
+  find("[data-do=photo]").hidden = true;
   let stream = null;
   try {
     stream = await openCamera(video, choice);
@@ -71,6 +90,7 @@ async function start(choice = { facingMode: { ideal: "user" } }) {
     if (run !== view.run) return;
     setState("idle");
     showNote(say(cameraProblem(error)));
+    find("[data-do=photo]").hidden = false;
     return;
   }
   if (run !== view.run) return closeCamera(stream);
@@ -80,21 +100,27 @@ async function start(choice = { facingMode: { ideal: "user" } }) {
   stream.getVideoTracks()[0].addEventListener("ended", () => {
     if (run === view.run) stop("camera_lost");
   });
-  const devices = await navigator.mediaDevices.enumerateDevices();
-  const cameras = devices.filter((device) => device.kind === "videoinput").length;
-  find("[data-do=switch]").hidden = cameras < 2;
+  find("[data-do=switch]").hidden = (await cameras()).length < 2;
   setState("running");
   showNote(say("waiting"));
-  view.lastAnswer = view.lastFace = performance.now();
+  meetAnew();
+  view.lastAsked = view.lastAnswer = view.lastFace = view.reported = performance.now();
   loop(run);
+}
+
+async function cameras() {
+  const devices = await navigator.mediaDevices.enumerateDevices();
+  return devices.filter((device) => device.kind === "videoinput");
 }
 
 /** End the current run, if any: its loop sees that it is over, its camera goes off. */
 function release() {
   view.run++;
   closeCamera(view.stream);
-  Object.assign(view, { stream: null, frozen: false, settled: false, anchor: null });
+  Object.assign(view, { stream: null, frozen: false, settled: false, latencies: [] });
   video.srcObject = null;
+  find(".em-pace").textContent = "";
+  people.clear();
   show([]);
 }
 
@@ -112,10 +138,9 @@ async function switchCamera() {
     const other = track.facingMode === "environment" ? "user" : "environment";
     return start({ facingMode: { ideal: other } });
   }
-  const devices = await navigator.mediaDevices.enumerateDevices();
-  const cameras = devices.filter((device) => device.kind === "videoinput");
-  const next = (cameras.findIndex((c) => c.deviceId === track.deviceId) + 1) % cameras.length;
-  return start({ deviceId: { exact: cameras[next].deviceId } });
+  const all = await cameras();
+  const next = (all.findIndex((camera) => camera.deviceId === track.deviceId) + 1) % all.length;
+  return start({ deviceId: { exact: all[next].deviceId } });
 }
 
 async function loop(run) {
@@ -131,6 +156,7 @@ async function loop(run) {
     const answer = await ask();
     if (run !== view.run) return;
     const pause = accept(answer);
+    if (!pause) report(performance.now() - began);
     view.settled = frozen && explain === view.explain && !pause;
     await sleep(Math.max(pause, SHORTEST_GAP - (performance.now() - began), 0));
   }
@@ -138,12 +164,15 @@ async function loop(run) {
 
 /** Send the picture of this moment. @returns {Promise<object | undefined>} undefined: no answer */
 async function ask() {
+  if (performance.now() - view.lastAsked > FORGOTTEN_AFTER) meetAnew();
+  view.lastAsked = performance.now();
   capture.width = SENT_WIDTH;
   capture.height = Math.round((SENT_WIDTH * video.videoHeight) / video.videoWidth);
   capture.getContext("2d").drawImage(video, 0, 0, capture.width, capture.height);
   const jpeg = capture.toDataURL("image/jpeg", SENT_QUALITY);
   try {
-    const answer = server.analyze_frame({ jpeg, explain: view.explain });
+    const { explain, visitor } = view;
+    const answer = server.analyze_frame({ jpeg, explain, visitor, time: clock() });
     return (await Promise.race([answer, sleep(ANSWER_TIMEOUT)])) ?? undefined;
   } catch {
     return undefined;
@@ -164,38 +193,68 @@ function accept(answer) {
     return 0;
   }
   if (answer?.busy) {
-    if (now - view.lastAnswer > NOTE_AFTER) showNote(say("live_busy"));
-    return 60 + 120 * Math.random();
+    if (now - view.lastAnswer > NOTE_AFTER) {
+      show([]);
+      showNote(say("live_busy"));
+    }
+    return Math.min(Math.max(answer.wait, 30), 1000) * (1 + Math.random() / 4);
   }
+  meetAnew();
   show([]);
-  showNote(say(answer?.error ?? "live_unreachable"));
+  const silence = navigator.onLine ? "live_unreachable" : "live_offline";
+  showNote(say(answer?.error ?? silence));
   return 1000;
 }
 
-function show(faces) {
-  view.faces = faces;
-  const centres = faces.map(({ box }) => [(box[0] + box[2]) / 2, (box[1] + box[3]) / 2]);
-  const distances = centres.map(([x, y]) =>
-    view.anchor ? Math.hypot(x - view.anchor[0], y - view.anchor[1]) : 0,
-  );
-  select(faces.length ? distances.indexOf(Math.min(...distances)) : 0);
+/** Say once a second how fast it goes. @param {number} latency of the newest answer in ms */
+function report(latency) {
+  view.latencies.push(latency);
+  const now = performance.now();
+  const seconds = (now - view.reported) / 1000;
+  if (seconds * 1000 < REPORT_EVERY) return;
+  const sorted = view.latencies.sort((one, other) => one - other);
+  const rate = sorted.length / seconds;
+  find(".em-pace").textContent = say("pace", {
+    rate: rate.toLocaleString(language, { maximumFractionDigits: rate < 10 ? 1 : 0 }),
+    latency: Math.round(sorted[sorted.length >> 1]),
+    engine: section.dataset.engine,
+  });
+  Object.assign(view, { latencies: [], reported: now });
 }
 
-function select(index) {
-  const face = view.faces[index];
-  view.selected = view.look.selected = index;
-  if (face) view.anchor = [(face.box[0] + face.box[2]) / 2, (face.box[1] + face.box[3]) / 2];
-  fillBars(find(".em-bars"), face?.probabilities);
-  const top = face ? strongest(face.probabilities) : -1;
+/** @param {(Face & {id: number})[]} faces the largest first */
+function show(faces) {
+  view.faces = people.update(faces, clock());
+  render();
+}
+
+/** @param {number} id */
+function choose(id) {
+  people.chosen = id;
+  render();
+}
+
+function render() {
+  view.look.selected = view.faces.findIndex((face) => face.id === people.chosen);
+  const face = people.shown(clock());
   const many = view.faces.length > 1;
-  find(".em-face-name").textContent =
-    face ? (many ? say("face_n", { n: index + 1 }) : nameOf(top)) : say("panel_waiting");
-  const share = face ? `${percent(face.probabilities[top])} %` : "";
-  find(".em-winner").textContent = many ? `${nameOf(top)} ${share}` : share;
+  const { name, share, detail } = face
+    ? verdict(face)
+    : { name: say("panel_waiting"), share: "", detail: "" };
+  find(".em-face-name").textContent = many && face ? say("face_n", { n: face.number }) : name;
+  find(".em-winner").textContent = many && face ? `${name} ${share}`.trim() : share;
+  find(".em-detail").textContent = detail;
   find(".em-panel").classList.toggle("em-many", many);
+  fillBars(find(".em-bars"), face);
   placeTargets();
   draw();
+  if (performance.now() - view.drawn > TIMELINE_EVERY) drawMinute();
   announce();
+}
+
+function drawMinute() {
+  view.drawn = performance.now();
+  drawTimeline(find(".em-timeline canvas"), people.history, clock());
 }
 
 /** One invisible button over each face, so that it can be chosen by hand and by keyboard. */
@@ -205,10 +264,11 @@ function placeTargets() {
     const index = targets.children.length;
     const button = document.createElement("button");
     button.type = "button";
-    button.addEventListener("click", () => select(index));
+    button.addEventListener("click", () => choose(view.faces[index].id));
     targets.append(button);
   }
-  view.faces.forEach(({ box }, index) => {
+  view.faces.forEach((face, index) => {
+    const { box } = face;
     const button = targets.children[index];
     const left = view.mirrored ? 1 - box[2] : box[0];
     Object.assign(button.style, {
@@ -217,26 +277,21 @@ function placeTargets() {
       width: `${(box[2] - box[0]) * 100}%`,
       height: `${(box[3] - box[1]) * 100}%`,
     });
-    button.setAttribute("aria-pressed", String(index === view.selected));
-    if (!button.hasAttribute("aria-label")) button.setAttribute("aria-label", describe(index));
+    button.setAttribute("aria-pressed", String(index === view.look.selected));
+    if (!button.hasAttribute("aria-label")) button.setAttribute("aria-label", spoken(face));
   });
-}
-
-function describe(index) {
-  const { probabilities } = view.faces[index];
-  const top = strongest(probabilities);
-  const values = { n: index + 1, label: nameOf(top), percent: percent(probabilities[top]) };
-  return say("face_label", values);
 }
 
 /** Tell screen readers the selected face's label, at most every two seconds. */
 function announce() {
   const now = performance.now();
-  if (!view.faces.length || now - view.announced < ANNOUNCE_EVERY) return;
+  const face = people.shown(clock());
+  if (!face || now - view.announced < ANNOUNCE_EVERY) return;
   view.announced = now;
-  view.faces.forEach((_, i) => targets.children[i].setAttribute("aria-label", describe(i)));
-  const sentence = describe(view.selected);
-  if (announcer.textContent !== sentence) announcer.textContent = sentence;
+  view.faces.forEach((one, i) => targets.children[i].setAttribute("aria-label", spoken(one)));
+  const sentence = timelineSentence(people.history, clock());
+  find(".em-timeline canvas").setAttribute("aria-label", sentence);
+  if (announcer.textContent !== spoken(face)) announcer.textContent = spoken(face);
 }
 
 function draw() {
@@ -262,6 +317,9 @@ function save() {
 }
 
 function freeze() {
+  const now = performance.now();
+  if (view.frozen) view.frozenFor += now - view.frozenAt;
+  else view.frozenAt = now;
   view.frozen = !view.frozen;
   view.settled = false;
   if (view.frozen) video.pause();
@@ -269,7 +327,14 @@ function freeze() {
   setState(view.frozen ? "frozen" : "running");
 }
 
-const actions = { start: () => start(), stop: () => stop(), freeze, save, switch: switchCamera };
+/** Where to go without a camera. */
+function openPhotoTab() {
+  document.getElementById("photo-tab-button").click();
+}
+
+const actions = {
+  start: () => start(), stop: () => stop(), freeze, save, switch: switchCamera, photo: openPhotoTab,
+};
 for (const button of element.querySelectorAll("button[data-do]"))
   button.addEventListener("click", actions[button.dataset.do]);
 find("[data-do=heat]").addEventListener("change", (event) => {
@@ -288,6 +353,7 @@ video.addEventListener("resize", () =>
   stage.style.setProperty("--ratio", String(video.videoWidth / video.videoHeight)),
 );
 new ResizeObserver(draw).observe(stage);
+new ResizeObserver(drawMinute).observe(find(".em-timeline canvas"));
 window.addEventListener("pagehide", () => stop());
 
 translate(element);

@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
@@ -13,16 +15,19 @@ from emotion.errors import EmotionError, ImageError
 from emotion.images import decode_image
 from emotion.labels import LABELS
 from emotion.ui import markup
-from emotion.ui.gate import BusyError, Gate
+from emotion.ui.gate import BusyError, Gate, client_of
 from emotion.ui.strings import label, text
-from emotion.ui.wire import JSON, face_geometry, heat_bytes, read_data_url
+from emotion.ui.visitors import Visitors
+from emotion.ui.wire import JSON, face_facts, heat_bytes, read_data_url
 
 if TYPE_CHECKING:
-    from emotion.analyzer import Analyzer, FaceResult
+    from emotion.analyzer import Analyzer
+    from emotion.live import TrackedFace
 
 MAX_FRAME_BYTES = 256 * 1024
 MAX_FRAME_SIDE = 1280
 MAX_FACES = 5
+MAX_NAME = 64
 
 _log = logging.getLogger(__name__)
 
@@ -30,7 +35,7 @@ _log = logging.getLogger(__name__)
 def live_tab(analyzer: Analyzer, gate: Gate) -> gr.HTML:
     """Build the Live tab's component."""
     return gr.HTML(
-        value=_markup(),
+        value=_markup(str(analyzer.description["engine"])),
         js_on_load=markup.read("live.js"),
         server_functions=[frame_analysis(analyzer, gate)],
         apply_default_css=False,
@@ -38,36 +43,41 @@ def live_tab(analyzer: Analyzer, gate: Gate) -> gr.HTML:
     )
 
 
-def frame_analysis(analyzer: Analyzer, gate: Gate) -> Callable[[object], JSON]:
+def frame_analysis(analyzer: Analyzer, gate: Gate) -> Callable[..., JSON]:
     """Return the server function that the browser calls once per frame.
 
-    It takes ``{"jpeg": data URL of at most 256 KB, "explain": class index, or -1 for the
-    strongest}`` and answers with ``{"faces": [...], "count": faces found, "ms": time taken}``,
-    ``{"busy": true}`` or ``{"error": key of strings.json}``. It never raises, and the browser asks
-    again by itself.
-    """
+    It takes an object with ``jpeg``, a data URL of at most 256 KB; ``explain``, a class index, or
+    -1 for the strongest; and, for tracks and smoothing, ``visitor``, any name of at most 64
+    characters that nobody else has, and ``time``, when the frame was taken, in seconds. Without
+    these two, every frame stands alone.
 
-    def analyze_frame(payload: object) -> JSON:
+    It answers with ``{"faces": [...], "count": faces found, "ms": time taken}``, with ``{"busy":
+    true, "wait": milliseconds after which to try again}``, or with ``{"error": key of
+    strings.json, "detail": English sentence}``. It never raises, and the browser asks again by
+    itself.
+    """
+    visitors = Visitors(analyzer.network.config.abstain_below)
+
+    def analyze_frame(payload: object, sender: gr.Request | None = None) -> JSON:
         started = time.perf_counter()
         try:
-            jpeg, explain = _read_payload(payload)
-            with gate.enter_at_once():
-                image = decode_image(jpeg)
+            frame = _read(payload)
+            with gate.enter_at_once(client_of(sender, frame.visitor)):
+                image = decode_image(frame.jpeg)
                 height, width = image.shape[:2]
                 if max(height, width) > MAX_FRAME_SIDE:
                     raise ImageError(f"A frame has at most {MAX_FRAME_SIDE} px a side.")
-                results = analyzer.analyze(image, max_faces=MAX_FACES)
-                full = len(results) == MAX_FACES
-                count = len(analyzer.detector.detect(image)) if full else len(results)
-        except BusyError:
-            return {"busy": True}
+                results, count = analyzer.analyze_frame(image, max_faces=MAX_FACES)
+            faces = visitors.follow(frame.visitor, results, frame.time_s)
+        except BusyError as error:
+            return {"busy": True, "wait": round(error.wait * 1000)}
         except EmotionError as error:
             return {"error": "bad_frame", "detail": str(error)}
         except Exception:
             _log.exception("a frame could not be analysed")
             return {"error": "internal"}
         return {
-            "faces": [_face(result, width, height, explain) for result in results],
+            "faces": [_face(face, width, height, frame.explain) for face in faces],
             "count": count,
             "ms": round((time.perf_counter() - started) * 1000, 1),
         }
@@ -75,27 +85,58 @@ def frame_analysis(analyzer: Analyzer, gate: Gate) -> Callable[[object], JSON]:
     return analyze_frame
 
 
-def _read_payload(payload: object) -> tuple[bytes, int]:
+@dataclass(frozen=True)
+class _Frame:
+    jpeg: bytes
+    explain: int
+    visitor: str
+    time_s: float
+
+
+def _read(payload: object) -> _Frame:
     if not isinstance(payload, dict):
-        raise ImageError("A frame is an object with the keys jpeg and explain.")
+        raise ImageError("A frame is an object with the keys jpeg, explain, visitor and time.")
     explain = payload.get("explain", -1)
-    if isinstance(explain, bool) or not isinstance(explain, int) or not -1 <= explain < len(LABELS):
+    if not _is_number(explain, int) or not -1 <= explain < len(LABELS):
         raise ImageError(f"explain is a class index 0..{len(LABELS) - 1}, or -1 for the strongest.")
-    return read_data_url(payload.get("jpeg"), limit=MAX_FRAME_BYTES, mime="image/jpeg"), explain
+    visitor = payload.get("visitor", "")
+    if not isinstance(visitor, str) or len(visitor) > MAX_NAME:
+        raise ImageError(f"visitor is a name of at most {MAX_NAME} characters.")
+    time_s = payload.get("time", 0.0)
+    if not _is_number(time_s, (int, float)) or not abs(time_s) < 1e12:
+        raise ImageError("time is a number of seconds.")
+    jpeg = read_data_url(payload.get("jpeg"), limit=MAX_FRAME_BYTES, mime="image/jpeg")
+    return _Frame(jpeg, explain, visitor, float(time_s))
 
 
-def _face(result: FaceResult, width: int, height: int, explain: int) -> JSON:
-    index = explain if explain >= 0 else int(result.probabilities.argmax())
+def _is_number(value: object, kind: Any) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool)
+
+
+def _face(tracked: TrackedFace, width: int, height: int, explain: int) -> JSON:
+    result = tracked.face
+    index = explain if explain >= 0 else result.index
     return {
-        **face_geometry(result, width, height),
+        "id": tracked.id,
+        **face_facts(result, width, height),
         "explained": index,
         "heat": heat_bytes(result.cams[index]),
     }
 
 
-def _markup() -> str:
+def _timeline() -> str:
+    names = "".join(text(name, "li") for name in LABELS)
+    return f"""<figure class="em-timeline">
+      <figcaption>{text("timeline")}{text("timeline_unsure", classes="em-quiet")}</figcaption>
+      <ol aria-hidden="true">{names}</ol>
+      <canvas role="img" {label("timeline_empty")}></canvas>
+      <p class="em-quiet">{text("timeline_start")}{text("timeline_now")}</p>
+    </figure>"""
+
+
+def _markup(engine: str) -> str:
     return f"""
-<section class="em-live" data-state="idle">
+<section class="em-live" data-state="idle" data-engine="{escape(engine)}">
   <div class="em-stage">
     <div class="em-start">
       {text("live_title", "h2")}
@@ -109,6 +150,8 @@ def _markup() -> str:
     <canvas role="img" {label("stage_label")}></canvas>
     <div class="em-targets"></div>
     <p class="em-note" role="status" hidden></p>
+    <button type="button" class="em-button em-way-out" data-do="photo" hidden>
+      {markup.icon("picture")}{text("to_photo")}</button>
   </div>
   <div class="em-controls" role="group">
     <button type="button" class="em-button" data-do="stop">
@@ -121,12 +164,15 @@ def _markup() -> str:
       {markup.icon("switch")}{text("switch_camera")}</button>
     <span class="em-gap"></span>
     {markup.heat_controls()}
+    <p class="em-pace em-quiet"></p>
   </div>
   <div class="em-panel em-card">
     <header>
-      {text("panel_waiting", classes="em-face-name")}<output class="em-winner"></output></header>
+      {text("panel_waiting", classes="em-face-name")}<output class="em-winner"></output>
+      <p class="em-detail"></p></header>
     {markup.bars()}
     {markup.legend()}
+    {_timeline()}
     {text("panel_hint", "p", classes="em-quiet em-hint")}
   </div>
   <p class="em-hidden" aria-live="polite" data-announce></p>

@@ -6,7 +6,7 @@ import json
 from functools import lru_cache
 from importlib import resources
 
-from emotion.labels import COLORS, LABELS
+from emotion.labels import COLORS, LABELS, UNSURE_COLOR
 from emotion.ui.strings import label, table, text
 
 _ICONS = {
@@ -28,16 +28,21 @@ def read(name: str) -> str:
 
 
 def page_head() -> str:
-    """Return the page's style sheet and the script that the tabs share; it runs before any of them.
+    """Return the page's style sheet and the scripts that the tabs share; they run before any tab's.
 
     The styles stand here because Gradio rewrites those it is given as ``css``: it splits selectors
     at every comma, which breaks ``:is(a, b)``.
     """
     styles = "\n".join(read(name) for name in ("page.css", "live.css", "photo.css"))
-    facts = {"strings": table(), "labels": LABELS, "colors": [COLORS[name] for name in LABELS]}
+    facts = {
+        "strings": table(),
+        "labels": LABELS,
+        "colors": [COLORS[name] for name in LABELS],
+        "unsure": UNSURE_COLOR,
+    }
     # "</" would end the script element wherever it stands in a sentence.
     values = json.dumps(facts, ensure_ascii=False).replace("</", "<\\/")
-    script = f"(() => {{ const facts = {values};\n{read('common.js')} }})();"
+    script = f"(() => {{ const facts = {values};\n{read('common.js')}\n{read('people.js')} }})();"
     return f"<style>{styles}</style><script>{script}</script>"
 
 

@@ -5,7 +5,7 @@
  * The answer holds the maps of all six classes, so choosing another one redraws and asks nobody.
  */
 const {
-  language, colors, say, translate, strongest, percent, nameOf, fillBars, heatPicture,
+  language, colors, unsure, say, translate, strongest, nameOf, verdict, fillBars, heatPicture,
   drawFaces, cameraProblem, openCamera, closeCamera, looksAtVisitor, download,
 } = window.emotionPage;
 
@@ -124,12 +124,15 @@ function wholePictureButton() {
 function card(face, index) {
   const node = find("template").content.cloneNode(true).firstElementChild;
   translate(node);
-  const top = strongest(face.probabilities);
-  node.querySelector(".em-number").textContent = String(index + 1);
-  node.querySelector("h2").textContent = nameOf(top);
-  node.querySelector("output").textContent = `${percent(face.probabilities[top])} %`;
-  node.style.setProperty("--accent", colors[top]);
-  fillBars(node.querySelector(".em-bars"), face.probabilities);
+  const { name, share, detail } = verdict(face);
+  face.number = index + 1;
+  node.querySelector(".em-number").textContent = String(face.number);
+  node.querySelector("h2").textContent = name;
+  node.querySelector("output").textContent = share;
+  node.querySelector(".em-detail").textContent = detail;
+  const accent = face.sure ? colors[strongest(face.probabilities)] : unsure;
+  node.style.setProperty("--accent", accent);
+  fillBars(node.querySelector(".em-bars"), face);
   face.node = node;
   face.picture = new Image();
   face.picture.onload = () => drawCrop(face, index);

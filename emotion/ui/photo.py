@@ -19,9 +19,9 @@ from emotion.images import decode_image
 from emotion.labels import LABELS
 from emotion.regions import focus
 from emotion.ui import markup
-from emotion.ui.gate import BusyError, Gate
+from emotion.ui.gate import BusyError, Gate, client_of
 from emotion.ui.strings import LANGUAGES, Language, label, say, text
-from emotion.ui.wire import JSON, data_url, face_geometry, heat_bytes, read_data_url
+from emotion.ui.wire import JSON, data_url, face_facts, heat_bytes, read_data_url
 
 if TYPE_CHECKING:
     from emotion.analyzer import Analyzer, FaceResult
@@ -50,7 +50,7 @@ def photo_tab(analyzer: Analyzer, gate: Gate) -> gr.HTML:
     )
 
 
-def photo_analysis(analyzer: Analyzer, gate: Gate) -> Callable[[object], JSON]:
+def photo_analysis(analyzer: Analyzer, gate: Gate) -> Callable[..., JSON]:
     """Return the server function that the browser calls once per picture.
 
     It takes ``{"image": data URL of at most 8 MB}`` or ``{"example": name}``, with ``"detect"``
@@ -59,12 +59,12 @@ def photo_analysis(analyzer: Analyzer, gate: Gate) -> Callable[[object], JSON]:
     strings.json, "detail": English sentence}``. It never raises.
     """
 
-    def analyze_photo(payload: object) -> JSON:
+    def analyze_photo(payload: object, sender: gr.Request | None = None) -> JSON:
         try:
             request = payload if isinstance(payload, dict) else {}
             detect = request.get("detect", True) is not False
             language = _language(request.get("language"))
-            with gate.enter():
+            with gate.enter(client_of(sender)):
                 image = decode_image(_source(request))
                 results = analyzer.analyze(image, detect=detect, max_faces=MAX_CARDS)
                 full = len(results) == MAX_CARDS
@@ -106,7 +106,7 @@ def _shown(image: npt.NDArray[np.uint8]) -> JSON:
 
 def _face(result: FaceResult, shape: tuple[int, ...], language: Language, zoom: float) -> JSON:
     return {
-        **face_geometry(result, shape[1], shape[0]),
+        **face_facts(result, shape[1], shape[0]),
         "crop": data_url(result.crop, "image/png"),
         "heats": [heat_bytes(cam) for cam in result.cams],
         "sentences": [why(result, index, zoom, language) for index in range(len(LABELS))],
@@ -213,6 +213,7 @@ def _markup() -> str:
   <template>
     <article class="em-face em-card">
       <header><span class="em-number"></span><h2></h2><output class="em-winner"></output></header>
+      <p class="em-detail"></p>
       <div class="em-evidence">
         <div class="em-crop"><canvas width="256" height="256" role="img"></canvas>
           {markup.explain_select()}</div>

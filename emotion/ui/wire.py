@@ -51,8 +51,8 @@ def data_url(image: npt.NDArray[np.uint8], mime: str = "image/jpeg") -> str:
     return f"data:{mime};base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
-def face_geometry(result: FaceResult, width: int, height: int) -> JSON:
-    """Return where a face lies, as fractions of the picture, and its six probabilities.
+def face_facts(result: FaceResult, width: int, height: int) -> JSON:
+    """Return where a face lies, as fractions of the picture, and what was found there.
 
     Args:
         result: one analysed face, in pixels of the picture.
@@ -62,7 +62,7 @@ def face_geometry(result: FaceResult, width: int, height: int) -> JSON:
     Returns:
         ``box`` [x0, y0, x1, y1] or None; ``place``, six numbers a..f that map a point (u, v) of the
         crop (fractions of its side) to the picture by (a u + c v + e, b u + d v + f), the order of
-        a canvas transform; ``probabilities``, six numbers.
+        a canvas transform; ``probabilities``, six numbers; ``sure``, false for "not sure".
     """
     size = np.array([width, height, width, height], np.float64)
     box = None if result.box is None else (result.box / size).round(5).tolist()
@@ -70,6 +70,7 @@ def face_geometry(result: FaceResult, width: int, height: int) -> JSON:
         "box": box,
         "place": _place(result.matrix, width, height),
         "probabilities": [round(float(p), 5) for p in result.probabilities],
+        "sure": result.sure,
     }
 
 

@@ -46,10 +46,20 @@ class Visit:
 @pytest.fixture(scope="session")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     """``python app.py`` with the embedded weights; its log must hold no traceback in the end."""
-    log = tmp_path_factory.mktemp("app") / "app.log"
+    with running_app(tmp_path_factory.mktemp("app") / "app.log", free_port()) as running:
+        yield running
+    assert "Traceback" not in running.log.read_text("utf-8")
+
+
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+        return probe.getsockname()[1]
+
+
+@contextmanager
+def running_app(log: Path, port: int) -> Iterator[App]:
+    """Start an app of its own at a port, and end it."""
     command = [sys.executable, "app.py", "--port", str(port)]
     with log.open("wb") as output:
         process = subprocess.Popen(command, cwd=REPOSITORY, stdout=output, stderr=output)
@@ -58,7 +68,6 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     finally:
         process.terminate()
         process.wait(timeout=30)
-    assert "Traceback" not in log.read_text("utf-8")
 
 
 def _wait_for_address(process: subprocess.Popen[bytes], log: Path) -> str:
@@ -104,11 +113,15 @@ def camera_flags(clip: Path) -> tuple[str, ...]:
 
 
 def write_clip(path: Path, frame: Image.Image) -> Path:
-    """An .mjpeg file is JPEG pictures one after another."""
+    """An .mjpeg file is JPEG pictures one after another; the camera shows this one all the time."""
+    path.write_bytes(_jpeg(frame) * 20)
+    return path
+
+
+def _jpeg(frame: Image.Image) -> bytes:
     buffer = io.BytesIO()
     frame.save(buffer, "JPEG", quality=92)
-    path.write_bytes(buffer.getvalue() * 20)
-    return path
+    return buffer.getvalue()
 
 
 def _astronaut() -> np.ndarray:

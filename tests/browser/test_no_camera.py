@@ -12,28 +12,46 @@ def note(page) -> str:
     return page.locator(".em-note").inner_text()
 
 
+def complaint(page) -> str:
+    """Press the button and return what the page says in the end."""
+    page.get_by_role("button", name="Start camera").click()
+    page.wait_for_function("!document.querySelector('.em-note').textContent.includes('…')")
+    return note(page)
+
+
 def test_no_camera_is_said_in_a_sentence(visit, launch):
     with launch() as browser:
         page = visit(browser).page
-        page.get_by_role("button", name="Start camera").click()
-        page.wait_for_function("!document.querySelector('.em-note').textContent.includes('…')")
-        assert "No camera was found" in note(page)
+        assert "No camera was found" in complaint(page)
         page.context.close()
 
 
-def test_a_refused_camera_is_said_in_a_sentence(visit, launch):
+def test_a_refused_camera_is_said_and_the_photo_tab_is_one_click_away(visit, launch):
     with launch("--use-fake-device-for-media-stream", "--deny-permission-prompts") as browser:
         page = visit(browser).page
-        page.get_by_role("button", name="Start camera").click()
-        page.wait_for_function("!document.querySelector('.em-note').textContent.includes('…')")
-        assert "did not allow the camera" in note(page)
+        assert not page.get_by_role("button", name="Use the Photo tab").is_visible()
+        assert "did not allow the camera" in complaint(page)
+        page.get_by_role("button", name="Use the Photo tab").click()
+        page.get_by_role("button", name="Choose a picture").wait_for()
         page.context.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("NotReadableError", "in use by another program"),
+        ("SecurityError", "did not allow the camera"),
+        ("OverconstrainedError", "No camera was found"),
+    ],
+)
+def test_what_the_browser_says_is_put_into_a_sentence(visit, one_face, name, sentence):
+    refuse = f"""navigator.mediaDevices.getUserMedia = () =>
+      Promise.reject(new DOMException("", "{name}"));"""
+    assert sentence in complaint(visit(one_face, script=refuse).page)
 
 
 def test_an_insecure_address_is_said_in_a_sentence(visit, launch, app):
     with launch("--host-resolver-rules=MAP faces.example 127.0.0.1") as browser:
         page = visit(browser, url=f"http://faces.example:{app.port}/").page
-        page.get_by_role("button", name="Start camera").click()
-        page.wait_for_function("!document.querySelector('.em-note').textContent.includes('…')")
-        assert "https" in note(page)
+        assert "https" in complaint(page)
         page.context.close()

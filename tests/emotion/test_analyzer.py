@@ -159,3 +159,22 @@ def test_serving_imports_neither_the_page_nor_the_trainers_libraries() -> None:
     )
 
     assert output.stdout.strip() == "set()"
+
+
+def test_the_candidates_are_the_two_most_probable_classes_in_order(
+    analyzer: Analyzer, astronaut: Image
+) -> None:
+    (face,) = analyzer.analyze(astronaut)
+    probabilities = np.array([0.1, 0.3, 0.15, 0.26, 0.1, 0.09], np.float32)
+
+    assert replace(face, probabilities=probabilities).candidates == ("surprise", "anger")
+
+
+def test_a_frame_gives_its_largest_faces_and_the_number_of_all(
+    analyzer: Analyzer, astronaut: Image
+) -> None:
+    head = astronaut[20:220, 120:320]
+
+    faces, count = analyzer.analyze_frame(np.tile(head, (1, 3, 1)), max_faces=2)
+
+    assert (len(faces), count) == (2, 3)

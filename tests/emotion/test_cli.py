@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ from PIL import Image
 
 from emotion.cli import main
 from emotion.labels import LABELS
+
+EMBEDDED = resources.files("emotion") / "assets" / "model"
 
 
 @pytest.fixture
@@ -69,6 +72,8 @@ def test_json_holds_every_number(folder: Path, tmp_path: Path) -> None:
 
     ((face,),) = [entry["faces"] for entry in json.loads(target.read_text("utf-8"))]
     assert face["label"] == "happiness"
+    assert face["sure"] is True
+    assert face["candidates"][0] == "happiness"
     assert list(face["probabilities"]) == list(LABELS)
     assert len(face["box"]) == 4
     assert np.shape(face["landmarks"]) == (5, 2)
@@ -80,6 +85,26 @@ def test_without_a_target_the_answer_is_printed(
     assert main(["classify", str(folder / "a.png")]) == 0
 
     assert "a.png: happiness " in capsys.readouterr().out
+
+
+def test_an_answer_below_the_weights_threshold_is_not_sure(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weights = tmp_path / "careful"
+    weights.mkdir()
+    config = json.loads((EMBEDDED / "config.json").read_text("utf-8"))
+    (weights / "config.json").write_text(json.dumps({**config, "abstain_below": 0.9999}), "utf-8")
+    (weights / "model.safetensors").symlink_to(EMBEDDED / "model.safetensors")
+    target = tmp_path / "faces.json"
+    command = ["classify", str(folder / "a.png"), "--weights", str(weights)]
+
+    assert main(command) == 0
+    assert main([*command, "--json", str(target)]) == 0
+
+    assert "a.png: not sure: happiness " in capsys.readouterr().out
+    ((face,),) = [entry["faces"] for entry in json.loads(target.read_text("utf-8"))]
+    assert face["sure"] is False
+    assert len(face["candidates"]) == 2
 
 
 def test_without_detection_every_picture_has_a_row(folder: Path, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from emotion.align import box_crop
 from emotion.analyzer import FaceResult
+from emotion.labels import COLORS, UNSURE_COLOR
 from emotion.overlay import draw_faces, heat, heat_on_crop, heat_on_photo
 
 Image = npt.NDArray[np.uint8]
@@ -27,6 +28,23 @@ def result(photo: Image) -> FaceResult:
     cams[3, 0:2, 6:8] = 0.2
     probabilities = np.array([0, 0, 0, 0.9, 0.1, 0], np.float32)
     return FaceResult(box, None, 0.9, probabilities, cams, crop, matrix)
+
+
+def test_an_unsure_face_gets_a_chip_with_two_names_in_no_classs_colour(
+    photo: Image, result: FaceResult
+) -> None:
+    sure, unsure = (draw_faces(photo, [replace(result, sure=value)]) for value in (True, False))
+
+    def has(picture: Image, color: str) -> bool:
+        wanted = [int(color[i : i + 2], 16) for i in (1, 3, 5)]
+        return bool((picture == wanted).all(2).any())
+
+    assert has(sure, COLORS["anger"])
+    assert not has(sure, UNSURE_COLOR)
+    assert has(unsure, UNSURE_COLOR)
+    assert not has(unsure, COLORS["anger"])
+    # Two names take more room than one name and its percentage.
+    assert (unsure[:40] != photo[:40]).any(2).sum() > (sure[:40] != photo[:40]).any(2).sum()
 
 
 def test_heat_is_drawn_where_the_evidence_lies_in_the_photo(

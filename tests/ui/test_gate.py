@@ -1,12 +1,23 @@
 from __future__ import annotations
 
+import random
 import threading
+import time
+from types import SimpleNamespace
 
-import anyio
-import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from emotion.ui.gate import BusyError, Gate, RequestGate
+from emotion.ui.gate import (
+    CLAIM_LASTS,
+    FRAMES_AT_ONCE,
+    BusyError,
+    Client,
+    Gate,
+    RateLimit,
+    client_of,
+)
 
 
 def test_a_live_frame_is_refused_while_every_slot_is_taken():
@@ -58,64 +69,219 @@ def test_a_free_slot_needs_no_waiting_room():
         pass
 
 
-async def echo(scope, receive, send) -> None:
-    """An application that reads its whole body, as Gradio does, and answers with its length."""
-    length, more = 0, True
-    while more:
-        message = await receive()
-        length += len(message.get("body", b""))
-        more = message.get("more_body", False)
-    await send({"type": "http.response.start", "status": 200, "headers": []})
-    await send({"type": "http.response.body", "body": str(length).encode()})
+class Clock:
+    """A clock that stands still until it is told to go on."""
+
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
 
 
-async def broken(scope, receive, send) -> None:
-    raise KeyError("component 999")
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
 
 
-def post(app, path: str = "/", **body) -> httpx.Response:
-    async def request() -> httpx.Response:
-        transport = httpx.ASGITransport(app=app, raise_app_exceptions=True)
-        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
-            return await client.post(path, **body)
-
-    return anyio.run(request)
-
-
-async def chunks(count: int):
-    for _ in range(count):
-        yield b"x" * 100
+def served(gate: Gate, client: Client) -> bool:
+    """Send one frame and say whether it was analysed."""
+    try:
+        with gate.enter_at_once(client):
+            return True
+    except BusyError:
+        return False
 
 
-def test_a_small_body_passes():
-    assert post(RequestGate(echo, limit=1000), content=b"x" * 1000).text == "1000"
+ANN, BEN, EVE = Client("10.0.0.1", "ann"), Client("10.0.0.2", "ben"), Client("10.0.0.3", "eve")
 
 
-def test_a_large_body_is_refused_by_its_declared_length():
-    answer = post(RequestGate(echo, limit=1000), content=b"x" * 1001)
-    assert answer.status_code == 413
-    assert "larger than" in answer.json()["detail"]
+def test_two_visitors_take_turns_however_fast_one_of_them_asks(clock):
+    gate = Gate(slots=1, clock=clock)
+    with gate.enter_at_once(ANN):
+        assert not served(gate, BEN)
+    assert not served(gate, ANN)
+    assert served(gate, BEN)
+    assert served(gate, ANN)
 
 
-def test_a_length_that_is_no_number_is_refused():
-    answer = post(RequestGate(echo), content=b"x", headers={"content-length": "9" * 5000})
-    assert answer.status_code == 413
+def test_visitors_behind_one_address_take_turns_too(clock):
+    gate = Gate(slots=1, clock=clock)
+    ann, ben = Client("10.0.0.1", "ann"), Client("10.0.0.1", "ben")
+    with gate.enter_at_once(ann):
+        assert not served(gate, ben)
+    assert not served(gate, ann)
+    assert served(gate, ben)
 
 
-def test_a_chunked_body_passes_up_to_the_limit():
-    assert post(RequestGate(echo, limit=1000), content=chunks(10)).text == "1000"
+def test_nobody_gains_turns_by_pretending_to_be_many(clock):
+    gate = Gate(slots=1, clock=clock)
+    assert served(gate, BEN)
+    many = [Client("10.0.0.3", f"eve {number}") for number in range(20)]
+    with gate.enter_at_once(ANN):
+        assert not any(served(gate, client) for client in [*many, BEN])
+    turns = []
+    for _ in range(3):
+        turns.append("eve" if any(served(gate, client) for client in many) else "")
+        turns.append("ben" if served(gate, BEN) else "")
+        with gate.enter_at_once(ANN):
+            assert not any(served(gate, client) for client in [*many[:5], BEN])
+        clock.now += 0.5
+    assert turns == ["eve", "ben"] * 3
 
 
-def test_a_chunked_body_is_counted_and_refused():
-    assert post(RequestGate(echo, limit=1000), content=chunks(11)).status_code == 413
+def test_the_turn_of_a_visitor_who_left_is_not_kept_for_long(clock):
+    gate = Gate(slots=1, clock=clock)
+    with gate.enter_at_once(ANN):
+        assert not served(gate, BEN)
+    assert not served(gate, ANN)
+    clock.now += CLAIM_LASTS * 1.01
+    assert served(gate, ANN)
 
 
-def test_a_component_call_that_makes_gradio_fail_is_a_bad_request():
-    answer = post(RequestGate(broken), "/gradio_api/component_server/", content=b"{}")
-    assert answer.status_code == 400
-    assert "not understood" in answer.json()["detail"]
+def test_as_many_visitors_as_there_are_slots_never_meet_a_busy_server(clock):
+    gate = Gate(slots=2, clock=clock)
+    for _ in range(5):
+        with gate.enter_at_once(ANN), gate.enter_at_once(BEN):
+            clock.now += 0.1
 
 
-def test_other_failures_are_left_to_the_server_and_its_log():
-    with pytest.raises(KeyError):
-        post(RequestGate(broken), "/gradio_api/queue/join", content=b"{}")
+@pytest.mark.parametrize("slots", [1, 2, 3])
+def test_nobody_starves(clock, slots):
+    gate = Gate(slots=slots, clock=clock)
+    visitors = [Client(f"10.0.0.{number}", "x") for number in range(slots + 4)]
+    last = dict.fromkeys(visitors, clock.now)
+    running: list[tuple[float, Client, object]] = []
+    chance, longest = random.Random(0), 0.0
+    retry = dict.fromkeys(visitors, 0.0)
+    while clock.now < 130:
+        for end, client, held in [run for run in running if run[0] <= clock.now]:
+            held.__exit__(None, None, None)
+            running.remove((end, client, held))
+            retry[client] = clock.now + 0.04
+        for client in chance.sample(visitors, len(visitors)):
+            if retry[client] > clock.now or any(client == other for _, other, _ in running):
+                continue
+            held = gate.enter_at_once(client)
+            try:
+                held.__enter__()
+            except BusyError as error:
+                retry[client] = clock.now + max(error.wait, 0.03)
+                continue
+            longest = max(longest, clock.now - last[client])
+            last[client] = clock.now
+            running.append((clock.now + 0.3, client, held))
+        clock.now += 0.01
+    fair = 0.3 * len(visitors) / slots
+    assert longest < 2 * fair
+    assert min(last.values()) > 130 - 2 * fair
+
+
+def test_the_wait_that_is_proposed_follows_how_long_a_frame_takes(clock):
+    gate = Gate(slots=1, clock=clock)
+    for _ in range(30):
+        with gate.enter_at_once(ANN):
+            clock.now += 0.3
+    with gate.enter_at_once(ANN):
+        clock.now += 0.1
+        with pytest.raises(BusyError) as busy, gate.enter_at_once(BEN):
+            pytest.fail("two analyses ran in one slot")
+    assert busy.value.wait == pytest.approx(0.2, abs=0.02)
+
+
+def test_a_photo_comes_before_the_next_frame_of_somebody_who_was_just_served():
+    gate = Gate(slots=1)
+    order = []
+
+    def photo() -> None:
+        with gate.enter(BEN):
+            order.append("photo")
+
+    thread = threading.Thread(target=photo)
+    with gate.enter_at_once(ANN):
+        thread.start()
+        while not gate._claims:
+            time.sleep(0.001)
+    if served(gate, ANN):
+        order.append("frame")
+    thread.join()
+    assert order == ["photo"]
+
+
+def test_a_live_visitor_gets_turns_between_the_photos_of_another(clock):
+    gate = Gate(slots=1)
+    with gate.enter(EVE):
+        assert not served(gate, ANN)
+    with pytest.raises(BusyError), gate.enter(EVE, timeout=0):
+        pytest.fail("the second photo did not wait for the live visitor")
+    assert served(gate, ANN)
+
+
+def test_one_address_cannot_fill_the_waiting_room():
+    gate = Gate(slots=1, room=2)
+    entered = threading.Event()
+
+    def photo(client: Client) -> None:
+        entered.set()
+        with gate.enter(client):
+            pass
+
+    with gate.enter_at_once(ANN):
+        waiting = threading.Thread(target=photo, args=[EVE])
+        waiting.start()
+        while not gate._claims:
+            time.sleep(0.001)
+        with pytest.raises(BusyError), gate.enter(EVE, timeout=3600):
+            pytest.fail("two photos of one address wait in half a room of two")
+        other = threading.Thread(target=photo, args=[BEN])
+        other.start()
+    for thread in (waiting, other):
+        thread.join(timeout=30)
+        assert not thread.is_alive()
+
+
+def test_a_flood_from_one_address_is_slowed_and_another_address_is_served(clock):
+    gate = Gate(slots=4, clock=clock)
+    passed = 0
+    for _ in range(100):
+        passed += served(gate, EVE)
+        clock.now += 0.01
+    assert FRAMES_AT_ONCE < passed < 100
+    assert served(gate, ANN)
+
+
+@given(st.lists(st.floats(0, 0.5), min_size=1, max_size=60))
+def test_no_stretch_of_time_lets_more_through_than_rate_and_burst(pauses):
+    clock = Clock()
+    limit = RateLimit(rate=10, burst=3, clock=clock)
+    passed = []
+    for pause in pauses:
+        clock.now += pause
+        if limit.wait("address") == 0:
+            passed.append(clock.now)
+    for i, first in enumerate(passed):
+        for j, last in enumerate(passed[i:]):
+            assert j + 1 <= 3 + 10 * (last - first) + 1e-6
+
+
+def test_after_the_proposed_wait_the_next_call_passes(clock):
+    limit = RateLimit(rate=10, burst=1, clock=clock)
+    assert limit.wait("address") == 0
+    clock.now += limit.wait("address") + 1e-9
+    assert limit.wait("address") == 0
+
+
+def test_what_the_gate_remembers_is_bounded(clock):
+    gate = Gate(slots=1, clock=clock)
+    for number in range(3000):
+        assert served(gate, Client(f"address {number}", "x"))
+        clock.now += 1
+    assert len(gate._served) <= 2048
+    assert len(gate._rate._buckets) <= 2048
+    assert not gate._claims
+
+
+def test_clients_are_told_apart_by_address_and_name():
+    request = SimpleNamespace(client=SimpleNamespace(host="10.0.0.1"))
+    assert client_of(request, "ann") == ANN
+    assert client_of(None) == Client("")
+    assert client_of(SimpleNamespace(client=None), "ann") == Client("", "ann")

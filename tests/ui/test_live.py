@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from emotion.analyzer import Analyzer
 from emotion.labels import LABELS
+from emotion.live import TIME_CONSTANT
 from emotion.ui.gate import Gate
 from emotion.ui.live import MAX_FACES, MAX_FRAME_BYTES, frame_analysis
 from emotion.ui.wire import data_url
@@ -52,7 +55,52 @@ def test_a_second_frame_is_told_that_the_server_is_busy(analyzer, astronaut):
     gate = Gate(1)
     with gate.enter_at_once():
         answer = frame_analysis(analyzer, gate)({"jpeg": data_url(astronaut)})
-    assert answer == {"busy": True}
+    assert answer["busy"]
+    assert 0 <= answer["wait"] < 1000
+
+
+def test_a_visitors_face_keeps_its_id_and_its_numbers_are_smoothed(
+    analyzer, analyze_frame, astronaut
+):
+    alone = analyze_frame({"jpeg": data_url(astronaut)})["faces"][0]
+    frowning = analyze_frame({"jpeg": data_url(_mouth_covered(astronaut))})["faces"][0]
+    visit = {"visitor": "one", "explain": 0}
+    first = analyze_frame({**visit, "jpeg": data_url(astronaut), "time": 10.0})["faces"][0]
+    second = analyze_frame(
+        {**visit, "jpeg": data_url(_mouth_covered(astronaut)), "time": 10 + TIME_CONSTANT / 10}
+    )["faces"][0]
+    assert first["id"] == second["id"]
+    assert first["probabilities"] == pytest.approx(alone["probabilities"], abs=1e-3)
+    happy, covered, smoothed = (f["probabilities"][0] for f in (alone, frowning, second))
+    assert covered < smoothed < happy
+
+
+def test_visitors_do_not_share_tracks(analyze_frame, astronaut):
+    frame = {"jpeg": data_url(astronaut), "time": 0.0}
+    for visitor in ("two", "three"):
+        assert analyze_frame({**frame, "visitor": visitor})["faces"][0]["id"] == 1
+
+
+def test_a_frame_older_than_the_last_answer_is_not_taken(analyze_frame, astronaut):
+    frame = {"jpeg": data_url(astronaut), "visitor": "four"}
+    assert analyze_frame({**frame, "time": 2.0})["faces"]
+    assert analyze_frame({**frame, "time": 1.0})["busy"]
+    assert analyze_frame({**frame, "time": 2.0})["faces"]
+
+
+def test_below_the_threshold_the_answer_is_not_sure(astronaut):
+    analyzer = Analyzer.from_weights("embedded")
+    config = analyzer.network.config
+    analyzer.network.config = replace(config, abstain_below=0.9999)
+    face = frame_analysis(analyzer, Gate(1))({"jpeg": data_url(astronaut)})["faces"][0]
+    assert not face["sure"]
+    assert sum(face["probabilities"]) == pytest.approx(1, abs=1e-4)
+
+
+def _mouth_covered(astronaut: np.ndarray) -> np.ndarray:
+    covered = astronaut.copy()
+    covered[135:170, 200:255] = 128
+    return covered
 
 
 BLACK = data_url(np.zeros((8, 8, 3), np.uint8))
@@ -79,6 +127,13 @@ BLACK = data_url(np.zeros((8, 8, 3), np.uint8))
         {"jpeg": BLACK, "explain": True},
         {"jpeg": BLACK, "explain": float("nan")},
         {"jpeg": BLACK, "explain": "happiness"},
+        {"jpeg": BLACK, "visitor": 5},
+        {"jpeg": BLACK, "visitor": "x" * 65},
+        {"jpeg": BLACK, "time": "now"},
+        {"jpeg": BLACK, "time": True},
+        {"jpeg": BLACK, "time": float("nan")},
+        {"jpeg": BLACK, "time": float("inf")},
+        {"jpeg": BLACK, "time": 10**400},
     ],
 )
 def test_a_payload_that_is_no_frame_is_refused_with_a_sentence(analyze_frame, payload, caplog):

@@ -14,6 +14,8 @@ from PIL import Image
 
 import emotion
 from emotion.labels import LABELS
+from emotion.ui import gate
+from emotion.ui.wire import data_url
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +46,9 @@ def test_classify_gives_six_probabilities_and_pixels(client, portrait):
     assert list(face["probabilities"]) == list(LABELS)
     assert sum(face["probabilities"].values()) == pytest.approx(1, abs=1e-4)
     assert face["label"] == max(face["probabilities"], key=face["probabilities"].get)
+    assert face["sure"] is True
+    order = sorted(LABELS, key=face["probabilities"].get, reverse=True)
+    assert face["candidates"] == order[:2]
     assert np.shape(face["landmarks"]) == (5, 2)
     assert 150 < face["box"][0] < face["box"][2] < 300
     assert face["picture"] == {"width": 512, "height": 512}
@@ -78,6 +83,7 @@ def test_model_info_says_what_runs(client, analyzer):
     assert info["labels"] == list(LABELS)
     assert info["version"] == emotion.__version__
     assert info["zoom"] == analyzer.network.config.zoom
+    assert info["abstain_below"] == analyzer.network.config.abstain_below
     assert set(info["colors"]) == set(LABELS)
 
 
@@ -113,6 +119,37 @@ def component_call(served, name="live", function="analyze_frame", **body) -> htt
     url = f"{served.url}gradio_api/component_server/"
     call = {"component_id": served.components[name], "fn_name": function, "session_hash": "test"}
     return httpx.post(url, timeout=60, **(body or {"json": {**call, "data": None}}))
+
+
+def test_the_fields_of_an_answer_are_documented(client):
+    documented = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
+    description = documented["/classify"]["description"]
+    for field in ("label", "sure", "candidates", "probabilities", "box", "abstain_below"):
+        assert field in description
+    names = [argument["parameter_name"] for argument in documented["/classify"]["parameters"]]
+    assert names == ["image", "detect"]
+
+
+def test_the_gate_knows_visitors_by_address_and_name(served, monkeypatch):
+    seen = []
+    enter = gate.Gate.enter_at_once
+
+    def watched(self: gate.Gate, client: gate.Client) -> object:
+        seen.append(client)
+        return enter(self, client)
+
+    monkeypatch.setattr(gate.Gate, "enter_at_once", watched)
+    call = {
+        "component_id": served.components["live"],
+        "fn_name": "analyze_frame",
+        "session_hash": "test",
+        "data": {"jpeg": data_url(np.zeros((64, 64, 3), np.uint8)), "visitor": "ann", "time": 1.5},
+    }
+    url = f"{served.url}gradio_api/component_server/"
+    # uvicorn believes in this header because the request comes from this machine.
+    answer = httpx.post(url, json=call, headers={"x-forwarded-for": "203.0.113.1"}, timeout=60)
+    assert answer.json()["faces"] == []
+    assert seen == [gate.Client("203.0.113.1", "ann")]
 
 
 def test_garbage_for_a_server_function_is_answered_with_a_sentence(served):

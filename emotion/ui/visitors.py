@@ -1,0 +1,66 @@
+"""The tracks of everybody who watches: bounded in number and in age."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from emotion.live import TrackedFace, Tracker
+from emotion.ui.gate import BusyError
+
+if TYPE_CHECKING:
+    from emotion.analyzer import FaceResult
+
+CAPACITY = 256
+"""Most visitors that are followed at a time; one takes about 10 KB, numbers without pixels."""
+
+LIFETIME = 120.0
+"""Seconds after their last frame from which on visitors are forgotten, when another one comes."""
+
+
+class Visitors:
+    """One tracker per visitor; safe to share by threads."""
+
+    def __init__(self, abstain_below: float, clock: Callable[[], float] = time.monotonic) -> None:
+        """Follow nobody yet; ``abstain_below`` is that of the network's config."""
+        self._abstain_below = abstain_below
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._known: OrderedDict[str, tuple[Tracker, float]] = OrderedDict()  # and its last frame
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def follow(
+        self, visitor: str, results: Sequence[FaceResult], time_s: float
+    ) -> list[TrackedFace]:
+        """Take the faces of a visitor's next frame, see ``Tracker.update``.
+
+        Args:
+            visitor: what the browser calls itself; with an empty name the frame stands alone.
+            results: the faces.
+            time_s: when the frame was taken, by the visitor's clock.
+
+        Raises:
+            BusyError: if a newer frame of this visitor was answered already.
+        """
+        if not visitor:
+            return Tracker(self._abstain_below).update(results, time_s)
+        with self._lock:
+            now = self._clock()
+            tracker, _ = self._known.pop(visitor, (Tracker(self._abstain_below), now))
+            self._known[visitor] = tracker, now
+            self._forget(now)
+            if time_s < tracker.time_s:
+                raise BusyError("A newer frame was answered already.")
+            return tracker.update(results, time_s)
+
+    def _forget(self, now: float) -> None:
+        while self._known:
+            oldest = next(iter(self._known))
+            if len(self._known) <= CAPACITY and now - self._known[oldest][1] <= LIFETIME:
+                return
+            del self._known[oldest]

@@ -1,0 +1,287 @@
+"""What the live view does with answers: ours, at once or late, so that no network is needed."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+
+pytestmark = pytest.mark.browser
+
+EXCHANGE = """
+window.exchange = { sent: [], underWay: 0, most: 0, delay: 0, answer: { faces: [], count: 0 } };
+const fetched = window.fetch;
+window.fetch = async (target, options) => {
+  if (!String(target.url ?? target).includes("component_server")) return fetched(target, options);
+  const { exchange } = window;
+  const { jpeg, ...frame } = JSON.parse(options.body).data;
+  exchange.sent.push({ ...frame, at: performance.now() / 1000 });
+  exchange.most = Math.max(exchange.most, ++exchange.underWay);
+  await new Promise((resolve) => setTimeout(resolve, exchange.delay));
+  exchange.underWay--;
+  if (!exchange.answer) throw new TypeError("no connection");
+  return new Response(JSON.stringify(exchange.answer), {
+    headers: { "content-type": "application/json" },
+  });
+};
+"""
+
+SURE = [0.8, 0.1, 0.04, 0.03, 0.02, 0.01]
+UNDECIDED = [0.1, 0.3, 0.15, 0.26, 0.1, 0.09]
+HEAT = {"cells": [255] * 64, "max": 0.1}
+
+
+def face(id: int, x: float = 0.2, y: float = 0.3, side: float = 0.3, **said) -> dict:
+    """A face of an answer: happy and sure, if nothing else is said."""
+    return {
+        "id": id,
+        "box": [x, y, x + side, y + side],
+        "place": [side, 0, 0, side, x, y],
+        "probabilities": SURE,
+        "sure": True,
+        "explained": 0,
+        "heat": HEAT,
+        **said,
+    }
+
+
+@pytest.fixture(scope="module")
+def visited(shared_visit, one_face):
+    """One page whose server is ours."""
+    return shared_visit(one_face, script=EXCHANGE)
+
+
+@pytest.fixture
+def page(visited):
+    """That page with the camera running and nobody in view."""
+    page = visited.page
+    page.evaluate(
+        "Object.assign(exchange, { sent: [], most: 0, delay: 0, answer: { faces: [], count: 0 } })"
+    )
+    page.locator("[data-do=start]").click()
+    page.wait_for_selector(".em-live[data-state=running]")
+    yield page
+    page.get_by_role("button", name="Stop").click()
+
+
+def answer(page, *faces: dict, **other) -> None:
+    """Let the server answer so from now on, and wait until the page has shown it."""
+    said = {"faces": faces, "count": len(faces), "ms": 1.0, **other}
+    page.evaluate("(said) => { exchange.answer = said; }", said)
+    settle(page)
+
+
+def settle(page) -> None:
+    """Wait until two more frames were sent: the answer to the first of them is on the screen."""
+    page.evaluate("window.before = exchange.sent.length")
+    page.wait_for_function("exchange.sent.length >= before + 2")
+
+
+def panel(page) -> str:
+    return page.locator("#live .em-panel header").inner_text()
+
+
+def names(page, state: str) -> list[str]:
+    return page.locator(f"#live .em-bars li[data-{state}] .em-bar-name").all_inner_texts()
+
+
+def test_a_sure_answer_names_its_class_and_what_came_next(page):
+    answer(page, face(1))
+    assert panel(page).split("\n") == ["Happiness", "80 %", "then Surprise 10 %"]
+    assert (names(page, "top"), names(page, "candidate")) == (["Happiness"], [])
+
+
+def test_an_unsure_answer_says_so_with_its_two_candidates_and_all_bars(page):
+    answer(page, face(1, probabilities=UNDECIDED, sure=False))
+    assert panel(page).split("\n") == ["Not sure", "Surprise 30 % or Anger 26 %"]
+    assert (names(page, "top"), names(page, "candidate")) == ([], ["Surprise", "Anger"])
+    values = page.locator("#live .em-bar-value").all_inner_texts()
+    assert values == ["10 %", "30 %", "15 %", "26 %", "10 %", "9 %"]
+    label = page.locator(".em-targets button").get_attribute("aria-label")
+    assert label == "Face 1: not sure, Surprise 30 percent or Anger 26 percent"
+
+
+def test_five_faces_have_numbers_buttons_and_one_card(page):
+    answer(page, *(face(10 + n, x=0.19 * n, side=0.15) for n in range(5)), count=7)
+    assert page.locator(".em-targets button").count() == 5
+    assert panel(page).split("\n")[0] == "Face 1"
+    assert page.locator(".em-note").inner_text() == "7 faces in view; the 5 largest are analysed."
+
+
+def test_a_face_keeps_its_number_when_another_one_becomes_larger(page):
+    left, right = face(4, x=0.1), face(7, x=0.6, probabilities=SURE[::-1])
+    answer(page, left, right)
+    page.locator(".em-targets button").nth(1).click()
+    assert panel(page).split("\n")[:2] == ["Face 2", "Fear 80 %"]
+    answer(page, right, left)
+    assert panel(page).split("\n")[:2] == ["Face 2", "Fear 80 %"]
+    assert page.locator(".em-targets button").nth(1).get_attribute("aria-pressed") == "true"
+
+
+def test_the_card_holds_for_a_moment_when_the_face_is_missed_in_some_frames(page):
+    answer(page, face(1))
+    answer(page)
+    assert page.locator(".em-targets button").count() == 0
+    assert "Happiness" in panel(page)
+    page.wait_for_function("document.querySelector('.em-face-name').textContent === 'No face yet'")
+    assert "No face in view" in page.locator(".em-note").inner_text()
+
+
+def test_the_card_passes_to_another_face_when_its_own_has_left(page):
+    answer(page, face(1, x=0.1), face(2, x=0.6))
+    answer(page, face(2, x=0.6, probabilities=SURE[::-1]))
+    page.wait_for_function("document.querySelector('.em-face-name').textContent === 'Fear'")
+
+
+def painted_rows(page) -> list[bool]:
+    """Say for each class whether the right end of the timeline shows anything."""
+    return page.evaluate(
+        """() => {
+          const canvas = document.querySelector(".em-timeline canvas");
+          const [width, row] = [canvas.width, canvas.height / 6];
+          const context = canvas.getContext("2d");
+          return [...Array(6).keys()].map((index) =>
+            context.getImageData(width - 4, row * index + 1, 4, row - 2).data.some(Boolean));
+        }"""
+    )
+
+
+def painted_width(page) -> int:
+    """How many columns of the timeline show anything."""
+    return page.evaluate(
+        """() => {
+          const canvas = document.querySelector(".em-timeline canvas");
+          const { data } = canvas.getContext("2d")
+            .getImageData(0, 0, canvas.width, canvas.height);
+          const columns = new Set();
+          data.forEach((value, i) => { if (value) columns.add((i >> 2) % canvas.width); });
+          return columns.size;
+        }"""
+    )
+
+
+@pytest.mark.parametrize("index", [0, 4])
+def test_the_timeline_has_a_row_for_each_class_in_the_order_of_the_bars(page, index):
+    only = [float(i == index) for i in range(6)]
+    answer(page, face(1, probabilities=only))
+    page.wait_for_timeout(1200)
+    assert painted_rows(page) == [i == index for i in range(6)]
+
+
+def test_the_timeline_grows_with_its_face_and_begins_anew_with_another_one(page):
+    answer(page, face(1))
+    page.wait_for_timeout(2500)
+    long = painted_width(page)
+    answer(page, face(2))
+    page.wait_for_timeout(1700)
+    assert 0 < painted_width(page) < long
+
+
+def test_the_timeline_is_told_in_a_sentence(page):
+    answer(page, face(1, probabilities=UNDECIDED, sure=False))
+    page.wait_for_timeout(2300)
+    label = page.locator(".em-timeline canvas").get_attribute("aria-label")
+    assert label.startswith("Last ")
+    assert label.endswith("mostly Not sure")
+
+
+def test_rate_latency_and_engine_stand_under_the_picture(page):
+    answer(page, face(1))
+    page.wait_for_function(
+        r"""/^[\d.]+ per second · answer after \d+ ms · \w+/
+          .test(document.querySelector(".em-pace").textContent)"""
+    )
+
+
+def test_a_slow_server_gets_one_frame_at_a_time_and_always_the_newest(page):
+    answer(page, face(1))
+    page.evaluate("Object.assign(exchange, { sent: [], most: 0, delay: 300 })")
+    page.wait_for_function("exchange.sent.length >= 6")
+    sent = page.evaluate("exchange.sent")
+    ages = [frame["at"] - frame["time"] for frame in sent]
+    pauses = [after["at"] - before["at"] for before, after in pairwise(sent)]
+    assert page.evaluate("exchange.most") == 1
+    assert min(pauses) >= 0.29
+    # The clock of the video differs by a constant; were frames kept waiting, ages would grow.
+    assert max(ages) - min(ages) < 0.2
+
+
+def test_a_busy_server_is_asked_again_when_it_said_so(page):
+    answer(page, face(1))
+    page.evaluate("Object.assign(exchange, { sent: [], answer: { busy: true, wait: 400 } })")
+    page.wait_for_selector(".em-note:has-text('busy with other visitors')")
+    sent = page.evaluate("exchange.sent")[1:]
+    pauses = [after["at"] - before["at"] for before, after in pairwise(sent)]
+    assert min(pauses) >= 0.39
+    answer(page, face(1))
+    page.wait_for_selector(".em-note", state="hidden")
+
+
+def test_while_frozen_the_clock_of_the_video_stands_still(page):
+    answer(page, face(1))
+    page.get_by_role("button", name="Freeze").click()
+    page.wait_for_timeout(700)
+    frozen = page.evaluate("exchange.sent.at(-1).time")
+    page.locator("#live select").select_option(label="Fear")
+    page.wait_for_function("exchange.sent.at(-1).explain === 5")
+    assert page.evaluate("exchange.sent.at(-1).time") == frozen
+    page.locator("#live select").select_option("-1")
+    page.get_by_role("button", name="Continue").click()
+    settle(page)
+    resumed = page.evaluate("exchange.sent.at(-1).time")
+    assert frozen < resumed < frozen + 0.6
+
+
+def test_after_a_lost_connection_faces_are_met_anew(page, visited):
+    answer(page, face(1))
+    visitor = page.evaluate("exchange.sent.at(-1).visitor")
+    page.evaluate("() => { exchange.answer = null; }")
+    page.wait_for_selector(".em-note:has-text('does not answer')")
+    answer(page, face(1))
+    assert page.evaluate("exchange.sent.at(-1).visitor") not in ("", visitor)
+    visited.complaints.clear()
+
+
+def test_being_offline_is_said(page, visited):
+    page.context.set_offline(True)
+    page.evaluate("() => { exchange.answer = null; }")
+    page.wait_for_selector(".em-note:has-text('You are offline')")
+    page.context.set_offline(False)
+    answer(page, face(1))
+    page.wait_for_selector(".em-note", state="hidden")
+    visited.complaints.clear()
+
+
+def test_every_control_is_reached_and_works_by_keyboard(page):
+    answer(page, face(1))
+    page.locator("[data-do=stop]").focus()
+    reached = []
+    for _ in range(5):
+        page.keyboard.press("Tab")
+        reached.append(page.evaluate("document.activeElement.dataset.do"))
+    assert reached == ["freeze", "save", "heat", "opacity", "explain"]
+    page.keyboard.press("ArrowDown")
+    page.wait_for_function("exchange.sent.at(-1).explain === 0")
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("ArrowLeft")
+    assert page.locator("#live [data-do=opacity]").input_value() == "74"
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("Space")
+    assert not page.locator("#live [data-do=heat]").is_checked()
+    page.keyboard.press("Space")
+
+
+def test_another_camera_can_be_chosen_where_there_are_two(visit, launch):
+    flags = ("--use-fake-device-for-media-stream=device-count=2", "--use-fake-ui-for-media-stream")
+    with launch(*flags) as browser:
+        page = visit(browser, script=EXCHANGE).page
+        page.locator("[data-do=start]").click()
+        page.wait_for_selector(".em-live[data-state=running]")
+        device = """document.querySelector(".em-stage video").srcObject
+          ?.getVideoTracks()[0].getSettings().deviceId"""
+        page.evaluate(f"window.first = {device}")
+        page.get_by_role("button", name="Switch camera").click()
+        page.wait_for_function(f"{device} && {device} !== first")
+        page.context.close()
