@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from train.domains.gate import Verdict
 
-State = Literal["waiting", "empty", "accepted", "rejected"]
+State = Literal["waiting", "empty", "accepted", "rejected", "untried"]
 
 
 @dataclass(frozen=True)
@@ -96,6 +96,10 @@ class Curriculum:
         assert current is not None
         self.states[current] = "accepted" if verdict.accepted else "rejected"
         self.verdicts[current] = verdict
+
+    def close(self) -> None:
+        """Leave the groups that are still waiting untried, since no epoch is left for them."""
+        self.states = ["untried" if state == "waiting" else state for state in self.states]
 
     def to_json(self) -> dict[str, Any]:
         """Return everything as JSON values."""

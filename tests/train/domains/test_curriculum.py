@@ -55,3 +55,13 @@ def test_the_state_survives_json() -> None:
     again = Curriculum.from_json(json.loads(json.dumps(progress.to_json())))
 
     assert again == progress
+
+
+def test_groups_for_which_no_epoch_is_left_stay_out() -> None:
+    progress = curriculum()
+    progress.decide(verdict(True))
+    progress.close()
+
+    assert progress.current is None
+    assert progress.accepted == [1]
+    assert progress.states == ["accepted", "untried", "untried", "untried", "empty", "untried"]
