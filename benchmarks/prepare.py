@@ -32,7 +32,8 @@ from train.alignment import AlignConfig
 from train.corpora import Corpus, image_bytes, load_corpus, parse_corpus
 from train.corpora.published import TRAINING_SPLIT
 from train.prepare import PrepareConfig, prepare_corpora
-from train.store import FaceStore, read_split, shuffled_batches
+from train.sampling import ShuffledSource
+from train.store import FaceStore, read_split
 
 REPEATS = 3
 
@@ -109,8 +110,11 @@ def _machine() -> str:
 
 
 def _gather(faces: FaceStore) -> None:
-    for _ in shuffled_batches(faces, 64, torch.Generator().manual_seed(0)):
-        pass
+    source = ShuffledSource(faces, 64, seed=0)
+    source.begin_epoch(0)
+    for index in range(source.steps):
+        rows = source.rows(index)
+        faces.faces[rows], faces.labels[rows]
 
 
 def _plain_loop(corpus: Corpus) -> None:

@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from train.config import AugmentConfig
+
 MAX_ROTATION = 12.0  # degrees
 MAX_SHIFT = 0.07  # of the side
 SCALES = (0.88, 1.14)
@@ -24,13 +26,13 @@ def resize(faces: Tensor, size: int) -> Tensor:
     return F.interpolate(grey[:, None], size=(size, size), mode="bilinear", antialias=True)[:, 0]
 
 
-def augment(faces: Tensor, size: int, erase: float, generator: torch.Generator) -> Tensor:
+def augment(faces: Tensor, size: int, config: AugmentConfig, generator: torch.Generator) -> Tensor:
     """Flip, move, light and erase crops, each with its own random parameters.
 
     Args:
         faces: uint8 (B, 64, 64).
         size: side of the result in px.
-        erase: probability that a rectangle is erased, 0..1 (Zhong et al., AAAI 2020).
+        config: how much.
         generator: source of every random number.
 
     Returns:
@@ -38,7 +40,7 @@ def augment(faces: Tensor, size: int, erase: float, generator: torch.Generator) 
     """
     grey = resize(_move(faces.float(), generator), size)
     grey = _light(grey, generator)
-    return _erase(grey, erase, generator)
+    return _erase(grey, config.erase, generator)
 
 
 def _uniform(count: int, low: float, high: float, generator: torch.Generator) -> Tensor:
@@ -79,7 +81,7 @@ def _light(grey: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def _erase(grey: Tensor, probability: float, generator: torch.Generator) -> Tensor:
-    """Replace one rectangle per chosen crop by uniform noise."""
+    """Replace one rectangle per chosen crop by uniform noise (Zhong et al., AAAI 2020)."""
     count, size = len(grey), grey.shape[-1]
     chosen = torch.rand(count, generator=generator) < probability
     area = _uniform(count, *ERASED_AREA, generator) * size * size

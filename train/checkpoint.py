@@ -1,4 +1,4 @@
-"""Checkpoints: one folder per finished epoch, complete or absent, the newest two kept."""
+"""Checkpoints: one folder each, complete or absent, the newest two kept."""
 
 from __future__ import annotations
 
@@ -25,17 +25,24 @@ _VALUES = "state.json"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """State of a run after ``epoch`` finished epochs.
+    """State of a run.
 
     Attributes:
         epoch: number of finished epochs.
         tensors: every tensor of the run, by name.
         values: everything else, as JSON values.
+        batch: number of finished batches of the epoch after those.
     """
 
     epoch: int
     tensors: dict[str, Tensor]
     values: dict[str, Any]
+    batch: int = 0
+
+    @property
+    def name(self) -> str:
+        """Name of its folder; names sort by progress."""
+        return f"epoch-{self.epoch:04d}" + (f"-batch-{self.batch:06d}" if self.batch else "")
 
 
 def save(folder: Path, checkpoint: Checkpoint) -> None:
@@ -44,7 +51,7 @@ def save(folder: Path, checkpoint: Checkpoint) -> None:
     Raises:
         DataError: if the folder cannot be written (no space, no permission).
     """
-    target = folder / f"epoch-{checkpoint.epoch:04d}"
+    target = folder / checkpoint.name
     partial = folder / f".partial-{os.getpid()}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -53,7 +60,12 @@ def save(folder: Path, checkpoint: Checkpoint) -> None:
         partial.mkdir()
         save_file({k: v.contiguous() for k, v in checkpoint.tensors.items()}, partial / _TENSORS)
         digest = hashlib.sha256((partial / _TENSORS).read_bytes()).hexdigest()
-        values = {"epoch": checkpoint.epoch, "sha256": digest, "values": checkpoint.values}
+        values = {
+            "epoch": checkpoint.epoch,
+            "batch": checkpoint.batch,
+            "sha256": digest,
+            "values": checkpoint.values,
+        }
         (partial / _VALUES).write_text(json.dumps(values), "utf-8")
         for path in (partial / _TENSORS, partial / _VALUES, partial):
             _flush(path)
@@ -87,7 +99,8 @@ def _load(path: Path) -> Checkpoint:
     values = json.loads((path / _VALUES).read_text("utf-8"))
     if hashlib.sha256((path / _TENSORS).read_bytes()).hexdigest() != values["sha256"]:
         raise ValueError("its digest differs")
-    return Checkpoint(values["epoch"], load_file(path / _TENSORS), values["values"])
+    tensors = load_file(path / _TENSORS)
+    return Checkpoint(values["epoch"], tensors, values["values"], values["batch"])
 
 
 def _complete(folder: Path) -> list[Path]:

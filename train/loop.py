@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from contextlib import AbstractContextManager
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,36 +17,40 @@ from tqdm import tqdm
 from emotion.errors import ConfigError, DataError
 from emotion.files import write_text
 from emotion.labels import LABELS
-from emotion.network import EmotionNet, NetworkConfig, normalise
+from emotion.network import EmotionNet, normalise
 from train import checkpoint
-from train.augment import augment, resize
+from train.augment import augment
+from train.build import build_network
 from train.calibrate import fit_temperature
 from train.config import FitConfig, read_config, to_json
+from train.data import read_data
+from train.inference import autocast, predict_logits, save_network
 from train.losses import class_weights
 from train.metrics import evaluate_probabilities
 from train.optim import WeightAverage, build_optimizer, learning_rate
-from train.store import FaceStore, concatenate, hold_out, read_split, shuffled_batches
-
-VALIDATION_SPLITS = {"fer2013": "public", "affectnet": "valid", "synthetic": "valid"}
-"""Which official split validates; other corpora hold out a stratified tenth of ``train``."""
+from train.sampling import BatchSource, ShuffledSource
+from train.store import FaceStore, concatenate
 
 
-def read_data(config: FitConfig, data: Path) -> tuple[FaceStore, dict[str, FaceStore]]:
-    """Read the training faces of all corpora, and the validation faces of each.
+@dataclass(frozen=True)
+class Step:
+    """What one training step computed, before its loss.
 
-    Raises:
-        DataError: if a corpus was not prepared in ``data``.
+    Attributes:
+        rows: int64 (B,), which faces of the source's store these are.
+        inputs: float32 (B, 3, size, size), the augmented and normalised crops.
+        features: (B, K, h, w), the last feature maps.
+        logits: float32 (B, 6).
     """
-    training: list[FaceStore] = []
-    validation: dict[str, FaceStore] = {}
-    for corpus in config.corpora:
-        faces = read_split(data, corpus, "train")
-        if corpus in VALIDATION_SPLITS:
-            validation[corpus] = read_split(data, corpus, VALIDATION_SPLITS[corpus])
-        else:
-            faces, validation[corpus] = hold_out(faces, 0.1, seed=0)
-        training.append(faces)
-    return concatenate(training), validation
+
+    rows: Tensor
+    inputs: Tensor
+    features: Tensor
+    logits: Tensor
+
+
+ExtraLoss = Callable[[Step], Tensor]
+"""A scalar that is added to the classification loss, differentiable in features and logits."""
 
 
 def fit(config: FitConfig, data: Path, out: Path, *, resume: bool = False) -> dict[str, Any]:
@@ -66,133 +70,160 @@ def fit(config: FitConfig, data: Path, out: Path, *, resume: bool = False) -> di
         The log line of the epoch whose weights were kept.
 
     Raises:
-        ConfigError: if ``out`` holds another run, or a run with another config is resumed.
+        ConfigError: if ``out`` holds another run, a run with another config is resumed, or the
+            weights to start from have another architecture.
         DataError: if the data are missing, the loss is not a number, or ``out`` cannot be written.
+        WeightsError: if the weights to start from cannot be used.
     """
-    _claim(config, out, resume=resume)
-    if config.threads:
-        torch.set_num_threads(config.threads)
-    training, validation = read_data(config, data)
-    run = _Run(config, training, validation, out)
-    newest = checkpoint.load_newest(out / "checkpoints") if resume else None
-    if newest:
-        run.restore(newest)
-    for epoch in range(run.finished, config.total_epochs):
-        run.epoch(epoch)
-    run.finish()
-    return run.best
+    _check_claim(config, out, resume=resume)
+    if config.machine.threads:
+        torch.set_num_threads(config.machine.threads)
+    faces = read_data(config, data)
+    source = ShuffledSource(faces.training, config.data.batch_size, config.seed)
+    trainer = Trainer(config, build_network(config, faces), source, faces.validation, out)
+    write_text(out / "fit.json", json.dumps(to_json(config), indent=2) + "\n")
+    if resume:
+        trainer.resume()
+    while not trainer.finished:
+        trainer.epoch()
+    trainer.finish()
+    return trainer.best
 
 
-class _Run:
-    """The state of one run: network, optimiser, average and history."""
+class Trainer:
+    """One run: network, optimiser, weight average, source of batches and history.
+
+    Args:
+        config: what to train.
+        network: its weights before the first step.
+        source: chooses the faces of each batch.
+        validation: corpus -> faces that choose the kept epoch.
+        out: folder of the run.
+        extras: terms added to the classification loss.
+
+    Raises:
+        DataError: if a class has no training image.
+    """
 
     def __init__(
-        self, config: FitConfig, training: FaceStore, validation: dict[str, FaceStore], out: Path
+        self,
+        config: FitConfig,
+        network: EmotionNet,
+        source: BatchSource,
+        validation: dict[str, FaceStore],
+        out: Path,
+        extras: Sequence[ExtraLoss] = (),
     ) -> None:
-        self.config, self.training, self.validation, self.out = config, training, validation, out
-        self.finished = 0
+        self.config, self.source, self.validation, self.out = config, source, validation, out
+        self.extras = extras
         self.history: list[dict[str, Any]] = []
-        self.steps = len(training) // config.batch_size
-        if not self.steps:
-            raise DataError(
-                f"{len(training)} training images are fewer than one batch of {config.batch_size}; "
-                "choose a smaller --batch-size."
-            )
-        grey = training.faces.double() / 255
-        torch.manual_seed(config.seed)
-        self.network = EmotionNet(
-            NetworkConfig(
-                activation=config.activation,
-                max_pool=config.max_pool,
-                widths=config.widths,
-                block_dropout=config.block_dropout,
-                head_dropout=config.head_dropout,
-                mean=round(float(grey.mean()), 4),
-                std=round(float(grey.std()), 4),
-                trained_on=tuple(f"{corpus}/train" for corpus in config.corpora),
-            )
-        ).to(memory_format=torch.channels_last)
-        self.step_network: nn.Module = self.network
-        if config.compile:
-            self.step_network = torch.compile(self.network, dynamic=False)  # type: ignore[assignment]
-        self.average = WeightAverage(self.network, config.ema_decay)
-        self.optimizer = build_optimizer(self.network, config)
-        counts = training.counts(len(LABELS))
-        self.weights = class_weights(counts, config.class_weights)
+        self._batch, self._loss, self._seconds = 0, 0.0, 0.0
+        self.network = network.to(memory_format=torch.channels_last)
+        self._forward: nn.Module = _FeaturesAndLogits(self.network)
+        if config.machine.compile:
+            self._forward = torch.compile(self._forward, dynamic=False)  # type: ignore[assignment]
+        self.average = WeightAverage(self.network, config.optimizer.ema_decay)
+        self.optimizer = build_optimizer(self.network, config.optimizer)
+        counts = source.store.counts(len(LABELS))
+        self.weights = class_weights(counts, config.objective.class_weights)
+
+    @property
+    def finished(self) -> bool:
+        """Whether every epoch is done."""
+        return len(self.history) >= self.config.schedule.total_epochs
 
     @property
     def best(self) -> dict[str, Any]:
         """The line of history whose weights are kept."""
-        last_stage = [line for line in self.history if line["size"] == self.config.sizes[-1]]
+        last = self.config.schedule.sizes[-1]
+        last_stage = [line for line in self.history if line["size"] == last]
         return max(last_stage or self.history[-1:], key=lambda line: line["macro_f1"])
 
-    def epoch(self, epoch: int) -> None:
-        """Train one epoch, validate, and write checkpoint, log and weights."""
-        start = time.monotonic()
-        size = self.config.size_at(epoch)
-        if epoch and size != self.config.size_at(epoch - 1):
-            # Weights and norm statistics of another size would linger in the average for epochs.
-            self.average = WeightAverage(self.network, self.config.ema_decay)
-        loss = self._train(epoch, size)
-        seconds = time.monotonic() - start
+    def epoch(self) -> None:
+        """Train the next epoch, validate, and write checkpoint, log and weights."""
+        epoch, schedule = len(self.history), self.config.schedule
+        size = schedule.size_at(epoch)
+        if not self._batch:
+            self.source.begin_epoch(epoch)
+            if epoch and size != schedule.size_at(epoch - 1):
+                # Weights and norm statistics of another size would linger for epochs.
+                self.average = WeightAverage(self.network, self.config.optimizer.ema_decay)
+        self._train(epoch, size)
+        steps = self.source.steps
         line = {
             "epoch": epoch + 1,
             "size": size,
-            "loss": loss,
-            "seconds": round(seconds, 1),
-            "images_per_second": round(self.steps * self.config.batch_size / seconds, 1),
+            "loss": self._loss / steps,
+            "seconds": round(self._seconds, 1),
+            "images_per_second": round(steps * self.config.data.batch_size / self._seconds, 1),
             **self._validate(size),
         }
         self.history.append(line)
-        self.finished = epoch + 1
+        self._batch, self._loss, self._seconds = 0, 0.0, 0.0
         if self.best is line:
             self._export()
         write_text(self.out / "log.jsonl", "".join(json.dumps(x) + "\n" for x in self.history))
-        checkpoint.save(self.out / "checkpoints", self._snapshot())
+        checkpoint.save(self.out / "checkpoints", self.snapshot())
         tqdm.write(
-            f"epoch {epoch + 1}/{self.config.total_epochs} at {size} px: loss {loss:.4f}, "
+            f"epoch {epoch + 1}/{schedule.total_epochs} at {size} px: loss {line['loss']:.4f}, "
             f"validation accuracy {line['accuracy']:.4f}, macro F1 {line['macro_f1']:.4f} "
             f"({line['images_per_second']} images/s)"
         )
 
-    def _train(self, epoch: int, size: int) -> float:
-        # Order, augmentation and dropout depend on (seed, epoch) only, so that a resumed run
-        # repeats exactly what an uninterrupted one does.
-        seed = self.config.seed * 100_003 + epoch
+    def _train(self, epoch: int, size: int) -> None:
+        """Do the rest of an epoch, with a checkpoint every ``checkpoint_minutes``."""
+        self.network.train()
+        steps, done = self.source.steps, self._batch
+        started = saved = time.monotonic()
+        spent, interval = self._seconds, 60 * self.config.machine.checkpoint_minutes
+        title = f"epoch {epoch + 1} ({size} px)"
+        with tqdm(total=steps, initial=done, desc=title, leave=False) as bar:
+            for index in range(done, steps):
+                self._loss += self._step(epoch, index, size)
+                now = time.monotonic()
+                self._batch, self._seconds = index + 1, spent + now - started
+                if interval and now - saved > interval and index + 1 < steps:
+                    checkpoint.save(self.out / "checkpoints", self.snapshot())
+                    saved = time.monotonic()
+                if index % 20 == 0:
+                    bar.set_postfix(loss=f"{self._loss / (index + 1):.3f}")
+                bar.update()
+
+    def _step(self, epoch: int, index: int, size: int) -> float:
+        """Do one step and return its loss."""
+        config = self.config
+        # Augmentation and dropout depend on (seed, epoch, batch) only, so that a resumed run
+        # repeats what an uninterrupted one does, and no random state needs saving.
+        seed = (config.seed * 100_003 + epoch) * 1_000_003 + index
         torch.manual_seed(seed)
         generator = torch.Generator().manual_seed(seed)
-        self.network.train()
-        total = 0.0
-        batches = shuffled_batches(self.training, self.config.batch_size, generator)
-        bar = tqdm(batches, total=self.steps, desc=f"epoch {epoch + 1} ({size} px)", leave=False)
-        for index, (faces, labels) in enumerate(bar):
-            step = epoch * self.steps + index
-            for group in self.optimizer.param_groups:
-                group["lr"] = learning_rate(step, self.steps, self.config)
-            crops = augment(faces, size, self.config.erase, generator)
-            inputs = normalise(crops, self.network.config)
-            with _autocast():
-                logits = self.step_network(inputs.contiguous(memory_format=torch.channels_last))
-            loss = F.cross_entropy(
-                logits.float(),
-                labels,
-                weight=self.weights,
-                label_smoothing=self.config.label_smoothing,
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(epoch, index, self.source.steps, config)
+        rows, store = self.source.rows(index), self.source.store
+        crops = augment(store.faces[rows], size, config.augment, generator)
+        inputs = normalise(crops, self.network.config).contiguous(memory_format=torch.channels_last)
+        with autocast():
+            features, logits = self._forward(inputs)
+        logits = logits.float()
+        loss = F.cross_entropy(
+            logits,
+            store.labels[rows],
+            weight=self.weights,
+            label_smoothing=config.objective.label_smoothing,
+        )
+        for extra in self.extras:
+            loss = loss + extra(Step(rows, inputs, features, logits))
+        if not torch.isfinite(loss):
+            raise DataError(
+                f"The loss became {loss.item()} in batch {index} of epoch {epoch + 1}; the "
+                "last checkpoint is kept. Lower --lr, or check the prepared images."
             )
-            if not torch.isfinite(loss):
-                raise DataError(
-                    f"The loss became {loss.item()} in batch {index} of epoch {epoch + 1}; the "
-                    "last checkpoint is kept. Lower --lr, or check the prepared images."
-                )
-            self.optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip_norm)
-            self.optimizer.step()
-            self.average.update(self.network)
-            total += loss.item()
-            if index % 20 == 0:
-                bar.set_postfix(loss=f"{total / (index + 1):.3f}")
-        return total / self.steps
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.network.parameters(), config.optimizer.clip_norm)
+        self.optimizer.step()
+        self.average.update(self.network)
+        return loss.item()
 
     def _validate(self, size: int) -> dict[str, Any]:
         """Score the averaged weights on every validation split; the means come first."""
@@ -217,80 +248,72 @@ class _Run:
         """Calibrate the kept weights on the validation splits."""
         network = EmotionNet.from_pretrained(str(self.out))
         faces = concatenate(list(self.validation.values()))
-        logits = predict_logits(network, faces.faces, self.config.sizes[-1])
+        logits = predict_logits(network, faces.faces, self.config.schedule.sizes[-1])
         temperature = round(fit_temperature(logits, faces.labels), 4)
         calibrated = EmotionNet(replace(network.config, temperature=temperature)).half()
         calibrated.load_state_dict(network.state_dict())
         save_network(calibrated, self.out)
 
-    def _snapshot(self) -> checkpoint.Checkpoint:
+    def snapshot(self) -> checkpoint.Checkpoint:
+        """Return the whole state of the run; its tensors are the live ones, not copies."""
         tensors = {
             **{f"network.{k}": v for k, v in self.network.state_dict().items()},
             **{f"average.{k}": v for k, v in self.average.network.state_dict().items()},
+            **{f"source.{k}": v for k, v in self.source.state().items()},
             **checkpoint.pack_optimizer(self.optimizer),
         }
-        values = {"history": self.history, "updates": self.average.updates}
-        return checkpoint.Checkpoint(self.finished, tensors, values)
+        values = {
+            "history": self.history,
+            "updates": self.average.updates,
+            "loss": self._loss,
+            "seconds": self._seconds,
+        }
+        return checkpoint.Checkpoint(len(self.history), tensors, values, self._batch)
 
     def restore(self, saved: checkpoint.Checkpoint) -> None:
-        """Continue where a checkpoint was written."""
-        for prefix, module in (("network.", self.network), ("average.", self.average.network)):
-            state = {k[len(prefix) :]: v for k, v in saved.tensors.items() if k.startswith(prefix)}
-            module.load_state_dict(state)
+        """Continue where a snapshot was taken."""
+        self.network.load_state_dict(_under("network.", saved.tensors))
+        self.average.network.load_state_dict(_under("average.", saved.tensors))
+        self.source.restore(_under("source.", saved.tensors))
         checkpoint.unpack_optimizer(self.optimizer, saved.tensors)
         self.average.updates = saved.values["updates"]
-        self.history = saved.values["history"]
-        self.finished = saved.epoch
+        self.history = list(saved.values["history"])
+        self._batch = saved.batch
+        self._loss, self._seconds = saved.values["loss"], saved.values["seconds"]
+
+    def resume(self) -> None:
+        """Continue from the newest checkpoint in the run's folder, if there is one."""
+        newest = checkpoint.load_newest(self.out / "checkpoints")
+        if newest:
+            self.restore(newest)
 
 
-def predict_logits(network: nn.Module, faces: Tensor, size: int, batch_size: int = 128) -> Tensor:
-    """Classify prepared faces.
+class _FeaturesAndLogits(nn.Module):
+    """The network's two outputs that training needs, as one forward pass."""
 
-    Args:
-        network: an ``EmotionNet`` in evaluation mode.
-        faces: uint8 (N, 64, 64).
-        size: side in px at which the network runs.
-        batch_size: faces per forward pass.
+    def __init__(self, network: EmotionNet) -> None:
+        super().__init__()
+        self.network = network
 
-    Returns:
-        float32 (N, 6) logits, at temperature 1.
-    """
-    assert isinstance(network.config, NetworkConfig)
-    parts = []
-    with torch.inference_mode(), _autocast():
-        for batch in torch.split(faces, batch_size):
-            inputs = normalise(resize(batch, size), network.config)
-            parts.append(network(inputs.contiguous(memory_format=torch.channels_last)).float())
-    return torch.cat(parts)
+    def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        features = self.network.features(inputs)
+        return features, self.network.classify(features)
 
 
-def save_network(network: EmotionNet, folder: Path) -> None:
-    """Write ``config.json`` and ``model.safetensors`` so that no reader sees half of them."""
-    partial = folder / ".partial-model"
-    network.save_pretrained(partial)
-    for name in ("config.json", "model.safetensors"):
-        (partial / name).replace(folder / name)
-    for leftover in partial.iterdir():
-        leftover.unlink()
-    partial.rmdir()
+def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors whose names begin with a prefix, without it."""
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
 
 
-def _autocast() -> AbstractContextManager[Any]:
-    # oneDNN reports bf16 only where it is faster than fp32; elsewhere the context does nothing.
-    supported = bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
-    return torch.autocast("cpu", torch.bfloat16, enabled=supported)
-
-
-def _claim(config: FitConfig, out: Path, *, resume: bool) -> None:
-    """Check that ``out`` may be written, and save the config."""
+def _check_claim(config: FitConfig, out: Path, *, resume: bool) -> None:
+    """Check that ``out`` may be written."""
     saved = out / "fit.json"
-    if saved.exists():
-        if not resume:
-            raise ConfigError(f"{out} already holds a run; add --resume, or choose another --out.")
-        if replace(read_config(saved), threads=config.threads) != config:
-            raise ConfigError(
-                f"The run in {out} was started with other options; repeat those of {saved}, or "
-                "choose another --out."
-            )
+    if not saved.exists():
         return
-    write_text(saved, json.dumps(to_json(config), indent=2) + "\n")
+    if not resume:
+        raise ConfigError(f"{out} already holds a run; add --resume, or choose another --out.")
+    if replace(read_config(saved), machine=config.machine) != config:
+        raise ConfigError(
+            f"The run in {out} was started with other options; repeat those of {saved}, or "
+            "choose another --out."
+        )

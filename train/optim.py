@@ -8,10 +8,10 @@ import math
 import torch
 from torch import Tensor, nn
 
-from train.config import FitConfig
+from train.config import FitConfig, OptimizerConfig
 
 
-def build_optimizer(network: nn.Module, config: FitConfig) -> torch.optim.AdamW:
+def build_optimizer(network: nn.Module, config: OptimizerConfig) -> torch.optim.Optimizer:
     """Build AdamW (Loshchilov and Hutter, 2019) with decay on weights of layers only."""
     decayed = [p for p in network.parameters() if p.ndim > 1]
     plain = [p for p in network.parameters() if p.ndim <= 1]
@@ -22,24 +22,27 @@ def build_optimizer(network: nn.Module, config: FitConfig) -> torch.optim.AdamW:
     return torch.optim.AdamW(groups, lr=config.lr, fused=True)
 
 
-def learning_rate(step: int, steps_per_epoch: int, config: FitConfig) -> float:
-    """Return the rate of one step: linear warm-up, then a cosine to zero at the last step.
+def learning_rate(epoch: int, index: int, steps: int, config: FitConfig) -> float:
+    """Return the rate of one step: linear warm-up, then a cosine to zero at the end of the run.
 
-    The last of several stages has a cosine of its own, see ``FitConfig.last_stage_lr``.
+    The last of several stages has a cosine of its own, see ``ScheduleConfig.last_stage_lr``.
 
     Args:
-        step: number of the step, counted from 0 over the whole run.
-        steps_per_epoch: steps in one epoch.
-        config: gives the peak rate, the warm-up and the number of epochs.
+        epoch: number of finished epochs.
+        index: number of finished steps of the epoch after those.
+        steps: steps in that epoch.
+        config: gives the peak rate and the schedule.
     """
-    warmup = config.warmup_epochs * steps_per_epoch
-    if step < warmup:
-        return config.lr * (step + 1) / warmup
-    end = config.total_epochs * steps_per_epoch
-    last = end - config.epochs[-1] * steps_per_epoch
-    if len(config.epochs) > 1 and step >= last:
-        return config.last_stage_lr * _half_cosine((step - last) / (end - last))
-    return config.lr * _half_cosine((step - warmup) / max(1.0, end - warmup))
+    lr, schedule = config.optimizer.lr, config.schedule
+    now = epoch + index / steps
+    if now < schedule.warmup_epochs:
+        return lr * min(1.0, (now + 1 / steps) / schedule.warmup_epochs)
+    end = schedule.total_epochs
+    last = end - schedule.epochs[-1]
+    if len(schedule.epochs) > 1 and now >= last:
+        return schedule.last_stage_lr * _half_cosine((now - last) / (end - last))
+    start = schedule.warmup_epochs
+    return lr * _half_cosine((now - start) / max(1e-9, end - start))
 
 
 def _half_cosine(progress: float) -> float:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from train.config import FitConfig
+from emotion.errors import ConfigError
+from train.config import FitConfig, override
+
+_BASELINE = FitConfig()
 
 RECIPES: dict[str, FitConfig] = {
-    "baseline": FitConfig(),
-    "report": FitConfig(activation="silu"),
-    "quick": FitConfig(sizes=(32, 40), epochs=(2, 1), max_pool=True, warmup_epochs=0.3),
-    "demo": FitConfig(
+    "baseline": _BASELINE,
+    "report": override(_BASELINE, activation="silu"),
+    "quick": override(_BASELINE, sizes=(32, 40), epochs=(2, 1), max_pool=True, warmup_epochs=0.3),
+    "demo": override(
+        _BASELINE,
         corpora=("synthetic",),
         sizes=(48, 64),
         epochs=(8, 2),
@@ -22,3 +26,14 @@ RECIPES: dict[str, FitConfig] = {
     ),
 }
 """``baseline`` made the embedded weights, ``quick`` takes minutes, ``demo`` learns drawn faces."""
+
+
+def recipe(name: str) -> FitConfig:
+    """Return a named run.
+
+    Raises:
+        ConfigError: if there is none of that name; it lists them.
+    """
+    if name not in RECIPES:
+        raise ConfigError(f"There is no recipe {name!r}; choose from {', '.join(RECIPES)}.")
+    return RECIPES[name]

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from emotion.errors import DataError
 from emotion.files import write_text
 from train.alignment import AlignConfig
+from train.config import override
+from train.data import VALIDATION_SPLITS
 from train.evaluate import EvaluateConfig, evaluate, to_text
-from train.loop import VALIDATION_SPLITS, fit
+from train.loop import fit
 from train.prepare import PrepareConfig, prepare
-from train.recipes import RECIPES
+from train.recipes import recipe
 from train.report import to_text as report_text
 
 ARCHIVES = {
@@ -49,13 +51,11 @@ def run(arguments: RunArguments) -> int:
         ConfigError: if the recipe is unknown.
         DataError: if no corpus is there.
     """
-    name = "demo" if arguments.demo else arguments.recipe
-    if name not in RECIPES:
-        raise DataError(f"There is no recipe {name!r}; choose from {', '.join(RECIPES)}.")
-    config = RECIPES[name]
+    config = recipe("demo" if arguments.demo else arguments.recipe)
     corpora = {"synthetic": "synthetic"} if arguments.demo else _find(arguments.data_root)
-    chosen = tuple(corpus for corpus in config.corpora if corpus in corpora) or tuple(corpora)
-    config = replace(config, corpora=chosen)
+    wanted = config.data.corpora
+    chosen = tuple(corpus for corpus in wanted if corpus in corpora) or tuple(corpora)
+    config = override(config, corpora=chosen)
     prepared = arguments.out / "prepared"
     texts = tuple(corpora[corpus] for corpus in chosen)
     print(report_text(prepare(PrepareConfig(texts, prepared, AlignConfig()))))

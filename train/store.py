@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
+import torch.nn.functional as F
 from datasets import Dataset, DatasetDict, load_from_disk
 from torch import Tensor
 
 from emotion.align import CROP_SIZE
 from emotion.errors import DataError
+from emotion.labels import LABELS
 
 
 @dataclass(frozen=True)
@@ -24,14 +25,27 @@ class FaceStore:
         faces: uint8 (N, 64, 64), grey.
         labels: int64 (N,), 0..5.
         found: bool (N,), False where no face was found and the plain crop is used.
+        soft: float32 (N, 6), rows sum to 1: the class probabilities that are learnt instead of the
+            labels, or None where the labels say it all.
     """
 
     faces: Tensor
     labels: Tensor
     found: Tensor
+    soft: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def targets(self) -> Tensor:
+        """Class probabilities to learn, float32 (N, 6)."""
+        return F.one_hot(self.labels, len(LABELS)).float() if self.soft is None else self.soft
+
+    def select(self, rows: Tensor) -> FaceStore:
+        """Return some of the faces: ``rows`` are indices (M,) or a mask (N,)."""
+        soft = None if self.soft is None else self.soft[rows]
+        return FaceStore(self.faces[rows], self.labels[rows], self.found[rows], soft)
 
     def counts(self, classes: int) -> npt.NDArray[np.int64]:
         """Return the number of faces per class, (classes,)."""
@@ -73,25 +87,13 @@ def from_dataset(dataset: Dataset) -> FaceStore:
 
 def concatenate(stores: list[FaceStore]) -> FaceStore:
     """Join stores in the given order."""
+    hard = all(store.soft is None for store in stores)
     return FaceStore(
         torch.cat([store.faces for store in stores]),
         torch.cat([store.labels for store in stores]),
         torch.cat([store.found for store in stores]),
+        None if hard else torch.cat([store.targets for store in stores]),
     )
-
-
-def shuffled_batches(
-    store: FaceStore, batch_size: int, generator: torch.Generator
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield every face once in random order, dropping the incomplete last batch.
-
-    Yields:
-        uint8 (B, 64, 64) and int64 (B,).
-    """
-    order = torch.randperm(len(store), generator=generator)
-    for start in range(0, len(order) - batch_size + 1, batch_size):
-        chosen = order[start : start + batch_size]
-        yield store.faces[chosen], store.labels[chosen]
 
 
 def hold_out(store: FaceStore, share: float, seed: int) -> tuple[FaceStore, FaceStore]:
@@ -111,9 +113,31 @@ def hold_out(store: FaceStore, share: float, seed: int) -> tuple[FaceStore, Face
     for label in np.unique(labels):
         members = np.flatnonzero(labels == label)
         held[random.permutation(members)[: round(share * len(members))]] = True
-    return _select(store, ~held), _select(store, held)
+    chosen = torch.from_numpy(held)
+    return store.select(~chosen), store.select(chosen)
 
 
-def _select(store: FaceStore, mask: npt.NDArray[np.bool_]) -> FaceStore:
-    chosen = torch.from_numpy(mask)
-    return FaceStore(store.faces[chosen], store.labels[chosen], store.found[chosen])
+def stratified(store: FaceStore, limit: int, seed: int) -> FaceStore:
+    """Choose ``limit`` faces at random, of every class the same share.
+
+    Rounding favours the classes that lose most by it, and no class that is there vanishes.
+
+    Args:
+        store: all faces.
+        limit: how many to keep; 0, or more than there are, keeps all.
+        seed: the same seed keeps the same faces.
+
+    Returns:
+        The chosen faces in their old order.
+    """
+    if not 0 < limit < len(store):
+        return store
+    counts = store.counts(len(LABELS))
+    exact = counts * limit / len(store)
+    quota = np.maximum(np.floor(exact), counts > 0).astype(np.int64)
+    for label in np.argsort(quota - exact)[: max(0, limit - quota.sum())]:
+        quota[label] += 1
+    random = np.random.default_rng(seed)
+    labels = store.labels.numpy()
+    rows = [random.permutation(np.flatnonzero(labels == k))[:n] for k, n in enumerate(quota)]
+    return store.select(torch.from_numpy(np.sort(np.concatenate(rows))))

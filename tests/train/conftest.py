@@ -10,7 +10,7 @@ import pytest
 from datasets import DatasetDict
 
 from train.alignment import PREPARED, AlignConfig, align_rows
-from train.config import FitConfig
+from train.config import FitConfig, override
 from train.corpora import load_corpus
 
 
@@ -49,7 +49,7 @@ def tiny() -> Callable[..., FitConfig]:
             "ema_decay": 0.9,
             "threads": 1,
         }
-        return FitConfig(**{**small, **values})  # type: ignore[arg-type]
+        return override(FitConfig(), **{**small, **values})
 
     return build
 

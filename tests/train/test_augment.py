@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from train.augment import augment, resize
+from train.config import AugmentConfig
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -21,7 +22,7 @@ def faces() -> torch.Tensor:
 
 @pytest.mark.parametrize("size", [32, 40, 64])
 def test_crops_have_the_asked_size_and_range(faces: torch.Tensor, size: int) -> None:
-    crops = augment(faces, size, 0.5, generator())
+    crops = augment(faces, size, AugmentConfig(erase=0.5), generator())
 
     assert crops.shape == (64, size, size)
     assert crops.dtype == torch.float32
@@ -30,10 +31,10 @@ def test_crops_have_the_asked_size_and_range(faces: torch.Tensor, size: int) -> 
 
 
 def test_the_same_seed_gives_the_same_crops_and_another_one_others(faces: torch.Tensor) -> None:
-    first = augment(faces, 48, 0.5, generator(3))
+    first = augment(faces, 48, AugmentConfig(erase=0.5), generator(3))
 
-    assert torch.equal(first, augment(faces, 48, 0.5, generator(3)))
-    assert not torch.equal(first, augment(faces, 48, 0.5, generator(4)))
+    assert torch.equal(first, augment(faces, 48, AugmentConfig(erase=0.5), generator(3)))
+    assert not torch.equal(first, augment(faces, 48, AugmentConfig(erase=0.5), generator(4)))
 
 
 def centre(faces: torch.Tensor) -> torch.Tensor:
@@ -50,7 +51,7 @@ def test_half_of_the_faces_are_mirrored_and_none_is_turned_over() -> None:
     blob = 40 + 180 * torch.exp(-((x - 14) ** 2 + (y - 14) ** 2) / 30)
     faces = blob.to(torch.uint8).expand(400, 64, 64)
 
-    moved = centre(augment(faces, 64, 0.0, generator()))
+    moved = centre(augment(faces, 64, AugmentConfig(erase=0.0), generator()))
 
     mirrored = (moved[:, 0] > 32).float().mean().item()
     assert 0.42 < mirrored < 0.58
@@ -59,7 +60,7 @@ def test_half_of_the_faces_are_mirrored_and_none_is_turned_over() -> None:
 
 def test_rotation_scale_and_shift_stay_within_their_limits(faces: torch.Tensor) -> None:
     before = centre(faces) - 31.5
-    after = centre(augment(faces, 64, 0.0, generator())) - 31.5
+    after = centre(augment(faces, 64, AugmentConfig(erase=0.0), generator())) - 31.5
     # A point at radius r moves to at most r * 1.14 plus the shift in both axes (scaled alike).
     reach = before.norm(dim=1) * 1.14 + 64 * 0.07 * 2**0.5 * 1.14 + 1
 
@@ -70,7 +71,7 @@ def test_rotation_scale_and_shift_stay_within_their_limits(faces: torch.Tensor) 
 def test_erasing_touches_the_chosen_share_of_faces_within_its_area() -> None:
     flat = torch.full((600, 64, 64), 128, dtype=torch.uint8)
 
-    crops = augment(flat, 64, 0.3, generator())
+    crops = augment(flat, 64, AugmentConfig(erase=0.3), generator())
 
     # Lighting shifts a flat face as a whole, so anything else than its own median was erased.
     erased = ((crops - crops.flatten(1).median(1).values[:, None, None]).abs() > 0.5).float()
@@ -81,7 +82,9 @@ def test_erasing_touches_the_chosen_share_of_faces_within_its_area() -> None:
 
 
 def test_without_erasing_a_flat_face_stays_flat() -> None:
-    crops = augment(torch.full((50, 64, 64), 128, dtype=torch.uint8), 40, 0.0, generator())
+    flat = torch.full((50, 64, 64), 128, dtype=torch.uint8)
+
+    crops = augment(flat, 40, AugmentConfig(erase=0.0), generator())
 
     assert crops.std((1, 2)).max() < 1e-3
 

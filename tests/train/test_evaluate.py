@@ -9,7 +9,7 @@ import pytest
 from emotion.errors import DataError
 from emotion.labels import LABELS
 from train.cli import main
-from train.config import FitConfig
+from train.config import FitConfig, override
 from train.evaluate import EvaluateConfig, evaluate
 from train.loop import fit
 
@@ -34,7 +34,8 @@ KEYS = {
 @pytest.fixture(scope="module")
 def run(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "narrow"
-    config = FitConfig(
+    config = override(
+        FitConfig(),
         corpora=("synthetic",),
         sizes=(32,),
         epochs=(1,),

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -17,9 +16,13 @@ from safetensors.torch import load_file
 from emotion.errors import ConfigError, DataError
 from emotion.weights import load_weights
 from train import loop
-from train.config import FitConfig
-from train.loop import fit, predict_logits
-from train.store import FaceStore, hold_out, read_split
+from train.build import build_network
+from train.config import AugmentConfig, FitConfig, override, to_json
+from train.data import TrainingData, read_data
+from train.inference import predict_logits
+from train.loop import Step, Trainer, fit
+from train.sampling import ShuffledSource
+from train.store import FaceStore, read_split
 
 Tiny = Callable[..., FitConfig]
 
@@ -60,24 +63,30 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(
     assert runs[0] != runs[2]
 
 
+@pytest.mark.parametrize("checkpoint", ["epoch-0001", "epoch-0001-batch-000003"])
 def test_a_killed_run_resumes_to_the_bitwise_same_result(
-    prepared: Path, tmp_path: Path, tiny: Tiny
+    checkpoint: str, prepared: Path, tmp_path: Path, tiny: Tiny
 ) -> None:
     config = tiny(epochs=(3,), block_dropout=0.2, head_dropout=0.2)
     fit(config, prepared, tmp_path / "straight")
-    values = json.dumps(asdict(config))
+    if "batch" in checkpoint:  # one after every batch
+        config = override(config, checkpoint_minutes=1e-9)
+    values = json.dumps(to_json(config))
     code = (
-        "import json, sys; from pathlib import Path; from train.config import FitConfig; "
+        "import json, sys; from pathlib import Path; from train.config import from_json; "
         "from train.loop import fit; "
-        f"fit(FitConfig(**json.loads({values!r})), Path({str(prepared)!r}), "
+        f"fit(from_json(json.loads({values!r})), Path({str(prepared)!r}), "
         f"Path({str(tmp_path / 'killed')!r}))"
     )
     process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
-    log_file = tmp_path / "killed" / "checkpoints" / "epoch-0001"
-    while not log_file.exists() and process.poll() is None:
-        time.sleep(0.02)
+    written = tmp_path / "killed" / "checkpoints"
+    while not any(p.name >= checkpoint for p in written.glob("epoch*")) and process.poll() is None:
+        time.sleep(0.005)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
+
+    newest = max(path.name for path in written.glob("epoch*"))
+    assert checkpoint <= newest < "epoch-0003"
 
     fit(config, prepared, tmp_path / "killed", resume=True)
 
@@ -108,13 +117,39 @@ def test_twenty_four_faces_are_learnt_by_heart(prepared: Path, tmp_path: Path, t
         head_dropout=0.0,
         widths=(16, 32, 64, 64),
     )
-    run = loop._Run(config, few, {"synthetic": few}, tmp_path)
-    for epoch in range(epochs):
-        run._train(epoch, 32)
+    data = TrainingData(few, {"synthetic": few}, ())
+    source = ShuffledSource(few, 24, config.seed)
+    trainer = Trainer(config, build_network(config, data), source, data.validation, tmp_path)
+    while not trainer.finished:
+        trainer.epoch()
 
-    logits = predict_logits(run.average.network, few.faces, 32)
+    logits = predict_logits(trainer.average.network, few.faces, 32)
 
     assert (logits.argmax(1) == few.labels).all()
+
+
+def test_an_extra_loss_sees_features_and_logits_and_is_learnt(
+    prepared: Path, tmp_path: Path, tiny: Tiny
+) -> None:
+    config = tiny(epochs=(1,), lr=0.1, warmup_epochs=0.0)
+    data = read_data(config, prepared)
+    magnitudes = []
+    for sign in (1, -1):
+        seen: list[Step] = []
+
+        def push(step: Step, sign: int = sign, seen: list[Step] = seen) -> torch.Tensor:
+            seen.append(step)
+            return 1000 * sign * step.features.square().mean()
+
+        network = build_network(config, data)
+        source = ShuffledSource(data.training, 16, config.seed)
+        Trainer(config, network, source, data.validation, tmp_path, [push]).epoch()
+        magnitudes.append(seen[-1].features.square().mean().item())
+
+    assert magnitudes[0] < magnitudes[1] / 2
+    assert seen[0].features.shape == (16, 16, 4, 4)
+    assert seen[0].logits.shape == (16, 6)
+    assert torch.equal(seen[0].rows, source.rows(0))
 
 
 def test_stages_train_at_their_own_size(prepared: Path, tmp_path: Path, tiny: Tiny) -> None:
@@ -130,8 +165,10 @@ def test_a_loss_that_is_not_a_number_stops_the_run_and_names_the_batch(
     fit(tiny(epochs=(1,)), prepared, tmp_path / "reference")
     augment = loop.augment
 
-    def poisoned(faces: torch.Tensor, size: int, erase: float, generator: torch.Generator):  # type: ignore[no-untyped-def]
-        crops = augment(faces, size, erase, generator)
+    def poisoned(
+        faces: torch.Tensor, size: int, config: AugmentConfig, generator: torch.Generator
+    ) -> torch.Tensor:
+        crops = augment(faces, size, config, generator)
         return crops * float("nan") if (tmp_path / "run" / "checkpoints").exists() else crops
 
     monkeypatch.setattr(loop, "augment", poisoned)
@@ -161,11 +198,6 @@ def test_data_that_were_not_prepared_are_named(tmp_path: Path, prepared: Path, t
         read_split(prepared, "synthetic", "holiday")
 
 
-def test_too_few_images_for_a_batch_are_named(prepared: Path, tmp_path: Path, tiny: Tiny) -> None:
-    with pytest.raises(DataError, match="batch"):
-        fit(tiny(batch_size=5000), prepared, tmp_path)
-
-
 @pytest.mark.parametrize(
     "values",
     [
@@ -180,17 +212,3 @@ def test_too_few_images_for_a_batch_are_named(prepared: Path, tmp_path: Path, ti
 def test_impossible_options_are_refused(tiny: Tiny, values: dict[str, object]) -> None:
     with pytest.raises(ConfigError):
         tiny(**values)
-
-
-def test_holding_out_is_stratified_disjoint_and_repeatable() -> None:
-    labels = torch.tensor([0] * 100 + [1] * 30 + [4] * 10)
-    faces = torch.arange(140, dtype=torch.uint8)[:, None, None].expand(140, 64, 64)
-    store = FaceStore(faces, labels, torch.ones(140, dtype=torch.bool))
-
-    rest, held = hold_out(store, 0.1, seed=3)
-
-    assert held.counts(6).tolist() == [10, 3, 0, 0, 1, 0]
-    assert rest.counts(6).tolist() == [90, 27, 0, 0, 9, 0]
-    ids = [set(part.faces[:, 0, 0].tolist()) for part in (rest, held)]
-    assert not ids[0] & ids[1]
-    assert torch.equal(hold_out(store, 0.1, seed=3)[1].faces, held.faces)

@@ -18,7 +18,7 @@ from train.optim import WeightAverage, build_optimizer, learning_rate
 
 def test_the_rate_warms_up_and_falls_along_a_cosine(tiny: Callable[..., FitConfig]) -> None:
     config = tiny(lr=0.2, warmup_epochs=1.0, epochs=(3,))
-    rates = [learning_rate(step, 10, config) for step in range(30)]
+    rates = [learning_rate(*divmod(step, 10), 10, config) for step in range(30)]
 
     assert rates[0] == pytest.approx(0.02)
     assert rates[9] == pytest.approx(0.2)
@@ -29,7 +29,7 @@ def test_the_rate_warms_up_and_falls_along_a_cosine(tiny: Callable[..., FitConfi
 
 def test_the_last_stage_has_a_cosine_of_its_own(tiny: Callable[..., FitConfig]) -> None:
     config = tiny(lr=0.2, last_stage_lr=0.1, warmup_epochs=1.0, sizes=(32, 64), epochs=(3, 2))
-    rates = [learning_rate(step, 10, config) for step in range(50)]
+    rates = [learning_rate(*divmod(step, 10), 10, config) for step in range(50)]
 
     assert rates[29] == pytest.approx(0.1 * (1 + math.cos(math.pi * 19 / 40)))
     assert rates[30] == pytest.approx(0.1)
@@ -39,7 +39,7 @@ def test_the_last_stage_has_a_cosine_of_its_own(tiny: Callable[..., FitConfig]) 
 
 def test_norm_layers_and_biases_do_not_decay(tiny: Callable[..., FitConfig]) -> None:
     network = EmotionNet(NetworkConfig(widths=(8, 8, 8, 8)))
-    optimizer = build_optimizer(network, tiny(weight_decay=0.5))
+    optimizer = build_optimizer(network, tiny(weight_decay=0.5).optimizer)
     decay = {id(p): g["weight_decay"] for g in optimizer.param_groups for p in g["params"]}
 
     values = {name: decay[id(p)] for name, p in network.named_parameters()}

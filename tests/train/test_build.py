@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from emotion.errors import ConfigError, WeightsError
+from emotion.network import EmotionNet, NetworkConfig
+from train.build import build_network
+from train.config import FitConfig
+from train.data import TrainingData, read_data
+
+Tiny = Callable[..., FitConfig]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Path:
+    """Weights of an earlier run on another corpus."""
+    config = NetworkConfig(
+        widths=(8, 8, 16, 16), mean=0.4, std=0.3, temperature=2.0, trained_on=("raf-db/train",)
+    )
+    EmotionNet(config).save_pretrained(tmp_path / "start")
+    return tmp_path / "start"
+
+
+@pytest.fixture
+def data(prepared: Path, tiny: Tiny) -> TrainingData:
+    return read_data(tiny(), prepared)
+
+
+def test_fine_tuning_starts_from_the_weights_and_remembers_what_they_saw(
+    start: Path, data: TrainingData, tiny: Tiny
+) -> None:
+    network = build_network(tiny(init=str(start), head_dropout=0.5), data)
+
+    before = EmotionNet.from_pretrained(str(start)).state_dict()
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+    config = network.config
+    assert config.trained_on == ("raf-db/train", "synthetic/train")
+    assert (config.mean, config.std) == (0.4, 0.3)
+    assert (config.head_dropout, config.temperature) == (0.5, 1.0)
+    assert network.training
+    assert all(parameter.requires_grad for parameter in network.parameters())
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"activation": "silu"}, "have activation relu, not silu"),
+        ({"widths": (8, 8, 8, 8)}, "have widths 8 8 16 16, not 8 8 8 8"),
+        ({"max_pool": True}, "have max_pool False, not True"),
+    ],
+)
+def test_weights_of_another_architecture_are_refused_in_a_sentence(
+    values: dict[str, object], sentence: str, start: Path, data: TrainingData, tiny: Tiny
+) -> None:
+    with pytest.raises(ConfigError, match=sentence):
+        build_network(tiny(init=str(start), **values), data)
+
+
+def test_weights_for_crops_of_another_zoom_or_none_at_all_are_refused(
+    start: Path, data: TrainingData, tiny: Tiny
+) -> None:
+    with pytest.raises(ConfigError, match="prepare the faces with that value"):
+        build_network(tiny(init=str(start)), replace(data, zoom=1.1))
+    with pytest.raises(WeightsError):
+        build_network(tiny(init="nowhere"), data)
+
+
+def test_a_new_network_takes_mean_deviation_and_zoom_from_the_prepared_faces(
+    data: TrainingData, tiny: Tiny
+) -> None:
+    config = build_network(tiny(), replace(data, zoom=1.2)).config
+
+    grey = data.training.faces.double() / 255
+    assert config.mean == pytest.approx(float(grey.mean()), abs=1e-4)
+    assert config.std == pytest.approx(float(grey.std()), abs=1e-4)
+    assert config.zoom == 1.2

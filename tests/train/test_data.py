@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from emotion.errors import DataError
+from train.config import FitConfig
+from train.data import read_data
+from train.sampling import ShuffledSource
+from train.store import FaceStore, concatenate, hold_out, stratified
+
+Tiny = Callable[..., FitConfig]
+
+
+def numbered(*counts: int) -> FaceStore:
+    """Faces whose grey level is their number, so many of each class."""
+    labels = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
+    faces = torch.arange(len(labels), dtype=torch.uint8)[:, None, None].expand(-1, 64, 64)
+    return FaceStore(faces, labels, torch.ones(len(labels), dtype=torch.bool))
+
+
+def numbers(store: FaceStore) -> list[int]:
+    return store.faces[:, 0, 0].tolist()
+
+
+def test_holding_out_is_stratified_disjoint_and_repeatable() -> None:
+    store = numbered(100, 30, 0, 0, 10)
+
+    rest, held = hold_out(store, 0.1, seed=3)
+
+    assert held.counts(6).tolist() == [10, 3, 0, 0, 1, 0]
+    assert rest.counts(6).tolist() == [90, 27, 0, 0, 9, 0]
+    assert not set(numbers(rest)) & set(numbers(held))
+    assert numbers(hold_out(store, 0.1, seed=3)[1]) == numbers(held)
+
+
+def test_a_limit_keeps_shares_and_loses_no_class() -> None:
+    store = numbered(100, 60, 2, 40, 0, 20)
+
+    few = stratified(store, 37, seed=1)
+
+    assert len(few) == 37
+    assert few.counts(6).tolist() == [17, 10, 1, 6, 0, 3]
+    assert numbers(few) == sorted(numbers(few))
+    assert numbers(stratified(store, 37, seed=1)) == numbers(few)
+    assert numbers(stratified(store, 37, seed=2)) != numbers(few)
+    assert stratified(store, 0, seed=1) is store
+    assert stratified(store, 1000, seed=1) is store
+
+
+def test_a_limit_applies_to_each_corpus_and_never_to_validation(prepared: Path, tiny: Tiny) -> None:
+    full, limited = (read_data(tiny(limit=limit), prepared) for limit in (0, 30))
+
+    assert len(limited.training) == 30
+    assert limited.training.counts(6).tolist() == [5] * 6
+    assert len(limited.validation["synthetic"]) == len(full.validation["synthetic"])
+    assert full.splits == ("synthetic/train",)
+
+
+def test_the_zoom_of_the_preparation_is_found_beside_the_faces(
+    prepared: Path, tmp_path: Path, tiny: Tiny
+) -> None:
+    shutil.copytree(prepared, tmp_path / "zoomed")
+    (tmp_path / "zoomed" / "report.json").write_text(json.dumps({"options": {"zoom": "1.25"}}))
+
+    assert read_data(tiny(), tmp_path / "zoomed").zoom == 1.25
+
+
+def test_soft_and_hard_stores_join_into_probabilities() -> None:
+    hard = numbered(1, 1)
+    soft = FaceStore(hard.faces, hard.labels, hard.found, torch.full((2, 6), 1 / 6))
+
+    joined = concatenate([hard, soft])
+
+    assert concatenate([hard, hard]).soft is None
+    torch.testing.assert_close(joined.targets[:2], torch.eye(6)[:2])
+    torch.testing.assert_close(joined.targets[2:], torch.full((2, 6), 1 / 6))
+
+
+def epoch(source: ShuffledSource, number: int) -> list[list[int]]:
+    source.begin_epoch(number)
+    return [source.rows(index).tolist() for index in range(source.steps)]
+
+
+def test_an_epoch_shows_every_face_once_in_an_order_of_its_own() -> None:
+    store = numbered(10, 9)
+    source = ShuffledSource(store, 6, seed=1)
+
+    first, second = epoch(source, 0), epoch(source, 1)
+
+    assert [len(batch) for batch in first] == [6, 6, 6]
+    assert len({row for batch in first for row in batch}) == 18
+    assert first != second
+    assert epoch(ShuffledSource(store, 6, seed=1), 0) == first
+    assert epoch(ShuffledSource(store, 6, seed=2), 0) != first
+
+
+def test_a_restored_source_continues_its_epoch_and_refuses_another_stores() -> None:
+    store = numbered(10, 9)
+    source = ShuffledSource(store, 6, seed=1)
+    batches = epoch(source, 3)
+    other = ShuffledSource(store, 6, seed=1)
+
+    other.restore(source.state())
+
+    assert [other.rows(index).tolist() for index in range(3)] == batches
+    with pytest.raises(DataError, match="other prepared data"):
+        ShuffledSource(numbered(30, 30), 6, seed=1).restore(source.state())
+
+
+def test_too_few_images_for_a_batch_are_named() -> None:
+    with pytest.raises(DataError, match="smaller --batch-size"):
+        ShuffledSource(numbered(3, 3), 7, seed=1)

@@ -1,0 +1,61 @@
+"""The network that a run starts from: random, or given weights."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+
+from emotion.errors import ConfigError
+from emotion.network import EmotionNet, NetworkConfig
+from emotion.weights import load_weights
+from train.config import FitConfig
+from train.data import TrainingData
+
+_ARCHITECTURE = ("activation", "stem", "max_pool", "widths", "zoom")
+
+
+def build_network(config: FitConfig, data: TrainingData) -> EmotionNet:
+    """Build the network in training mode, with its weights of before the first step.
+
+    Raises:
+        WeightsError: if the weights to start from cannot be used.
+        ConfigError: if they have another architecture than configured.
+    """
+    chosen = config.architecture
+    torch.manual_seed(config.seed)
+    wanted = NetworkConfig(
+        activation=chosen.activation,
+        max_pool=chosen.max_pool,
+        widths=chosen.widths,
+        block_dropout=chosen.block_dropout,
+        head_dropout=chosen.head_dropout,
+        zoom=data.zoom,
+        trained_on=data.splits,
+    )
+    if chosen.init:
+        return _fine_tuned(chosen.init, wanted).train()
+    grey = data.training.faces.double() / 255
+    mean, std = round(float(grey.mean()), 4), round(float(grey.std()), 4)
+    return EmotionNet(replace(wanted, mean=mean, std=std)).train()
+
+
+def _fine_tuned(spec: str, wanted: NetworkConfig) -> EmotionNet:
+    start = load_weights(spec)
+    for name in _ARCHITECTURE:
+        has, asked = getattr(start.config, name), getattr(wanted, name)
+        if has != asked:
+            remedy = "prepare the faces" if name == "zoom" else "train"
+            raise ConfigError(
+                f"The weights {spec} have {name} {_text(has)}, not {_text(asked)}; {remedy} with "
+                "that value, or start from other weights."
+            )
+    seen = dict.fromkeys((*start.config.trained_on, *wanted.trained_on))
+    mean, std = start.config.mean, start.config.std
+    network = EmotionNet(replace(wanted, mean=mean, std=std, trained_on=tuple(seen)))
+    network.load_state_dict(start.state_dict())
+    return network
+
+
+def _text(value: object) -> str:
+    return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)

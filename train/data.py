@@ -1,0 +1,58 @@
+"""The faces that a run trains on and those that validate it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from emotion.align import DEFAULT_ZOOM
+from train.config import FitConfig
+from train.store import FaceStore, concatenate, hold_out, read_split, stratified
+
+VALIDATION_SPLITS = {"fer2013": "public", "affectnet": "valid", "synthetic": "valid"}
+"""Which official split validates; other corpora hold out a stratified tenth of ``train``."""
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Prepared faces.
+
+    Attributes:
+        training: the training faces of all corpora.
+        validation: corpus -> faces that are never trained on.
+        splits: the splits that ``training`` was taken from, as ``corpus/split``.
+        zoom: scale of the crops, see ``emotion.align.template``.
+    """
+
+    training: FaceStore
+    validation: dict[str, FaceStore]
+    splits: tuple[str, ...]
+    zoom: float = DEFAULT_ZOOM
+
+
+def read_data(config: FitConfig, data: Path) -> TrainingData:
+    """Read the training faces of all corpora, and the validation faces of each.
+
+    Raises:
+        DataError: if a corpus was not prepared in ``data``.
+    """
+    training: list[FaceStore] = []
+    validation: dict[str, FaceStore] = {}
+    for corpus in config.data.corpora:
+        faces = read_split(data, corpus, "train")
+        if corpus in VALIDATION_SPLITS:
+            validation[corpus] = read_split(data, corpus, VALIDATION_SPLITS[corpus])
+        else:
+            faces, validation[corpus] = hold_out(faces, 0.1, seed=0)
+        training.append(stratified(faces, config.data.limit, config.seed))
+    splits = tuple(f"{corpus}/train" for corpus in config.data.corpora)
+    return TrainingData(concatenate(training), validation, splits, _zoom(data))
+
+
+def _zoom(data: Path) -> float:
+    """Return the zoom that the faces were prepared with, from the report beside them."""
+    try:
+        return float(json.loads((data / "report.json").read_text("utf-8"))["options"]["zoom"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return DEFAULT_ZOOM

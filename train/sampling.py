@@ -1,0 +1,93 @@
+"""Which faces make the batches of an epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from emotion.errors import DataError
+from train.store import FaceStore
+
+
+class BatchSource(Protocol):
+    """Chooses the rows of a store that make each batch; its state is part of every checkpoint.
+
+    The trainer calls ``begin_epoch`` once per epoch and then ``rows`` for each of ``steps``
+    batches. After ``restore`` it asks for the rest of the epoch that was running when ``state`` was
+    taken, without another ``begin_epoch``.
+    """
+
+    @property
+    def store(self) -> FaceStore:
+        """The faces that rows point into."""
+
+    @property
+    def steps(self) -> int:
+        """Batches of the running epoch."""
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Choose the batches of an epoch, counted from 0."""
+
+    def rows(self, index: int) -> Tensor:
+        """Return the rows of batch ``index`` of the running epoch, int64 (B,)."""
+
+    def state(self) -> dict[str, Tensor]:
+        """Return what ``restore`` needs to continue the running epoch."""
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Continue the epoch whose state this is."""
+
+
+class ShuffledSource:
+    """Every face once per epoch in random order, without the incomplete last batch.
+
+    Args:
+        store: the faces.
+        batch_size: faces per batch.
+        seed: orders depend on it and on the epoch.
+
+    Raises:
+        DataError: if there are fewer faces than one batch.
+    """
+
+    def __init__(self, store: FaceStore, batch_size: int, seed: int) -> None:
+        self.store = store
+        self.steps = len(store) // batch_size
+        if not self.steps:
+            raise DataError(
+                f"{len(store)} training images are fewer than one batch of {batch_size}; "
+                "choose a smaller --batch-size."
+            )
+        self._batch_size, self._seed = batch_size, seed
+        self._plan = torch.empty(0, batch_size, dtype=torch.int64)
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Draw the order of an epoch, counted from 0."""
+        generator = torch.Generator().manual_seed(self._seed * 100_003 + epoch)
+        order = torch.randperm(len(self.store), generator=generator)
+        self._plan = order[: self.steps * self._batch_size].view(self.steps, self._batch_size)
+
+    def rows(self, index: int) -> Tensor:
+        """Return the rows of one batch of the running epoch, int64 (B,)."""
+        return self._plan[index]
+
+    def state(self) -> dict[str, Tensor]:
+        """Return the batches of the running epoch."""
+        return {"plan": self._plan}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Continue the epoch whose state this is.
+
+        Raises:
+            DataError: if it was drawn from other data.
+        """
+        plan = state["plan"]
+        if plan.shape != (self.steps, self._batch_size) or int(plan.max()) >= len(self.store):
+            raise DataError(
+                "The checkpoint was written with other prepared data; train on those, or choose "
+                "another --out."
+            )
+        self._plan = plan
