@@ -1,0 +1,1 @@
+"""Several corpora, one target: progressive adaptation, and robust training on the target."""
