@@ -13,6 +13,7 @@ import tyro
 
 from emotion.errors import ConfigError, DataError, EmotionError
 from emotion.files import write_text
+from train import publish
 from train.alignment import AlignConfig
 from train.config import FitConfig
 from train.evaluate import EvaluateConfig, evaluate, to_text
@@ -182,10 +183,15 @@ def _superres_fit(arguments: list[str]) -> int:
     )
 
 
+def _push(arguments: list[str]) -> int:
+    return publish.run(tyro.cli(publish.PushArguments, args=arguments, prog="python -m train push"))
+
+
 _COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "prepare": _prepare,
     "fit": _fit,
     "evaluate": _evaluate,
+    "push": _push,
     "superres": _superres,
     "superres-fit": _superres_fit,
 }
