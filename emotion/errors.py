@@ -23,5 +23,9 @@ class DataError(EmotionError):
     """A corpus or a prepared dataset is missing, damaged, or laid out in an unknown way."""
 
 
+class HubError(EmotionError):
+    """The Hub cannot be reached, or refuses what was asked of it."""
+
+
 class ConfigError(EmotionError):
     """An option has a value that cannot work."""

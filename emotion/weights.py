@@ -18,13 +18,15 @@ from emotion.errors import ConfigError, WeightsError
 from emotion.network import EmotionNet, NetworkConfig, check_serving
 
 EMBEDDED = Path(__file__).parent / "assets" / "model"
+RESULTS = Path(__file__).parent / "assets" / "results.json"
+"""What ``train evaluate --json`` wrote for the embedded weights, as a list."""
 VARIABLE = "EMOTION_WEIGHTS"
 """Environment variable that holds the SPEC used where none is given."""
 
-_CONFIG = "config.json"
-_TENSORS = "model.safetensors"
+CONFIG = "config.json"
+TENSORS = "model.safetensors"
 # In bytes. The default network has 45 MB in float32; the rest is room for wider ones.
-_LIMITS = {_CONFIG: 1 << 20, _TENSORS: 256 << 20}
+_LIMITS = {CONFIG: 1 << 20, TENSORS: 256 << 20}
 _NUMBERS = {field.name for field in fields(NetworkConfig) if isinstance(field.default, float)}
 _REMEDY = "copy or download both files again, or use --weights embedded."
 
@@ -71,11 +73,11 @@ def load(spec: str) -> Loaded:
             landmark template, or other tensors than its config says.
     """
     folder, revision, notice = _locate(spec)
-    config = _parse_config(_read(folder, _CONFIG, spec), spec)
+    config = _parse_config(_read(folder, CONFIG, spec), spec)
     mismatch = check_serving(config)
     if mismatch:
         raise WeightsError(f"The weights {spec} cannot be used: {mismatch}.")
-    data = _read(folder, _TENSORS, spec)
+    data = _read(folder, TENSORS, spec)
     network = _build(config, data, spec)
     return Loaded(network, spec, revision, hashlib.sha256(data).hexdigest(), notice)
 
@@ -89,8 +91,8 @@ def _locate(spec: str) -> tuple[Path, str | None, str | None]:
     folder = Path(spec)
     if not folder.is_dir():
         raise WeightsError(
-            f"The weights {spec} are not there; give 'embedded', a folder with {_CONFIG} and "
-            f"{_TENSORS}, or hf://USER/NAME@REVISION."
+            f"The weights {spec} are not there; give 'embedded', a folder with {CONFIG} and "
+            f"{TENSORS}, or hf://USER/NAME@REVISION."
         )
     return folder, None, None
 
@@ -128,7 +130,7 @@ def _parse_config(data: bytes, spec: str) -> NetworkConfig:
     except ConfigError as error:
         reason = str(error).rstrip(".")
     raise WeightsError(
-        f"The file {_CONFIG} of the weights {spec} is not a config of this project ({reason}); "
+        f"The file {CONFIG} of the weights {spec} is not a config of this project ({reason}); "
         f"{_REMEDY}"
     )
 
@@ -138,7 +140,7 @@ def _build(config: NetworkConfig, data: bytes, spec: str) -> EmotionNet:
         tensors = parse_tensors(data)
     except (SafetensorError, KeyError, ValueError) as error:
         raise WeightsError(
-            f"The file {_TENSORS} of the weights {spec} is damaged ({error}); {_REMEDY}"
+            f"The file {TENSORS} of the weights {spec} is damaged ({error}); {_REMEDY}"
         ) from None
     try:
         # A config may ask for a network of any size; on the meta device that takes no memory, and

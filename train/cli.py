@@ -12,7 +12,7 @@ import tyro
 
 from emotion.errors import ConfigError, EmotionError
 from train import calibrate_command as calibrate
-from train import copies, evaluate, results
+from train import copies, evaluate, publish, results
 from train.alignment import AlignConfig
 from train.config import FitConfig
 from train.loop import fit
@@ -173,6 +173,10 @@ def _superres_fit(arguments: list[str]) -> int:
     )
 
 
+def _push(arguments: list[str]) -> int:
+    return publish.run(tyro.cli(publish.PushArguments, args=arguments, prog="python -m train push"))
+
+
 _COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "prepare": _prepare,
     "fit": _fit,
@@ -180,6 +184,7 @@ _COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "calibrate": _calibrate,
     "copies": _copies,
     "results": _results,
+    "push": _push,
     "superres": _superres,
     "superres-fit": _superres_fit,
 }

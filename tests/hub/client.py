@@ -33,6 +33,21 @@ class Outcome:
     notice: str | None = None
 
 
+@dataclass(frozen=True)
+class Attempt:
+    """What a function of ours gave in the other process.
+
+    Attributes:
+        value: what it returned, or None.
+        error: the sentence of the ``EmotionError``, or None.
+        noise: everything written to stderr meanwhile.
+    """
+
+    value: Any
+    error: str | None
+    noise: str
+
+
 class Client:
     """A process with ``huggingface_hub`` pointed at a Hub, in which functions are called."""
 
@@ -48,6 +63,13 @@ class Client:
     def api(self, method: str, token: str = "", **arguments: Any) -> Any:
         """Call a method of ``HfApi`` there."""
         return self.call(_api, method, token=token, **arguments)
+
+    def attempt(
+        self, function: Callable[..., Any], *args: Any, token: str = "", **named: Any
+    ) -> Attempt:
+        """Call a function of ours there; errors meant for users are part of the answer."""
+        outcome: Attempt = self.call(_attempt, function, args, named, token=token)
+        return outcome
 
     def load(self, spec: str, token: str = "") -> Outcome:
         """Load weights there."""
@@ -70,6 +92,19 @@ def _api(method: str, **arguments: Any) -> Any:
     from huggingface_hub import HfApi
 
     return getattr(HfApi(), method)(**arguments)
+
+
+def _attempt(function: Callable[..., Any], args: Any, named: Any) -> Attempt:
+    import torch
+
+    from emotion.errors import EmotionError
+
+    torch.set_num_threads(1)
+    with _stderr() as noise:
+        try:
+            return Attempt(function(*args, **named), None, noise())
+        except EmotionError as error:
+            return Attempt(None, str(error), noise())
 
 
 def _load(spec: str) -> Outcome:

@@ -11,6 +11,7 @@ import pytest
 from tests.hub.client import Client
 from tests.hub.server import Account, Hub
 
+NOWHERE = "http://127.0.0.1:9"
 WRITER, READER, STRANGER = "hf_writer", "hf_reader", "hf_stranger"
 
 ACCOUNTS = {
@@ -66,6 +67,18 @@ def start_client(hub_environment: dict[str, str]) -> Iterator[Callable[..., Clie
 def client(start_client: Callable[..., Client]) -> Client:
     """A client that is online."""
     return start_client()
+
+
+@pytest.fixture(scope="session")
+def offline(start_client: Callable[..., Client]) -> Client:
+    """A client that may not use the network and shares the cache of ``client``."""
+    return start_client(HF_HUB_OFFLINE="1")
+
+
+@pytest.fixture(scope="session")
+def stranded(start_client: Callable[..., Client]) -> Client:
+    """A client that shares the cache of ``client``, whose Hub is down."""
+    return start_client(HF_ENDPOINT=NOWHERE)
 
 
 _NUMBERS = itertools.count()

@@ -21,7 +21,6 @@ from tests.hub.server import Hub
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CONFIG, TENSORS = "config.json", "model.safetensors"
-NOWHERE = "http://127.0.0.1:9"
 
 
 @dataclass(frozen=True)
@@ -67,18 +66,6 @@ def push(hub: Hub, client: Client, repository: str) -> Callable[..., str]:
 @pytest.fixture
 def pushed(push: Callable[..., str], repository: str, folder: Path) -> Push:
     return Push(repository, push(folder), folder, EmotionNet.from_pretrained(folder))
-
-
-@pytest.fixture(scope="session")
-def offline(start_client: Callable[..., Client]) -> Client:
-    """A client that may not use the network and shares the cache of ``client``."""
-    return start_client(HF_HUB_OFFLINE="1")
-
-
-@pytest.fixture(scope="session")
-def stranded(start_client: Callable[..., Client]) -> Client:
-    """A client that shares the cache of ``client``, whose Hub is down."""
-    return start_client(HF_ENDPOINT=NOWHERE)
 
 
 def check_sentence(outcome: Outcome, says: str) -> None:

@@ -1,0 +1,52 @@
+"""What the owners of the corpora allow, for model cards and for who may see prepared faces."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Licence:
+    """The terms of one corpus.
+
+    Attributes:
+        title: its name in sentences.
+        terms: what it may be used for.
+        origin: who made it; with the paper.
+        redistributable: whether its pictures, or crops of them, may be published by others.
+    """
+
+    title: str
+    terms: str
+    origin: str
+    redistributable: bool
+
+
+LICENCES: dict[str, Licence] = {
+    "fer2013": Licence(
+        "FER-2013",
+        "research use; the pictures were found by web search and remain their owners'",
+        "Goodfellow et al., Challenges in Representation Learning, ICONIP 2013",
+        redistributable=False,
+    ),
+    "raf-db": Licence(
+        "RAF-DB",
+        "non-commercial research, on request; its terms forbid passing pictures on",
+        "Li, Deng and Du, Reliable Crowdsourcing and Deep Locality-Preserving Learning, CVPR 2017",
+        redistributable=False,
+    ),
+    "affectnet": Licence(
+        "AffectNet",
+        "non-commercial research, on request; its terms forbid passing pictures on",
+        "Mollahosseini, Hasani and Mahoor, AffectNet, IEEE Transactions on Affective Computing "
+        "2019",
+        redistributable=False,
+    ),
+    "synthetic": Licence(
+        "Drawn faces",
+        "MIT",
+        "drawn by this project, showing nobody",
+        redistributable=True,
+    ),
+}
+"""Corpus -> its terms; every corpus has some."""

@@ -1,0 +1,232 @@
+"""``python -m train push``: weights, results and a model card to the Hub, and back to compare."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from emotion.errors import ConfigError, DataError, EmotionError, HubError
+from emotion.labels import LABELS
+from emotion.weights import CONFIG, EMBEDDED, RESULTS, TENSORS, Loaded, load
+from train import upload
+from train.card import Evaluation, model_card
+from train.config import read_config, to_json
+
+_EVALUATION_KEYS = frozenset(
+    {
+        "n",
+        "accuracy",
+        "macro_f1",
+        "macro_precision",
+        "macro_recall",
+        "per_class",
+        "confusion",
+        "ece",
+        "confidence_intervals",
+        "corpus",
+        "split",
+        "faces_not_found",
+    }
+)
+_MANAGED = re.compile(
+    r"README\.md|config\.json|model\.safetensors"
+    r"|evaluation/[\w.-]+\.json|training/(fit\.json|log\.jsonl)"
+)
+"""Paths that a push may write, and that the next one deletes if it has them no more."""
+_UNSAFE = re.compile(r"[^\w.-]")
+
+
+@dataclass(frozen=True)
+class PushArguments:
+    """Push the weights of a run to a model repository on the Hub, with all its numbers.
+
+    The card, the results and the weights are one commit with a tag, which is pulled back and
+    compared. Pictures are never pushed. Repeating the command changes nothing.
+
+    Example: python -m train push --run runs/mine --repo me/expressions --private
+    """
+
+    run: str
+    """Folder of a run, or embedded."""
+    repo: str
+    """USER/NAME; made if it is not there."""
+    private: bool = False
+    """Only the owner may see a repository that is made; one that is public already is refused."""
+
+
+@dataclass(frozen=True)
+class Pushed:
+    """What the Hub holds now.
+
+    Attributes:
+        repository: ``USER/NAME``.
+        commit: 40 hexadecimal digits.
+        tag: name of that commit.
+        url: address of the repository's page.
+        files: their paths in it.
+    """
+
+    repository: str
+    commit: str
+    tag: str
+    url: str
+    files: tuple[str, ...]
+
+    @property
+    def spec(self) -> str:
+        """What ``--weights`` takes."""
+        return f"hf://{self.repository}@{self.commit}"
+
+
+def run(arguments: PushArguments) -> int:
+    """Push, and say how to use it."""
+    pushed = push(arguments.run, arguments.repo, private=arguments.private)
+    print(
+        f"{pushed.url} holds {', '.join(pushed.files)} in {pushed.tag}, commit {pushed.commit}; "
+        "pulled back, it gives the same logits.\n"
+        f"Use it with --weights {pushed.spec}, or hf://{pushed.repository} for what is newest there"
+    )
+    return 0
+
+
+def push(source: str, repo: str, *, private: bool = False) -> Pushed:
+    """Push a network with its results to a model repository, in one commit.
+
+    Only the files of an allow-list are ever read or pushed, and those that hold numbers are written
+    anew from them, so no picture can get there.
+
+    Args:
+        source: folder of a run, or ``embedded``.
+        repo: ``USER/NAME``.
+        private: whether a repository that is made can be seen by its owner only.
+
+    Raises:
+        ConfigError: if the name is none, or the repository is public and was to be private.
+        WeightsError: if the run has no usable weights.
+        DataError: if a result in the run is damaged or belongs to other weights.
+        HubError: if the Hub refuses, cannot be reached, or gives back something else.
+    """
+    name = upload.parse_name(repo)
+    if source.startswith("hf://"):
+        raise ConfigError(f"{source} is on the Hub already; give --run the folder of a run.")
+    loaded = load(source)
+    files = collect(source, loaded, name)
+    repository = upload.Repository(name, "model")
+    upload.prepare(repository, private=private)
+    message = f"Push {loaded.digest[:12]} with its results"
+    commit = upload.commit(
+        repository, files, lambda path: _MANAGED.fullmatch(path) is not None, message
+    )
+    _verify(loaded, f"hf://{name}@{commit}")
+    return Pushed(name, commit, upload.tag(repository, commit), repository.url, tuple(files))
+
+
+def collect(source: str, loaded: Loaded, name: str) -> dict[str, bytes]:
+    """Gather what is pushed: path in the repository -> content.
+
+    Args:
+        source: folder of a run, or ``embedded``.
+        loaded: its network.
+        name: ``USER/NAME`` of the repository.
+
+    Raises:
+        DataError: if a result is damaged or belongs to other weights.
+    """
+    folder = EMBEDDED if source == "embedded" else Path(source)
+    evaluations = _read_evaluations(source, loaded)
+    files = {path: (folder / path).read_bytes() for path in (CONFIG, TENSORS)}
+    for stem, evaluation in evaluations.items():
+        files[f"evaluation/{stem}.json"] = _to_json({**evaluation, "weights": f"hf://{name}"})
+    training = None
+    if (folder / "fit.json").is_file():
+        training = to_json(read_config(folder / "fit.json"))
+        files["training/fit.json"] = _to_json(training)
+    if (folder / "log.jsonl").is_file():
+        files["training/log.jsonl"] = _read_log(folder / "log.jsonl")
+    card = model_card(
+        name,
+        loaded.network.config,
+        sum(parameter.numel() for parameter in loaded.network.parameters()),
+        list(evaluations.values()),
+        training,
+        list(files),
+    )
+    return {"README.md": card.encode(), **files}
+
+
+def _read_evaluations(source: str, loaded: Loaded) -> dict[str, Evaluation]:
+    """Find what ``evaluate --json`` wrote: name for the repository -> numbers."""
+    if source == "embedded":
+        stored = _read_json(RESULTS)
+        found = {f"{result['corpus']}-{result['split']}": result for result in stored}
+    else:
+        folder = Path(source)
+        paths = sorted([*folder.glob("*.json"), *folder.glob("evaluation/*.json")])
+        values = {_UNSAFE.sub("-", path.stem): _read_json(path) for path in paths}
+        found = {stem: value for stem, value in values.items() if _is_evaluation(value)}
+    for stem, evaluation in found.items():
+        _check_evaluation(stem, evaluation, loaded)
+    return found
+
+
+def _is_evaluation(value: Any) -> bool:
+    return isinstance(value, dict) and {"confusion", "per_class"} <= value.keys()
+
+
+def _check_evaluation(stem: str, evaluation: Evaluation, loaded: Loaded) -> None:
+    again = "repeat python -m train evaluate --json for it, or remove it"
+    if not (evaluation.keys() >= _EVALUATION_KEYS and evaluation["per_class"].keys() >= {*LABELS}):
+        raise DataError(f"The result {stem}.json lacks numbers that the card needs; {again}.")
+    if evaluation.get("digest", loaded.digest) != loaded.digest:
+        raise DataError(f"The result {stem}.json was measured with other weights; {again}.")
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} cannot be read as JSON ({error}); write it again.") from None
+
+
+def _read_log(path: Path) -> bytes:
+    """Read a log line by line, so that nothing but JSON gets through."""
+    try:
+        lines = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} is no log of a training ({error}); remove it.") from None
+    return "".join(json.dumps(line) + "\n" for line in lines).encode()
+
+
+def _to_json(values: Mapping[str, Any]) -> bytes:
+    return (json.dumps(values, indent=2) + "\n").encode()
+
+
+def _verify(local: Loaded, spec: str) -> None:
+    """Pull a commit back and compare it with what was pushed."""
+    try:
+        pulled = load(spec)
+    except EmotionError as error:
+        raise HubError(
+            f"The push arrived, but could not be pulled back and is not tagged ({error}) Repeat "
+            "the command to check it."
+        ) from None
+    same = pulled.digest == local.digest and pulled.network.config == local.network.config
+    if not (same and torch.equal(_logits(pulled), _logits(local))):
+        raise HubError(
+            f"{spec} gives other answers than what was pushed, so it is not tagged; push again."
+        )
+
+
+def _logits(loaded: Loaded) -> Tensor:
+    """Run a network on fixed noise, (4, 6)."""
+    images = torch.rand(4, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        logits: Tensor = loaded.network(images)
+    return logits
