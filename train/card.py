@@ -10,7 +10,7 @@ from huggingface_hub import EvalResult, ModelCardData
 from emotion.labels import LABELS
 from emotion.network import NetworkConfig
 from train.corpora.licences import LICENCES
-from train.loop import VALIDATION_SPLITS
+from train.prepared import VALIDATION_SPLITS
 
 Evaluation = Mapping[str, Any]
 
