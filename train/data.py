@@ -34,14 +34,17 @@ def read_data(config: FitConfig, data: Path) -> TrainingData:
     Raises:
         DataError: if a corpus was not prepared in ``data``.
     """
+    options = config.data
     training: list[FaceStore] = []
     validation: dict[str, FaceStore] = {}
-    for corpus in config.data.corpora:
-        faces = read_split(data, corpus, "train")
+    for corpus in options.corpora:
+        faces = read_split(
+            data, corpus, "train", options.annotation, soft_labels=options.soft_labels
+        )
         if corpus not in VALIDATION_SPLITS:
             faces, _ = hold_out(faces, HELD_OUT, seed=0)
         validation[corpus] = read_split(data, corpus, VALIDATION)
-        training.append(stratified(faces, config.data.limit, config.seed))
-    splits = tuple(f"{corpus}/train" for corpus in config.data.corpora)
+        training.append(stratified(faces, options.limit, config.seed))
+    splits = tuple(f"{corpus}/train" for corpus in options.corpora)
     zoom = prepared_zoom(data) or DEFAULT_ZOOM
     return TrainingData(concatenate(training), validation, splits, zoom)

@@ -7,12 +7,8 @@ measure of relevance, and a gate.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
-
-from torch import Tensor
-from tqdm import tqdm
 
 from emotion.files import write_text
 from emotion.network import EmotionNet
@@ -23,7 +19,6 @@ from train.domains.curriculum import Curriculum
 from train.domains.gate import paired_bootstrap
 from train.domains.planning import plan, refresh_memory
 from train.domains.progress import Progress, Trial
-from train.inference import predict_logits
 from train.loop import Trainer
 
 LOG = "domains.jsonl"
