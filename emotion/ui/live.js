@@ -236,7 +236,7 @@ function choose(id) {
 
 function render() {
   view.look.selected = view.faces.findIndex((face) => face.id === people.chosen);
-  const face = people.shown(clock());
+  const face = people.shown;
   const many = view.faces.length > 1;
   const { name, share, detail } = face
     ? verdict(face)
@@ -254,7 +254,7 @@ function render() {
 
 function drawMinute() {
   view.drawn = performance.now();
-  drawTimeline(find(".em-timeline canvas"), people.history, clock());
+  drawTimeline(find(".em-timeline canvas"), people);
 }
 
 /** One invisible button over each face, so that it can be chosen by hand and by keyboard. */
@@ -285,11 +285,11 @@ function placeTargets() {
 /** Tell screen readers the selected face's label, at most every two seconds. */
 function announce() {
   const now = performance.now();
-  const face = people.shown(clock());
+  const face = people.shown;
   if (!face || now - view.announced < ANNOUNCE_EVERY) return;
   view.announced = now;
   view.faces.forEach((one, i) => targets.children[i].setAttribute("aria-label", spoken(one)));
-  const sentence = timelineSentence(people.history, clock());
+  const sentence = timelineSentence(people);
   find(".em-timeline canvas").setAttribute("aria-label", sentence);
   if (announcer.textContent !== spoken(face)) announcer.textContent = spoken(face);
 }
