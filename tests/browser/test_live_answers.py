@@ -79,7 +79,8 @@ def settle(page) -> None:
 
 def panel(page) -> list[str]:
     """The lines above the bars."""
-    return page.locator("#live .em-panel header").inner_text().split("\n\n")
+    lines = page.locator("#live .em-panel header").inner_text().split("\n")
+    return [line for line in lines if line]
 
 
 def names(page, state: str) -> list[str]:
@@ -211,6 +212,7 @@ def test_a_busy_server_is_asked_again_when_it_said_so(page):
     answer(page, face(1))
     page.evaluate("Object.assign(exchange, { sent: [], answer: { busy: true, wait: 400 } })")
     page.wait_for_selector(".em-note:has-text('busy with other visitors')")
+    page.wait_for_function("exchange.sent.length >= 4")
     sent = page.evaluate("exchange.sent")[1:]
     pauses = [after["at"] - before["at"] for before, after in pairwise(sent)]
     assert min(pauses) >= 0.39
@@ -239,11 +241,14 @@ def test_a_frozen_picture_is_asked_about_once_more_and_its_clock_stands_still(pa
     assert resumed["time"] > last["time"]
 
 
-def test_after_a_lost_connection_faces_are_met_anew(page, visited):
+def test_after_a_long_silence_of_the_server_faces_are_met_anew(page, visited):
     answer(page, face(1))
     visitor = page.evaluate("exchange.sent.at(-1).visitor")
     page.evaluate("() => { exchange.answer = null; }")
     page.wait_for_selector(".em-note:has-text('does not answer')")
+    assert page.locator(".em-targets button").count() == 0
+    assert page.locator(".em-pace").inner_text() == ""
+    page.wait_for_timeout(4000)
     answer(page, face(1))
     assert page.evaluate("exchange.sent.at(-1).visitor") not in ("", visitor)
     visited.complaints.clear()
