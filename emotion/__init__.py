@@ -21,6 +21,7 @@ from emotion.labels import LABELS
 if TYPE_CHECKING:
     from emotion.analyzer import Analyzer, FaceResult
     from emotion.images import decode_image
+    from emotion.live import Tracker
     from emotion.network import EmotionNet
     from emotion.weights import load_weights
 
@@ -36,6 +37,7 @@ __all__ = [
     "EmotionNet",
     "FaceResult",
     "ImageError",
+    "Tracker",
     "WeightsError",
     "__version__",
     "decode_image",
@@ -46,6 +48,7 @@ _HOMES = {
     "Analyzer": "emotion.analyzer",
     "EmotionNet": "emotion.network",
     "FaceResult": "emotion.analyzer",
+    "Tracker": "emotion.live",
     "decode_image": "emotion.images",
     "load_weights": "emotion.weights",
 }

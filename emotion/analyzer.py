@@ -96,6 +96,7 @@ class Analyzer:
             "template": config.template,
             "zoom": config.zoom,
             "temperature": config.temperature,
+            "abstain_below": config.abstain_below,
             "trained_on": list(config.trained_on),
         }
 

@@ -19,7 +19,10 @@ TIME_CONSTANT = 0.3
 """Seconds after which a new expression makes up 63 % of the smoothed logits and maps."""
 
 PATIENCE = 2.0
-"""Seconds for which a face that is out of sight keeps its track."""
+"""Seconds for which a face that frames do not show keeps its track."""
+
+LONGEST_PAUSE = 10.0
+"""Seconds between two frames after which nobody is taken for the same."""
 
 MARGIN = 0.05
 """How far above the threshold the confidence must rise to end a "not sure"."""
@@ -61,8 +64,9 @@ class Tracker:
     def update(self, results: Sequence[FaceResult], time_s: float) -> list[TrackedFace]:
         """Take the faces of the next frame.
 
-        A face that no track fits starts one, which knows nothing of the others; a track whose face
-        was out of sight for more than ``PATIENCE`` ends.
+        A face that no track fits starts one, which knows nothing of the others. A track ends when
+        its face was missing from frames for ``PATIENCE``, and all do in a ``LONGEST_PAUSE``; so a
+        slow machine, which sees few frames, does not lose faces.
 
         Args:
             results: detected faces, that is, with boxes.
@@ -76,13 +80,16 @@ class Tracker:
         """
         if time_s < self.time_s:
             raise ValueError(f"A frame of {time_s} s came after one of {self.time_s} s.")
+        if time_s - self.time_s > LONGEST_PAUSE:
+            self._tracks = []
         self.time_s = time_s
-        self._tracks = [track for track in self._tracks if time_s - track.seen_s <= PATIENCE]
         known = _pair(self._tracks, results)
-        return [
+        tracked = [
             self._start(result) if track is None else self._continue(track, result)
             for track, result in zip(known, results, strict=True)
         ]
+        self._tracks = [track for track in self._tracks if time_s - track.seen_s <= PATIENCE]
+        return tracked
 
     def _start(self, result: FaceResult) -> TrackedFace:
         self._last_id += 1

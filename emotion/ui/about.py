@@ -29,6 +29,12 @@ def about_markup(analyzer: Analyzer, measurements: Path = MEASUREMENTS) -> str:
     """
     facts = analyzer.description
     trained_on = ", ".join(facts["trained_on"])
+    threshold = facts["abstain_below"]
+    bound = (
+        text("about_threshold", "p", percent=round(100 * threshold))
+        if threshold
+        else text("about_no_threshold", "p")
+    )
     licence = (
         text("about_licences_2", "p", trained_on=trained_on)
         if trained_on
@@ -37,7 +43,7 @@ def about_markup(analyzer: Analyzer, measurements: Path = MEASUREMENTS) -> str:
     return f"""
 <div class="em-about">
   <section class="em-card">{text("about_what", "h2")}
-    {text("about_what_1", "p")}{text("about_what_2", "p")}</section>
+    {text("about_what_1", "p")}{bound}{text("about_what_2", "p")}</section>
   <section class="em-card">{text("about_not", "h2")}<ul>
     {"".join(text(f"about_not_{n}", "li") for n in range(1, 5))}</ul></section>
   <section class="em-card em-wide">{text("about_results", "h2")}

@@ -95,12 +95,7 @@ def endpoints(analyzer: Analyzer, gate: Gate) -> None:
 
     def model_info() -> dict[str, Any]:
         """Say which weights run, their labels in order, colours, threshold and preprocessing."""
-        return {
-            **description(analyzer),
-            "abstain_below": analyzer.network.config.abstain_below,
-            "colors": COLORS,
-            "version": emotion.__version__,
-        }
+        return {**description(analyzer), "colors": COLORS, "version": emotion.__version__}
 
     def health() -> dict[str, Any]:
         """Say that the server is up and its network answers."""

@@ -56,6 +56,7 @@ def build(analyzer: Analyzer) -> Blocks:
 def _warm_up(analyzer: Analyzer) -> None:
     """Run everything once, so that the first visitor does not wait for lazy initialisation."""
     blank = np.zeros((240, 320, 3), np.uint8)
+    analyzer.analyze_frame(blank, max_faces=1)
     analyzer.analyze(blank)
     analyzer.analyze(blank, detect=False)
 

@@ -8,9 +8,9 @@ import gradio as gr
 from starlette.middleware import Middleware
 
 from emotion.errors import ConfigError
+from emotion.ui.limits import RequestGate
 from emotion.ui.markup import page_head
 from emotion.ui.photo import MAX_PHOTO_BYTES
-from emotion.ui.requests import RequestGate
 from emotion.ui.strings import LANGUAGES, table
 from emotion.ui.theme import theme
 

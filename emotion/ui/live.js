@@ -18,7 +18,8 @@ const ANNOUNCE_EVERY = 2000;
 const REPORT_EVERY = 1000; // ms over which rate and latency are averaged
 const TIMELINE_EVERY = 250;
 const NOTE_AFTER = 1200; // ms without an answer or a face before a sentence says so
-const FORGOTTEN_AFTER = 60_000; // ms after which the server may have forgotten who was in view
+const RESTARTED_AFTER = 3000; // ms of silence after which the server may be another one
+const FORGOTTEN_AFTER = 60_000; // ms without a question after which it may have forgotten us
 
 const find = (selector) => element.querySelector(selector);
 const section = find(".em-live");
@@ -101,6 +102,7 @@ async function start(choice = { facingMode: { ideal: "user" } }) {
     if (run === view.run) stop("camera_lost");
   });
   find("[data-do=switch]").hidden = (await cameras()).length < 2;
+  if (run !== view.run) return;
   setState("running");
   showNote(say("waiting"));
   meetAnew();
@@ -148,7 +150,8 @@ async function loop(run) {
     if (!element.isConnected || !section.offsetParent) return stop();
     if (document.hidden || (view.frozen && view.settled)) {
       await sleep(100);
-      view.lastAnswer = view.lastFace = performance.now();
+      view.lastAnswer = view.lastFace = view.reported = performance.now();
+      view.latencies = [];
       continue;
     }
     const began = performance.now();
@@ -193,17 +196,19 @@ function accept(answer) {
     return 0;
   }
   if (answer?.busy) {
-    if (now - view.lastAnswer > NOTE_AFTER) {
-      show([]);
-      showNote(say("live_busy"));
-    }
+    if (now - view.lastAnswer > NOTE_AFTER) interrupt("live_busy");
     return Math.min(Math.max(answer.wait, 30), 1000) * (1 + Math.random() / 4);
   }
-  meetAnew();
-  show([]);
-  const silence = navigator.onLine ? "live_unreachable" : "live_offline";
-  showNote(say(answer?.error ?? silence));
+  if (!answer && now - view.lastAnswer > RESTARTED_AFTER) meetAnew();
+  interrupt(answer?.error ?? (navigator.onLine ? "live_unreachable" : "live_offline"));
   return 1000;
+}
+
+/** Say why there are no answers; what the last one said is no longer true. */
+function interrupt(reason) {
+  show([]);
+  showNote(say(reason));
+  find(".em-pace").textContent = "";
 }
 
 /** Say once a second how fast it goes. @param {number} latency of the newest answer in ms */
@@ -236,7 +241,7 @@ function choose(id) {
 
 function render() {
   view.look.selected = view.faces.findIndex((face) => face.id === people.chosen);
-  const face = people.shown(clock());
+  const face = people.shown;
   const many = view.faces.length > 1;
   const { name, share, detail } = face
     ? verdict(face)
@@ -254,7 +259,7 @@ function render() {
 
 function drawMinute() {
   view.drawn = performance.now();
-  drawTimeline(find(".em-timeline canvas"), people.history, clock());
+  drawTimeline(find(".em-timeline canvas"), people);
 }
 
 /** One invisible button over each face, so that it can be chosen by hand and by keyboard. */
@@ -285,11 +290,11 @@ function placeTargets() {
 /** Tell screen readers the selected face's label, at most every two seconds. */
 function announce() {
   const now = performance.now();
-  const face = people.shown(clock());
+  const face = people.shown;
   if (!face || now - view.announced < ANNOUNCE_EVERY) return;
   view.announced = now;
   view.faces.forEach((one, i) => targets.children[i].setAttribute("aria-label", spoken(one)));
-  const sentence = timelineSentence(people.history, clock());
+  const sentence = timelineSentence(people);
   find(".em-timeline canvas").setAttribute("aria-label", sentence);
   if (announcer.textContent !== spoken(face)) announcer.textContent = spoken(face);
 }

@@ -8,8 +8,8 @@
  */
 const SPAN = 60;
 const SAMPLE_EVERY = 0.25;
-const REMEMBERED = 2.5; // out of sight; a little longer than the server keeps a track
-const HELD = 1.2; // for so long the bars of a face out of sight stay
+const REMEMBERED = 2.5; // missing from answers; a little longer than the server keeps a track
+const HELD = 1.2; // for so long the bars of a face that answers miss stay
 
 class People {
   constructor() {
@@ -19,23 +19,25 @@ class People {
   clear() {
     /** @type {Map<number, Person>} */
     this.known = new Map();
-    this.chosen = 0;
+    this.chosen = 0; // its id
+    this.now = 0; // time of the newest answer
   }
 
   /** Take the faces of an answer, the largest first; give them numbers and that order. */
   update(faces, now) {
     for (const [id, person] of this.known)
-      if (now - person.seen > REMEMBERED && (faces.length || id !== this.chosen))
+      if (this.now - person.seen > REMEMBERED && (faces.length || id !== this.chosen))
         this.known.delete(id);
+    this.now = now;
     for (const face of faces) {
       if (!this.known.has(face.id))
         this.known.set(face.id, { number: this.freeNumber(), face, seen: now, history: [] });
       const person = this.known.get(face.id);
       face.number = person.number;
       Object.assign(person, { face, seen: now });
-      this.sample(person, now);
+      this.sample(person);
     }
-    if (faces.length && !this.shown(now)) this.chosen = faces[0].id;
+    if (faces.length && !this.shown) this.chosen = faces[0].id;
     return faces.sort((one, other) => one.number - other.number);
   }
 
@@ -47,31 +49,27 @@ class People {
   }
 
   /** @param {Person} person */
-  sample({ face, history }, now) {
+  sample({ face, seen, history }) {
     const { probabilities, sure } = face;
-    if (!history.length || now - history.at(-1).at >= SAMPLE_EVERY)
-      history.push({ at: now, probabilities, sure });
-    while (now - history[0].at > SPAN) history.shift();
+    if (!history.length || seen - history.at(-1).at >= SAMPLE_EVERY)
+      history.push({ at: seen, probabilities, sure });
+    while (seen - history[0].at > SPAN) history.shift();
   }
 
   /** The face whose bars are shown, if it is in view or just was. */
-  shown(now) {
+  get shown() {
     const person = this.known.get(this.chosen);
-    return person && now - person.seen <= HELD ? person.face : undefined;
-  }
-
-  /** What the chosen face showed in the last minute. @returns {Sample[]} */
-  get history() {
-    return this.known.get(this.chosen)?.history ?? [];
+    return person && this.now - person.seen <= HELD ? person.face : undefined;
   }
 }
 
 /**
- * Draw a minute: one row per class in the order of the bars, now at the right end.
- * Where the answer was not sure it is pale; where the face was out of sight it is empty.
- * @param {HTMLCanvasElement} canvas @param {Sample[]} history
+ * Draw the chosen face's last minute: one row per class in the order of the bars, now at the right
+ * end. Where the answer was not sure it is pale; after the face was seen last it is empty.
+ * @param {HTMLCanvasElement} canvas @param {People} people
  */
-function drawTimeline(canvas, history, now) {
+function drawTimeline(canvas, { known, chosen, now }) {
+  const { history, seen } = known.get(chosen) ?? { history: [], seen: now };
   const unit = window.devicePixelRatio || 1;
   const width = (canvas.width = Math.round(canvas.clientWidth * unit));
   const height = (canvas.height = Math.round(canvas.clientHeight * unit));
@@ -79,20 +77,21 @@ function drawTimeline(canvas, history, now) {
   const row = height / facts.labels.length;
   const place = (at) => Math.round(width * (1 - (now - at) / SPAN));
   history.forEach((sample, index) => {
-    const end = Math.min(history[index + 1]?.at ?? now, sample.at + REMEMBERED);
     const left = place(sample.at);
+    const right = place(history[index + 1]?.at ?? seen);
     context.globalAlpha = sample.sure ? 1 : 0.35;
     sample.probabilities.forEach((probability, label) => {
       const high = probability * (row - 2 * unit);
       context.fillStyle = facts.colors[label];
-      context.fillRect(left, row * (label + 1) - high, place(end) - left, high);
+      context.fillRect(left, row * (label + 1) - high, right - left, high);
     });
   });
 }
 
-/** The same in a sentence. @param {Sample[]} history */
-function timelineSentence(history, now) {
-  if (!history.length) return say("timeline_empty");
+/** The same in a sentence. @param {People} people */
+function timelineSentence({ known, chosen, now }) {
+  const history = known.get(chosen)?.history;
+  if (!history) return say("timeline_empty");
   const counts = {};
   for (const { probabilities, sure } of history) {
     const name = sure ? nameOf(strongest(probabilities)) : say("not_sure");

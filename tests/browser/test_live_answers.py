@@ -77,8 +77,10 @@ def settle(page) -> None:
     page.wait_for_function("exchange.sent.length >= before + 2")
 
 
-def panel(page) -> str:
-    return page.locator("#live .em-panel header").inner_text()
+def panel(page) -> list[str]:
+    """The lines above the bars."""
+    lines = page.locator("#live .em-panel header").inner_text().split("\n")
+    return [line for line in lines if line]
 
 
 def names(page, state: str) -> list[str]:
@@ -87,13 +89,13 @@ def names(page, state: str) -> list[str]:
 
 def test_a_sure_answer_names_its_class_and_what_came_next(page):
     answer(page, face(1))
-    assert panel(page).split("\n") == ["Happiness", "80 %", "then Surprise 10 %"]
+    assert panel(page) == ["Happiness", "80 %", "then Surprise 10 %"]
     assert (names(page, "top"), names(page, "candidate")) == (["Happiness"], [])
 
 
 def test_an_unsure_answer_says_so_with_its_two_candidates_and_all_bars(page):
     answer(page, face(1, probabilities=UNDECIDED, sure=False))
-    assert panel(page).split("\n") == ["Not sure", "Surprise 30 % or Anger 26 %"]
+    assert panel(page) == ["Not sure", "Surprise 30 % or Anger 26 %"]
     assert (names(page, "top"), names(page, "candidate")) == ([], ["Surprise", "Anger"])
     values = page.locator("#live .em-bar-value").all_inner_texts()
     assert values == ["10 %", "30 %", "15 %", "26 %", "10 %", "9 %"]
@@ -104,7 +106,7 @@ def test_an_unsure_answer_says_so_with_its_two_candidates_and_all_bars(page):
 def test_five_faces_have_numbers_buttons_and_one_card(page):
     answer(page, *(face(10 + n, x=0.19 * n, side=0.15) for n in range(5)), count=7)
     assert page.locator(".em-targets button").count() == 5
-    assert panel(page).split("\n")[0] == "Face 1"
+    assert panel(page)[0] == "Face 1"
     assert page.locator(".em-note").inner_text() == "7 faces in view; the 5 largest are analysed."
 
 
@@ -112,9 +114,9 @@ def test_a_face_keeps_its_number_when_another_one_becomes_larger(page):
     left, right = face(4, x=0.1), face(7, x=0.6, probabilities=SURE[::-1])
     answer(page, left, right)
     page.locator(".em-targets button").nth(1).click()
-    assert panel(page).split("\n")[:2] == ["Face 2", "Fear 80 %"]
+    assert panel(page)[:2] == ["Face 2", "Fear 80 %"]
     answer(page, right, left)
-    assert panel(page).split("\n")[:2] == ["Face 2", "Fear 80 %"]
+    assert panel(page)[:2] == ["Face 2", "Fear 80 %"]
     assert page.locator(".em-targets button").nth(1).get_attribute("aria-pressed") == "true"
 
 
@@ -122,7 +124,7 @@ def test_the_card_holds_for_a_moment_when_the_face_is_missed_in_some_frames(page
     answer(page, face(1))
     answer(page)
     assert page.locator(".em-targets button").count() == 0
-    assert "Happiness" in panel(page)
+    assert panel(page)[0] == "Happiness"
     page.wait_for_function("document.querySelector('.em-face-name').textContent === 'No face yet'")
     assert "No face in view" in page.locator(".em-note").inner_text()
 
@@ -210,6 +212,7 @@ def test_a_busy_server_is_asked_again_when_it_said_so(page):
     answer(page, face(1))
     page.evaluate("Object.assign(exchange, { sent: [], answer: { busy: true, wait: 400 } })")
     page.wait_for_selector(".em-note:has-text('busy with other visitors')")
+    page.wait_for_function("exchange.sent.length >= 4")
     sent = page.evaluate("exchange.sent")[1:]
     pauses = [after["at"] - before["at"] for before, after in pairwise(sent)]
     assert min(pauses) >= 0.39
@@ -217,26 +220,35 @@ def test_a_busy_server_is_asked_again_when_it_said_so(page):
     page.wait_for_selector(".em-note", state="hidden")
 
 
-def test_while_frozen_the_clock_of_the_video_stands_still(page):
+def test_a_frozen_picture_is_asked_about_once_more_and_its_clock_stands_still(page):
     answer(page, face(1))
     page.get_by_role("button", name="Freeze").click()
     page.wait_for_timeout(700)
-    frozen = page.evaluate("exchange.sent.at(-1).time")
+    last = page.evaluate("exchange.sent.at(-1)")
+    page.evaluate("exchange.sent = []")
+    page.wait_for_timeout(500)
+    assert page.evaluate("exchange.sent") == []
     page.locator("#live select").select_option(label="Fear")
-    page.wait_for_function("exchange.sent.at(-1).explain === 5")
-    assert page.evaluate("exchange.sent.at(-1).time") == frozen
+    page.wait_for_timeout(500)
+    sent = page.evaluate("exchange.sent")
+    assert [(frame["explain"], frame["time"]) for frame in sent] == [(5, last["time"])]
     page.locator("#live select").select_option("-1")
     page.get_by_role("button", name="Continue").click()
     settle(page)
-    resumed = page.evaluate("exchange.sent.at(-1).time")
-    assert frozen < resumed < frozen + 0.6
+    resumed = page.evaluate("exchange.sent.at(-1)")
+    stood_still = (resumed["at"] - last["at"]) - (resumed["time"] - last["time"])
+    assert stood_still > 1.4
+    assert resumed["time"] > last["time"]
 
 
-def test_after_a_lost_connection_faces_are_met_anew(page, visited):
+def test_after_a_long_silence_of_the_server_faces_are_met_anew(page, visited):
     answer(page, face(1))
     visitor = page.evaluate("exchange.sent.at(-1).visitor")
     page.evaluate("() => { exchange.answer = null; }")
     page.wait_for_selector(".em-note:has-text('does not answer')")
+    assert page.locator(".em-targets button").count() == 0
+    assert page.locator(".em-pace").inner_text() == ""
+    page.wait_for_timeout(4000)
     answer(page, face(1))
     assert page.evaluate("exchange.sent.at(-1).visitor") not in ("", visitor)
     visited.complaints.clear()

@@ -163,19 +163,6 @@ def test_the_chosen_class_is_asked_for(page):
         page.locator("#live select").select_option(label="Fear")
 
 
-def test_a_frozen_picture_is_asked_about_once_and_then_rests(page):
-    page.get_by_role("button", name="Freeze").click()
-    page.wait_for_timeout(800)
-    sent = frames_sent(page)
-    page.wait_for_timeout(600)
-    assert sent == []
-    page.locator("#live select").select_option(label="Anger")
-    page.wait_for_timeout(800)
-    assert [frame["explain"] for frame in sent] == [3]
-    with page.expect_request("**/component_server/**"):
-        page.get_by_role("button", name="Continue").click()
-
-
 def camera_is_off(page) -> bool:
     return page.evaluate("document.querySelector('.em-stage video').srcObject === null")
 

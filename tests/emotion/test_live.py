@@ -12,7 +12,16 @@ from hypothesis.extra.numpy import arrays
 
 from emotion.align import box_crop
 from emotion.analyzer import FaceResult
-from emotion.live import MARGIN, PATIENCE, TIME_CONSTANT, TrackedFace, Tracker, is_sure, smooth
+from emotion.live import (
+    LONGEST_PAUSE,
+    MARGIN,
+    PATIENCE,
+    TIME_CONSTANT,
+    TrackedFace,
+    Tracker,
+    is_sure,
+    smooth,
+)
 
 Array = npt.NDArray[np.float32]
 
@@ -126,7 +135,8 @@ def test_box_landmarks_and_crop_are_the_newest_frames_own() -> None:
 def test_a_new_track_knows_nothing_of_the_old_one(before, after) -> None:
     tracker = Tracker()
     old = only(tracker.update([face(before, cam=0.3)], 0.0))
-    new = only(tracker.update([face(after, cam=0.1)], PATIENCE + 0.1))
+    tracker.update([], PATIENCE + 0.1)
+    new = only(tracker.update([face(after, cam=0.1)], PATIENCE + 0.2))
     fresh = only(Tracker().update([face(after, cam=0.1)], 0.0))
     assert new.id > old.id
     np.testing.assert_array_equal(new.face.probabilities, fresh.face.probabilities)
@@ -139,6 +149,18 @@ def test_a_face_elsewhere_starts_a_track_of_its_own() -> None:
     elsewhere = only(tracker.update([face(SAD, x=200)], 0.1))
     assert elsewhere.id == 2
     assert elsewhere.face.label == "sadness"
+
+
+def test_a_machine_that_sees_few_frames_does_not_lose_the_face() -> None:
+    tracker = Tracker()
+    ids = [only(tracker.update([face(HAPPY)], 3.0 * frame)).id for frame in range(5)]
+    assert set(ids) == {1}
+
+
+def test_after_a_long_pause_nobody_is_taken_for_the_same() -> None:
+    tracker = Tracker()
+    tracker.update([face(HAPPY)], 0.0)
+    assert only(tracker.update([face(HAPPY)], LONGEST_PAUSE + 0.1)).id == 2
 
 
 def test_a_face_that_blinks_away_and_returns_keeps_its_track() -> None:

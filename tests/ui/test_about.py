@@ -92,3 +92,15 @@ def test_other_weights_are_not_credited_with_the_measurements(analyzer, stored):
 
     assert "belong to the embedded weights" in about_markup(Other(), stored)
     assert "What it is not" in about_markup(Other(), stored)
+
+
+def test_the_threshold_of_not_sure_is_named_where_there_is_one(analyzer):
+    class Careful:
+        description = {**analyzer.description, "abstain_below": 0.4}  # noqa: RUF012
+
+    assert "below 40 %" in about_markup(Careful())
+
+    class Bold:
+        description = {**analyzer.description, "abstain_below": 0.0}  # noqa: RUF012
+
+    assert "always the answer" in about_markup(Bold())

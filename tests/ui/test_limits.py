@@ -4,7 +4,7 @@ import anyio
 import httpx
 import pytest
 
-from emotion.ui.requests import RequestGate
+from emotion.ui.limits import RequestGate
 
 
 async def echo(scope, receive, send) -> None:
