@@ -7,15 +7,17 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from emotion.align import Matrix, align_face, box_crop, plain_crop
 from emotion.detect import Detector, Face, RetinaFaceDetector
+from emotion.engine import Classifier, TorchEngine, choose
 from emotion.errors import AlignmentError
-from emotion.explain import class_activation_maps
 from emotion.labels import LABELS
-from emotion.network import EmotionNet, normalise
-from emotion.weights import load_weights
+from emotion.network import EmotionNet
+from emotion.weights import load
+
+FRAME_SIDE = 320
+"""Longer side in px of the copy on which the faces of a live frame are looked for."""
 
 
 @dataclass(frozen=True)
@@ -66,24 +68,42 @@ class FaceResult:
 
 
 class Analyzer:
-    """Finds, aligns, classifies and explains the faces of a picture; safe to share by threads."""
+    """Finds, aligns, classifies and explains the faces of a picture; safe to share by threads.
 
-    def __init__(self, network: EmotionNet, detector: Detector, weights: str = "custom") -> None:
+    Args:
+        network: says what the faces show.
+        detector: finds them.
+        weights: SPEC of the network, for the description.
+        classifier: runs the network; by default torch does.
+    """
+
+    def __init__(
+        self,
+        network: EmotionNet,
+        detector: Detector,
+        weights: str = "custom",
+        classifier: Classifier | None = None,
+    ) -> None:
         self.network = network.eval()
         self.detector = detector
         self.weights = weights
+        self.classifier = classifier or Classifier(network, TorchEngine())
 
     @classmethod
     def from_weights(cls, spec: str = "embedded") -> Analyzer:
-        """Build an analyzer with the embedded detector.
+        """Build an analyzer with the embedded detector, on the fastest engine that is there.
 
         Args:
-            spec: see ``emotion.weights.load_weights``.
+            spec: see ``emotion.weights.load``.
 
         Raises:
             WeightsError: if the weights cannot be used.
+            ConfigError: if the engine that was asked for is not there.
         """
-        return cls(load_weights(spec), RetinaFaceDetector(), spec)
+        loaded = load(spec)
+        engine = choose()
+        classifier = Classifier(loaded.network, engine, (loaded.folder, loaded.digest))
+        return cls(loaded.network, RetinaFaceDetector(engine=engine), spec, classifier)
 
     @property
     def description(self) -> dict[str, Any]:
@@ -91,7 +111,7 @@ class Analyzer:
         config = self.network.config
         return {
             "weights": self.weights,
-            "engine": "torch",
+            "engine": self.classifier.engine,
             "labels": list(config.labels),
             "template": config.template,
             "zoom": config.zoom,
@@ -122,7 +142,7 @@ class Analyzer:
     def analyze_frame(
         self, image: npt.NDArray[np.uint8], *, max_faces: int
     ) -> tuple[list[FaceResult], int]:
-        """Analyze one frame of a live view.
+        """Analyze one frame of a live view: faces are looked for on a small copy, within ms.
 
         Args:
             image: uint8 RGB (H, W, 3).
@@ -131,7 +151,7 @@ class Analyzer:
         Returns:
             One result per face, the largest first, and how many faces were found.
         """
-        faces = self.detector.detect(image)
+        faces = self.detector.detect(image, max_side=FRAME_SIDE)
         chosen = faces[:max_faces]
         return self._classify([(face, *self.crop(image, face)) for face in chosen]), len(faces)
 
@@ -155,13 +175,10 @@ class Analyzer:
         Returns:
             Probabilities float32 (B, 6) and maps float32 (B, 6, 8, 8).
         """
-        config = self.network.config
-        with torch.inference_mode():
-            features = self.network.features(normalise(crops, config).contiguous())
-            logits = self.network.classify(features)
-            probabilities = (logits / config.temperature).softmax(1)
-            maps = class_activation_maps(features, self.network.fc.weight)
-        return probabilities.numpy(), maps.numpy()
+        outputs = self.classifier(crops)
+        scaled = outputs.logits / np.float32(self.network.config.temperature)
+        powers = np.exp(scaled - scaled.max(1, keepdims=True))
+        return powers / powers.sum(1, keepdims=True), outputs.cams
 
     def _classify(
         self, faces: list[tuple[Face | None, npt.NDArray[np.uint8], Matrix]]

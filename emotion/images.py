@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from emotion.errors import ImageError
 
@@ -92,8 +92,9 @@ def _from_pil(picture: Image.Image, name: str) -> RGBImage:
             # For JPEG, decode at a reduced scale at once; a no-op for every other format.
             picture.draft(None, (MAX_SIDE, MAX_SIDE))
             picture.load()
-            upright = ImageOps.exif_transpose(picture)
-            return _shrink(_to_rgb(upright))
+            if picture.getexif().get(ExifTags.Base.Orientation, 1) != 1:
+                picture = ImageOps.exif_transpose(picture)  # always copies
+            return _shrink(_to_rgb(picture))
     except ImageError:
         raise
     except Exception as error:
@@ -111,7 +112,7 @@ def _to_rgb(picture: Image.Image) -> RGBImage:
         picture = picture.convert("RGBA")
         white = Image.new("RGBA", picture.size, (255, 255, 255, 255))
         picture = Image.alpha_composite(white, picture)
-    return np.array(picture.convert("RGB"), np.uint8)
+    return np.array(picture if picture.mode == "RGB" else picture.convert("RGB"), np.uint8)
 
 
 def _from_array(array: npt.NDArray[Any]) -> RGBImage:

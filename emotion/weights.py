@@ -41,6 +41,7 @@ class Loaded:
         revision: commit of the Hub repository, 40 hexadecimal digits; None for other sources.
         digest: SHA-256 of the tensor file, hexadecimal.
         notice: a sentence for the user if something older than asked for may run, or None.
+        folder: where its files lie.
     """
 
     network: EmotionNet
@@ -48,6 +49,7 @@ class Loaded:
     revision: str | None
     digest: str
     notice: str | None
+    folder: Path
 
 
 def default_spec() -> str:
@@ -79,7 +81,7 @@ def load(spec: str) -> Loaded:
         raise WeightsError(f"The weights {spec} cannot be used: {mismatch}.")
     data = _read(folder, TENSORS, spec)
     network = _build(config, data, spec)
-    return Loaded(network, spec, revision, hashlib.sha256(data).hexdigest(), notice)
+    return Loaded(network, spec, revision, hashlib.sha256(data).hexdigest(), notice, folder)
 
 
 def _locate(spec: str) -> tuple[Path, str | None, str | None]:

@@ -35,7 +35,12 @@ class Detector(Protocol):
     """Finds faces in one picture."""
 
     def detect(
-        self, image: npt.NDArray[np.uint8], *, min_score: float = 0.5, min_size: float = 16.0
+        self,
+        image: npt.NDArray[np.uint8],
+        *,
+        min_score: float = 0.5,
+        min_size: float = 16.0,
+        max_side: int | None = None,
     ) -> list[Face]:
         """Return every face of at least ``min_score`` and ``min_size`` px, the largest first.
 
@@ -43,5 +48,7 @@ class Detector(Protocol):
             image: uint8 RGB (H, W, 3).
             min_score: lowest accepted confidence, 0..1.
             min_size: smallest accepted side in px of the image, see ``Face.size``.
+            max_side: look only at a copy whose longer side has at most this many px: faster, and
+                blind to small faces.
         """
         ...

@@ -16,11 +16,12 @@ from retinaface.box_utils import decode, decode_landm
 from retinaface.prior_box import priorbox
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 from torchvision.ops import nms
 
 from emotion.detect.base import Face
 from emotion.detect.mobilenet import MobileNetRetinaFace, resnet50_retinaface
+from emotion.engine import Engine, TorchEngine
 from emotion.errors import WeightsError
 
 Backbone = Literal["mobilenet0.25", "resnet50"]
@@ -46,6 +47,12 @@ _FINE_FACE = 0.2
 # Magnified skin and cloth look like a face now and then, never a sure one.
 _FINE_SCORE = 0.8
 
+_NOTHING = (
+    np.zeros((0, 4), np.float32),
+    np.zeros((0, 5, 2), np.float32),
+    np.zeros(0, np.float32),
+)
+
 
 class RetinaFaceDetector:
     """Finds faces with RetinaFace on the CPU.
@@ -58,6 +65,7 @@ class RetinaFaceDetector:
         backbone: ``mobilenet0.25`` (embedded weights, live speed) or ``resnet50`` (preparation).
         weights: a file to load instead: safetensors, or for ``resnet50`` a state dict saved by
             torch. Without it ``resnet50`` downloads the package's release once.
+        engine: runs the network; by default torch does.
 
     Raises:
         WeightsError: if the weights are missing, damaged, or for another network.
@@ -67,6 +75,7 @@ class RetinaFaceDetector:
         self,
         backbone: Backbone = "mobilenet0.25",
         weights: Path | None = None,
+        engine: Engine | None = None,
     ) -> None:
         self.backbone: Backbone = backbone
         mobile = backbone == "mobilenet0.25"
@@ -79,10 +88,17 @@ class RetinaFaceDetector:
                 f"The detector weights {weights or RESNET50_URL} do not fit the {backbone} "
                 "network; choose the file of that backbone."
             ) from None
-        self._network = network.eval()
+        example = torch.zeros(1, _SMALL_SIDE, _SMALL_SIDE, 3, dtype=torch.uint8)
+        graph = DetectorGraph(network, backbone).eval()
+        self._heads = (engine or TorchEngine()).compile(graph, example, varying=(1, 2))
 
     def detect(
-        self, image: npt.NDArray[np.uint8], *, min_score: float = 0.5, min_size: float = 16.0
+        self,
+        image: npt.NDArray[np.uint8],
+        *,
+        min_score: float = 0.5,
+        min_size: float = 16.0,
+        max_side: int | None = None,
     ) -> list[Face]:
         """Return every face of at least ``min_score`` and ``min_size`` px, the largest first.
 
@@ -90,6 +106,7 @@ class RetinaFaceDetector:
             image: uint8 RGB (H, W, 3).
             min_score: lowest accepted confidence, 0..1.
             min_size: smallest accepted side in px. Pictures smaller than 4 x 4 px hold no face.
+            max_side: look only at a copy whose longer side has at most this many px.
         """
         height, width = image.shape[:2]
         if min(height, width) < 4:
@@ -97,9 +114,10 @@ class RetinaFaceDetector:
         side = max(height, width)
         # A crop shorter than min_size is enlarged anyway, so the limit is relative to the picture.
         smallest = min(min_size, side / 3)
-        target = _SMALL_SIDE if side < _SMALL_SIDE else min(side, _COARSE_SIDE)
+        coarse = _COARSE_SIDE if max_side is None else min(max_side, _COARSE_SIDE)
+        target = _SMALL_SIDE if side < _SMALL_SIDE else min(side, coarse)
         faces = self._detect_at(image, target / side, min_score)
-        if side > _COARSE_SIDE:
+        if side > _COARSE_SIDE and max_side is None:
             factor = min(side, _FINE_SIDE) / side
             fine = self._detect_at(image, factor, max(min_score, _FINE_SCORE))
             small = [face for face in fine if face.size <= _FINE_FACE * side]
@@ -126,29 +144,42 @@ class RetinaFaceDetector:
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.float32]]:
         """Run the network: boxes (N, 4), landmarks (N, 5, 2) in its pixels, scores (N,)."""
         height, width = image.shape[:2]
-        with torch.inference_mode():
-            deltas, logits, point_deltas = self._network(self._normalise(image))
-            scores = logits[0].softmax(-1)[:, 1]
-            chosen = torch.nonzero(scores > min_score)[:, 0]
-            priors = _priors(height, width)[chosen]
-            size = torch.tensor([width, height], dtype=torch.float32)
-            boxes = decode(deltas[0][chosen], priors, _VARIANCES) * size.repeat(2)
-            points = decode_landm(point_deltas[0][chosen], priors, _VARIANCES) * size.repeat(5)
-            kept = nms(boxes, scores[chosen], _NMS_THRESHOLD)
-            return (
-                boxes[kept].numpy(),
-                points[kept].reshape(-1, 5, 2).numpy(),
-                scores[chosen][kept].numpy(),
-            )
+        deltas, scores, point_deltas = self._heads(image[None])
+        chosen = np.flatnonzero(scores > min_score)
+        if not len(chosen):
+            return _NOTHING
+        priors = _priors(height, width)[chosen]
+        size = torch.tensor([width, height], dtype=torch.float32)
+        boxes = decode(torch.from_numpy(deltas[chosen]), priors, _VARIANCES) * size.repeat(2)
+        points = decode_landm(torch.from_numpy(point_deltas[chosen]), priors, _VARIANCES)
+        points = (points * size.repeat(5)).reshape(-1, 5, 2)
+        kept = nms(boxes, torch.from_numpy(scores[chosen]), _NMS_THRESHOLD)
+        return boxes[kept].numpy(), points[kept].numpy(), scores[chosen][kept.numpy()]
 
-    def _normalise(self, image: npt.NDArray[np.uint8]) -> Tensor:
-        pixels = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].float()
-        if self.backbone == "mobilenet0.25":
-            # Trained on BGR minus the channel means of ImageNet, values 0..255.
-            return pixels.flip(1) - torch.tensor([104.0, 117.0, 123.0]).view(1, 3, 1, 1)
-        mean = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1)
-        std = torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1)
-        return (pixels / 255 - mean) / std
+
+class DetectorGraph(nn.Module):
+    """Everything between a picture and the heads' outputs, so that one call computes it."""
+
+    def __init__(self, network: nn.Module, backbone: Backbone) -> None:
+        super().__init__()
+        self.network = network
+        # MobileNet was trained on BGR less the channel means of ImageNet, ResNet on standardised
+        # RGB; both are written here for RGB in 0..255.
+        self.reverse = backbone == "mobilenet0.25"
+        mean = [123.0, 117.0, 104.0] if self.reverse else [123.675, 116.28, 103.53]
+        std = [1.0, 1.0, 1.0] if self.reverse else [58.395, 57.12, 57.375]
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Map RGB uint8 (1, H, W, 3) to what the heads say about each of N prior boxes.
+
+        Returns:
+            Box deltas (N, 4), scores (N,) in 0..1, and landmark deltas (N, 10).
+        """
+        pixels = (image.permute(0, 3, 1, 2).float() - self.mean) / self.std
+        deltas, logits, points = self.network(pixels.flip(1) if self.reverse else pixels)
+        return deltas[0], logits[0].softmax(-1)[:, 1], points[0]
 
 
 def _covers(large: Face, small: Face) -> bool:

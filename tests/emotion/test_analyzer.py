@@ -78,6 +78,26 @@ def test_five_faces_are_five_results_the_largest_first(
     assert lefts == sorted(lefts)
 
 
+def test_a_live_frame_has_the_largest_faces_and_the_number_of_all(
+    analyzer: Analyzer, astronaut: Image
+) -> None:
+    scene = np.full((480, 640, 3), 127, np.uint8)
+    for number, side in enumerate((150, 180, 120)):
+        head = cv2.resize(astronaut[20:220, 120:320], (side, side), interpolation=cv2.INTER_AREA)
+        scene[150 : 150 + side, 200 * number : 200 * number + side] = head
+
+    faces, found = analyzer.analyze_frame(scene, max_faces=2)
+
+    assert found == 3
+    expected = analyzer.analyze(scene)[:2]
+    for face, careful in zip(faces, expected, strict=True):
+        assert face.landmarks is not None
+        assert careful.landmarks is not None
+        assert careful.box is not None
+        width = careful.box[2] - careful.box[0]
+        assert np.abs(face.landmarks - careful.landmarks).max() < 0.1 * width
+
+
 def test_a_picture_without_a_face_has_no_result(analyzer: Analyzer) -> None:
     assert analyzer.analyze(np.zeros((100, 100, 3), np.uint8)) == []
 
@@ -140,7 +160,7 @@ def test_the_description_names_what_runs(analyzer: Analyzer) -> None:
 
 
 def test_importing_the_package_pulls_in_no_heavy_library() -> None:
-    heavy = "{'torch', 'gradio', 'datasets', 'matplotlib', 'cv2'}"
+    heavy = "{'torch', 'gradio', 'datasets', 'matplotlib', 'cv2', 'openvino'}"
     code = f"import sys, emotion; print({heavy} & set(sys.modules))"
 
     output = subprocess.run(
@@ -151,7 +171,7 @@ def test_importing_the_package_pulls_in_no_heavy_library() -> None:
 
 
 def test_serving_imports_neither_the_page_nor_the_trainers_libraries() -> None:
-    heavy = "{'gradio', 'datasets', 'matplotlib', 'train', 'albumentations'}"
+    heavy = "{'gradio', 'datasets', 'matplotlib', 'train', 'albumentations', 'openvino'}"
     code = f"import sys; from emotion import Analyzer; print({heavy} & set(sys.modules))"
 
     output = subprocess.run(

@@ -7,7 +7,6 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
-from retinaface.network import RetinaFace
 from safetensors.torch import load_file, save_file
 
 from emotion.detect import Face, RetinaFaceDetector
@@ -88,6 +87,20 @@ def test_a_small_tight_crop_is_found_on_an_enlarged_copy(
     assert np.abs(face.landmarks - expected).max() < 0.06 * side
 
 
+def test_a_smaller_copy_is_enough_for_large_faces_only(
+    detector: RetinaFaceDetector, astronaut: Image
+) -> None:
+    scene = np.full((480, 640, 3), 127, np.uint8)
+    scene[40:210, 40:210] = head(astronaut)
+    small = cv2.resize(head(astronaut), (40, 40), interpolation=cv2.INTER_AREA)
+    scene[300:340, 500:540] = small
+
+    assert len(detector.detect(scene)) == 2
+    (face,) = detector.detect(scene, max_side=240)
+
+    assert overlap(detector.detect(scene)[0], face.box) > 0.75
+
+
 def test_every_face_of_a_large_group_photo_is_found(
     detector: RetinaFaceDetector, astronaut: Image
 ) -> None:
@@ -148,9 +161,8 @@ def test_thresholds_drop_weak_and_small_faces(
 def test_decoding_equals_the_equations(astronaut: Image, detector: RetinaFaceDetector) -> None:
     # Box = prior centre + 0.1 * offset * prior size, size = prior size * exp(0.2 * offset); the
     # best anchor is decoded here by hand from the network's outputs.
-    with torch.inference_mode():
-        deltas, logits, points = detector._network(detector._normalise(astronaut))
-    best = int(logits[0].softmax(-1)[:, 1].argmax())
+    deltas, scores, points = detector._heads(astronaut[None])
+    best = int(scores.argmax())
     anchors = []
     for step, sizes in ((8, (16, 32)), (16, (64, 128)), (32, (256, 512))):
         cells = -(-512 // step)
@@ -159,10 +171,10 @@ def test_decoding_equals_the_equations(astronaut: Image, detector: RetinaFaceDet
                 for size in sizes:
                     anchors.append(((column + 0.5) * step, (row + 0.5) * step, size))
     x, y, size = anchors[best]
-    dx, dy, dw, dh = deltas[0, best].tolist()
+    dx, dy, dw, dh = deltas[best].tolist()
     centre = np.array([x + 0.1 * dx * size, y + 0.1 * dy * size])
     half = np.exp([0.2 * dw, 0.2 * dh]) * size / 2
-    landmarks = points[0, best].view(5, 2).numpy() * 0.1 * size + [x, y]
+    landmarks = points[best].reshape(5, 2) * 0.1 * size + [x, y]
 
     (face,) = detector.detect(astronaut)
 
@@ -177,7 +189,7 @@ def test_the_resnet50_detector_loads_weights_from_a_path(tmp_path: Path, astrona
 
     detector = RetinaFaceDetector("resnet50", tmp_path / "resnet50.safetensors")
 
-    assert isinstance(detector._network, RetinaFace)
+    assert detector.backbone == "resnet50"
     assert isinstance(detector.detect(astronaut, min_score=0.99), list)
 
 

@@ -1,0 +1,80 @@
+"""The expression network as an engine runs it: crops in; logits, maps and features out."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from emotion.align import CROP_SIZE
+from emotion.engine import int8
+from emotion.engine.base import Engine
+from emotion.engine.openvino_engine import OpenVINOEngine
+from emotion.explain import class_activation_maps
+from emotion.network import EmotionNet, normalise
+
+_log = logging.getLogger(__name__)
+
+EXAMPLE = torch.zeros(1, CROP_SIZE, CROP_SIZE, dtype=torch.uint8)
+VARYING = (0,)
+"""Input of ``ClassifierGraph``: any number of crops."""
+
+
+class Outputs(NamedTuple):
+    """What the network computes for B crops.
+
+    Attributes:
+        logits: float32 (B, 6), not yet divided by the temperature.
+        cams: float32 (B, 6, 8, 8), see ``emotion.explain.class_activation_maps``.
+        features: float32 (B, 512, 8, 8), the last feature maps.
+    """
+
+    logits: npt.NDArray[np.float32]
+    cams: npt.NDArray[np.float32]
+    features: npt.NDArray[np.float32]
+
+
+class ClassifierGraph(nn.Module):
+    """Everything between crops and ``Outputs``, so that one call computes it."""
+
+    def __init__(self, network: EmotionNet) -> None:
+        super().__init__()
+        self.network = network.eval()
+
+    def forward(self, crops: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Map crops uint8 (B, 64, 64) to the fields of ``Outputs``."""
+        network = self.network
+        features = network.features(normalise(crops, network.config).contiguous())
+        cams = class_activation_maps(features, network.fc.weight)
+        return network.classify(features), cams, features
+
+
+class Classifier:
+    """An expression network on an engine; safe to share by threads.
+
+    Args:
+        network: what to run.
+        engine: where to run it.
+        weights: folder of the network's files and the digest of its tensors; where an 8-bit model
+            that belongs to them lies there, and helps on this processor, it is used.
+    """
+
+    def __init__(
+        self, network: EmotionNet, engine: Engine, weights: tuple[Path, str] | None = None
+    ) -> None:
+        self.engine = engine.name
+        run = None
+        if weights and isinstance(engine, OpenVINOEngine) and int8.helps():
+            run = int8.load(*weights, network.config, engine)
+            self.engine += " int8" if run else ""
+        self._run = run or engine.compile(ClassifierGraph(network), EXAMPLE, VARYING)
+        self(EXAMPLE.numpy())  # the first call allocates and compiles; visitors should not wait
+
+    def __call__(self, crops: npt.NDArray[np.uint8]) -> Outputs:
+        """Classify and explain crops uint8 (B, 64, 64) in one forward pass."""
+        return Outputs(*self._run(crops))

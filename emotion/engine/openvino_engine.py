@@ -1,0 +1,110 @@
+"""OpenVINO: the same networks, compiled for this processor."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from emotion.engine.threads import usable_threads
+
+
+class OpenVINOEngine:
+    """Compiles networks with OpenVINO for the CPU; answers are those of torch to 1e-3 and better.
+
+    All its networks share the processor: each runs one call at a time, with all threads, which is
+    how a single frame is answered soonest.
+
+    Args:
+        threads: size of the pool; by default what the machine has, see ``usable_threads``.
+
+    Raises:
+        ImportError: if OpenVINO is not installed, or its libraries do not load.
+        RuntimeError: if it has no plugin for this processor.
+    """
+
+    name = "OpenVINO"
+
+    def __init__(self, threads: int | None = None) -> None:
+        self._openvino = import_openvino()
+        self._core = self._openvino.Core()
+        self._settings = {
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_NUM_THREADS": threads or usable_threads(),
+            # Where the processor has bfloat16, that would be the default, and heat maps drift.
+            "INFERENCE_PRECISION_HINT": "f32",
+            # Pinned threads wait for their processor while others idle on a machine that is shared.
+            "ENABLE_CPU_PINNING": False,
+        }
+        self._core.get_property("CPU", "FULL_DEVICE_NAME")  # raises where there is no plugin
+
+    def compile(self, network: nn.Module, example: Tensor, varying: tuple[int, ...]) -> Run:
+        """Convert and compile a network, see ``emotion.engine.base.Engine``."""
+        return self._finish(self.convert(network, example, varying))
+
+    def convert(self, network: nn.Module, example: Tensor, varying: tuple[int, ...]) -> Any:
+        """Convert a network to an ``openvino.Model``; the arguments are those of ``compile``."""
+        with warnings.catch_warnings(), torch.inference_mode():
+            # Tracing warns of every shape that it takes for a constant, and of its own old age.
+            warnings.simplefilter("ignore")
+            traced = torch.jit.trace(network, example, check_trace=False)
+            model = self._openvino.convert_model(traced, example_input=example)
+        model.reshape([-1 if axis in varying else size for axis, size in enumerate(example.shape)])
+        return model
+
+    def save(self, model: Any, path: Path) -> None:
+        """Write an ``openvino.Model`` to ``path`` (``.xml``) and its constants beside it."""
+        self._openvino.save_model(model, path, compress_to_fp16=False)
+
+    def load(self, structure: bytes, constants: bytes) -> Run:
+        """Compile a model that was saved.
+
+        Args:
+            structure: content of its ``.xml`` file.
+            constants: content of its ``.bin`` file.
+
+        Raises:
+            RuntimeError: if they are not a model.
+        """
+        tensor = self._openvino.Tensor(np.frombuffer(constants, np.uint8))
+        return self._finish(self._core.read_model(model=structure, weights=tensor))
+
+    def _finish(self, model: Any) -> Run:
+        return Run(self._core.compile_model(model, "CPU", self._settings))
+
+
+class Run:
+    """A compiled network; calls from several threads take turns."""
+
+    def __init__(self, compiled: Any) -> None:
+        self._request = compiled.create_infer_request()
+        self._lock = threading.Lock()
+
+    def __call__(self, inputs: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.float32], ...]:
+        """Map the input to all outputs, in the network's order, as arrays of their own."""
+        with self._lock:
+            self._request.infer([np.ascontiguousarray(inputs)], share_inputs=True)
+            # The request's memory is written again by the next call.
+            return tuple(np.array(tensor.data) for tensor in self._request.output_tensors)
+
+
+def import_openvino() -> Any:
+    """Import OpenVINO without the package that reports each import and conversion to its makers.
+
+    It would do so unasked, and this project promises its users that nothing leaves their machine.
+    A missing package is a case that OpenVINO (and nncf) provides for.
+
+    Raises:
+        ImportError: if OpenVINO is not installed, or its libraries do not load.
+    """
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    import openvino
+
+    return openvino

@@ -1,0 +1,28 @@
+"""The reference engine and the fallback: the network itself."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+
+class TorchEngine:
+    """Runs networks in torch, float32."""
+
+    name = "torch"
+
+    def compile(self, network: nn.Module, example: Tensor, varying: tuple[int, ...]) -> _TorchRun:
+        """Return the network as it is; torch needs neither example nor shapes."""
+        return _TorchRun(network)
+
+
+class _TorchRun:
+    def __init__(self, network: nn.Module) -> None:
+        self._network = network
+
+    def __call__(self, inputs: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.float32], ...]:
+        with torch.inference_mode():
+            outputs: tuple[Tensor, ...] = self._network(torch.from_numpy(inputs))
+        return tuple(output.numpy() for output in outputs)
