@@ -15,7 +15,7 @@ from emotion.errors import AlignmentError
 from emotion.explain import class_activation_maps
 from emotion.labels import LABELS
 from emotion.network import EmotionNet, normalise
-from emotion.weights import load_weights
+from emotion.weights import Loaded, default_spec, load
 
 
 @dataclass(frozen=True)
@@ -66,18 +66,27 @@ class Analyzer:
         self.network = network.eval()
         self.detector = detector
         self.weights = weights
+        self.source: Loaded | None = None
+        """What exactly the network is, where it was loaded."""
 
     @classmethod
-    def from_weights(cls, spec: str = "embedded") -> Analyzer:
+    def from_weights(cls, spec: str | None = None) -> Analyzer:
         """Build an analyzer with the embedded detector.
 
         Args:
-            spec: see ``emotion.weights.load_weights``.
+            spec: see ``emotion.weights.load``; None takes ``emotion.weights.default_spec``.
 
         Raises:
             WeightsError: if the weights cannot be used.
         """
-        return cls(load_weights(spec), RetinaFaceDetector(), spec)
+        return cls.from_loaded(load(default_spec() if spec is None else spec))
+
+    @classmethod
+    def from_loaded(cls, loaded: Loaded) -> Analyzer:
+        """Build an analyzer from weights that are loaded already."""
+        analyzer = cls(loaded.network, RetinaFaceDetector(), loaded.spec)
+        analyzer.source = loaded
+        return analyzer
 
     @property
     def description(self) -> dict[str, Any]:
@@ -85,6 +94,8 @@ class Analyzer:
         config = self.network.config
         return {
             "weights": self.weights,
+            "revision": self.source.revision if self.source else None,
+            "notice": self.source.notice if self.source else None,
             "engine": "torch",
             "labels": list(config.labels),
             "template": config.template,
