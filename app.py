@@ -20,7 +20,7 @@ def main() -> int:
     return 0
 
 
-def serve(host: str, port: str, weights: str) -> None:
+def serve(host: str, port: str, weights: str | None) -> None:
     """Load the weights, build the page, print its address and block."""
     if not port.isdigit():
         raise ConfigError(f"{port} is not a port; give a number with --port.")
@@ -29,12 +29,15 @@ def serve(host: str, port: str, weights: str) -> None:
 
     address.check(host, int(port))
     from emotion.analyzer import Analyzer
+    from emotion.weights import load_or_fall_back
 
-    analyzer = Analyzer.from_weights(weights)
+    loaded = load_or_fall_back(weights)
+    if loaded.notice:
+        print(loaded.notice, file=sys.stderr)
     from emotion.ui.demo import build
     from emotion.ui.launch import start
 
-    demo = build(analyzer)
+    demo = build(Analyzer.from_loaded(loaded), weights)
     print(f"Six expressions, and why: {start(demo, host, int(port))} (Ctrl-C ends it)", flush=True)
     demo.block_thread()
 
@@ -47,9 +50,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--port", default=port, help="port to listen on (default: %(default)s)")
     parser.add_argument(
         "--weights",
-        default="embedded",
         metavar="SPEC",
-        help="embedded, a folder, or hf://USER/NAME@REVISION (default: %(default)s)",
+        help="embedded, a folder, or hf://USER/NAME@REVISION (default: EMOTION_WEIGHTS, or the "
+        "model of space.yaml, or embedded)",
     )
     return parser
 

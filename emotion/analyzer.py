@@ -14,7 +14,7 @@ from emotion.engine import Classifier, TorchEngine, choose
 from emotion.errors import AlignmentError
 from emotion.labels import LABELS
 from emotion.network import EmotionNet
-from emotion.weights import load
+from emotion.weights import Loaded, default_spec, load
 
 FRAME_SIDE = 320
 """Longer side in px of the copy on which the faces of a live frame are looked for."""
@@ -88,22 +88,35 @@ class Analyzer:
         self.detector = detector
         self.weights = weights
         self.classifier = classifier or Classifier(network, TorchEngine())
+        self.source: Loaded | None = None
+        """What exactly the network is, where it was loaded."""
 
     @classmethod
-    def from_weights(cls, spec: str = "embedded") -> Analyzer:
+    def from_weights(cls, spec: str | None = None) -> Analyzer:
         """Build an analyzer with the embedded detector, on the fastest engine that is there.
 
         Args:
-            spec: see ``emotion.weights.load``.
+            spec: see ``emotion.weights.load``; None takes ``emotion.weights.default_spec``.
 
         Raises:
             WeightsError: if the weights cannot be used.
             ConfigError: if the engine that was asked for is not there.
         """
-        loaded = load(spec)
+        return cls.from_loaded(load(default_spec() if spec is None else spec))
+
+    @classmethod
+    def from_loaded(cls, loaded: Loaded) -> Analyzer:
+        """Build an analyzer from weights that are loaded already.
+
+        Raises:
+            ConfigError: if the engine that was asked for is not there.
+        """
         engine = choose()
         classifier = Classifier(loaded.network, engine, (loaded.folder, loaded.digest))
-        return cls(loaded.network, RetinaFaceDetector(engine=engine), spec, classifier)
+        detector = RetinaFaceDetector(engine=engine)
+        analyzer = cls(loaded.network, detector, loaded.spec, classifier)
+        analyzer.source = loaded
+        return analyzer
 
     @property
     def description(self) -> dict[str, Any]:
@@ -111,6 +124,8 @@ class Analyzer:
         config = self.network.config
         return {
             "weights": self.weights,
+            "revision": self.source.revision if self.source else None,
+            "notice": self.source.notice if self.source else None,
             "engine": self.classifier.engine,
             "labels": list(config.labels),
             "template": config.template,

@@ -83,9 +83,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     classify.add_argument(
         "--weights",
-        default="embedded",
         metavar="SPEC",
-        help="embedded, a folder, or hf://USER/NAME",
+        help="embedded, a folder, or hf://USER/NAME@REVISION (default: EMOTION_WEIGHTS, or the "
+        "model of space.yaml, or embedded)",
     )
     return parser
 

@@ -49,7 +49,7 @@ def is_pinned(spec: str) -> bool:
     return match is not None and _COMMIT.fullmatch(match[2] or "") is not None
 
 
-def fetch(spec: str, limits: Mapping[str, int]) -> Snapshot:
+def fetch(spec: str, limits: Mapping[str, int], extras: Mapping[str, int] = {}) -> Snapshot:
     """Bring files of a model repository into the cache.
 
     A full commit id whose files are cached is answered without any network call. A branch or tag
@@ -59,6 +59,8 @@ def fetch(spec: str, limits: Mapping[str, int]) -> Snapshot:
     Args:
         spec: ``hf://USER/NAME`` (its main branch) or ``hf://USER/NAME@REVISION``.
         limits: the files to fetch, and how many bytes each may have; nothing else is fetched.
+        extras: the same for files that the repository need not have, and which are left out if they
+            are larger.
 
     Raises:
         WeightsError: if they cannot be had, in one sentence that never holds the token.
@@ -73,7 +75,7 @@ def fetch(spec: str, limits: Mapping[str, int]) -> Snapshot:
         if cached and cached.name == revision:
             return Snapshot(cached, revision)
         with quiet_client():
-            folder = patiently(lambda: _download(spec, repository, revision, limits))
+            folder = patiently(lambda: _download(spec, repository, revision, limits, extras))
         return Snapshot(folder, folder.name)
     except HFValidationError:
         raise WeightsError(f"{spec} names no repository; write hf://USER/NAME@REVISION.") from None
@@ -100,14 +102,20 @@ def _find_cached(repository: str, revision: str, names: Mapping[str, int]) -> Pa
     return found[0].parent
 
 
-def _download(spec: str, repository: str, revision: str, limits: Mapping[str, int]) -> Path:
+def _download(
+    spec: str,
+    repository: str,
+    revision: str,
+    limits: Mapping[str, int],
+    extras: Mapping[str, int],
+) -> Path:
     info = HfApi().model_info(
         repository, revision=revision, files_metadata=True, timeout=constants.HF_HUB_ETAG_TIMEOUT
     )
     sizes = {file.rfilename: file.size for file in info.siblings or ()}
     for name, limit in limits.items():
         if name not in sizes:
-            pickles = [other for other in sizes if other.endswith(_PICKLES)]
+            pickles = [o for o in sizes if o.endswith(_PICKLES) and o not in extras]
             only = f", only {pickles[0]}, which is a pickle and never loaded" if pickles else ""
             raise WeightsError(
                 f"The repository of {spec} has no {name}{only}; push both "
@@ -120,8 +128,10 @@ def _download(spec: str, repository: str, revision: str, limits: Mapping[str, in
             )
     # The first file goes by the name of the branch, so that the cache notes where it points; the
     # others by the commit that this led to, so that a push in between cannot mix two.
+    # And extras come first, so that a commit whose files are cached has those too.
+    wished = [name for name, limit in extras.items() if 0 < (sizes.get(name) or 0) <= limit]
     folder: Path | None = None
-    for name in limits:
+    for name in (*wished, *limits):
         wanted = folder.name if folder else revision
         path = Path(hf_hub_download(repository, name, revision=wanted))
         folder = path.parent

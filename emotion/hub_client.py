@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Literal, TypeVar
 
-from huggingface_hub import constants
+from huggingface_hub import constants, get_session
 from huggingface_hub.errors import (
     EntryNotFoundError,
     GatedRepoError,
@@ -27,6 +27,9 @@ from huggingface_hub.utils.tqdm import (
 
 CONFLICT = 412
 """Status of a commit whose branch has moved since it was prepared."""
+
+SILENCE = 3 * constants.HF_HUB_DOWNLOAD_TIMEOUT
+"""Seconds without a byte after which a request is given up; a commit takes longer than a file."""
 
 Access = Literal["read", "write"]
 Answer = TypeVar("Answer")
@@ -77,7 +80,7 @@ def _asked_wait(error: HfHubHTTPError) -> float:
     return float(asked) if asked.isdecimal() else 0.0
 
 
-def _names(error: Exception) -> set[str]:
+def _names(error: BaseException) -> set[str]:
     return {kind.__name__ for kind in type(error).__mro__}
 
 
@@ -86,6 +89,16 @@ def root(error: Exception) -> Exception:
     if isinstance(error, LocalEntryNotFoundError) and isinstance(error.__cause__, Exception):
         return error.__cause__
     return error
+
+
+def find_hub_error(error: BaseException | None) -> Exception | None:
+    """Find what the Hub's client raised behind the error of a library that uses it, if it did."""
+    while error is not None:
+        known = isinstance(error, HfHubHTTPError | OfflineModeIsEnabled)
+        if isinstance(error, Exception) and (known or "TransportError" in _names(error)):
+            return error
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def is_out_of_reach(error: Exception) -> bool:
@@ -165,7 +178,11 @@ def _explain_status(error: HfHubHTTPError, access: Access) -> str:
 
 @contextmanager
 def quiet_client() -> Iterator[None]:
-    """Keep the client's warnings, which hold addresses, and its bars in log files, to itself."""
+    """Keep the client's warnings, which hold addresses, and its bars in log files, to itself.
+
+    A silent Hub is given up; by itself the client waits for ever where it is not told how long.
+    """
+    get_session().timeout = SILENCE
     logger = logging.getLogger("huggingface_hub")
     level, bars = logger.level, not are_progress_bars_disabled()
     logger.setLevel(logging.CRITICAL)

@@ -6,10 +6,12 @@ import hashlib
 import json
 import math
 import os
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import torch
+import yaml
+from huggingface_hub import constants
 from safetensors import SafetensorError
 from safetensors.torch import load as parse_tensors
 
@@ -22,11 +24,16 @@ RESULTS = Path(__file__).parent / "assets" / "results.json"
 """What ``train evaluate --json`` wrote for the embedded weights, as a list."""
 VARIABLE = "EMOTION_WEIGHTS"
 """Environment variable that holds the SPEC used where none is given."""
+SPACE = Path(__file__).parents[1] / "space.yaml"
+"""The description of the deployment; its key ``model`` is the next choice."""
 
 CONFIG = "config.json"
 TENSORS = "model.safetensors"
+INT8 = ("int8.json", "int8.xml", "int8.bin")
+"""An 8-bit export that may lie beside them: what it was made from, structure, constants."""
 # In bytes. The default network has 45 MB in float32; the rest is room for wider ones.
 _LIMITS = {CONFIG: 1 << 20, TENSORS: 256 << 20}
+_EXTRAS = dict(zip(INT8, (1 << 20, 8 << 20, 64 << 20), strict=True))
 _NUMBERS = {field.name for field in fields(NetworkConfig) if isinstance(field.default, float)}
 _REMEDY = "copy or download both files again, or use --weights embedded."
 
@@ -40,7 +47,8 @@ class Loaded:
         spec: what was asked for.
         revision: commit of the Hub repository, 40 hexadecimal digits; None for other sources.
         digest: SHA-256 of the tensor file, hexadecimal.
-        notice: a sentence for the user if something older than asked for may run, or None.
+        notice: a sentence for the user if something older than asked for, or the embedded network
+            in its place, runs; or None.
         folder: where its files lie.
     """
 
@@ -53,8 +61,66 @@ class Loaded:
 
 
 def default_spec() -> str:
-    """Return the SPEC of the environment variable ``EMOTION_WEIGHTS``, or ``embedded``."""
-    return os.environ.get(VARIABLE, "").strip() or "embedded"
+    """Return the SPEC that is used where none is given.
+
+    It is the one of the environment variable ``EMOTION_WEIGHTS``, or the model of ``space.yaml``
+    beside the packages, or ``embedded``.
+
+    Raises:
+        WeightsError: if ``space.yaml`` is there and names no model.
+    """
+    return os.environ.get(VARIABLE, "").strip() or _deployed_spec()
+
+
+def _deployed_spec() -> str:
+    remedy = f"mend it, or choose the weights with --weights or {VARIABLE}."
+    try:
+        values = yaml.safe_load(SPACE.read_text("utf-8"))
+        model = (values.get("model") if isinstance(values, dict) else None) or "embedded"
+    except FileNotFoundError:
+        return "embedded"
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        raise WeightsError(f"The file {SPACE.name} cannot be read as YAML; {remedy}") from None
+    if model != "embedded" and not (isinstance(model, str) and hub.is_pinned(model)):
+        raise WeightsError(
+            f"The model in {SPACE.name} is {model!r}, neither embedded nor hf://USER/NAME@COMMIT "
+            f"with all 40 digits; {remedy}"
+        )
+    return str(model)
+
+
+def load_or_fall_back(spec: str | None) -> Loaded:
+    """Load weights for a page, which runs the embedded ones where others cannot be had.
+
+    Args:
+        spec: see ``load``; None takes ``default_spec``.
+
+    Returns:
+        The network; where it is another than asked for, ``notice`` says so and why, without naming
+        folders of this machine, since visitors read it.
+
+    Raises:
+        WeightsError: if a folder that ``spec`` names cannot be used, or ``spec`` is no address of
+            the Hub: who has just typed it can correct it.
+    """
+    chosen = spec
+    try:
+        chosen = default_spec() if spec is None else spec
+        return load(chosen)
+    except WeightsError as error:
+        if spec is not None and not hub.is_address(spec):
+            raise
+        reason = for_visitors(error, chosen)
+        return replace(load("embedded"), notice=f"{reason} The embedded weights run instead.")
+
+
+def for_visitors(error: WeightsError, spec: str | None) -> str:
+    """Return the sentence of an error about a SPEC without this machine's folders."""
+    sentence = str(error)
+    for place in (constants.HF_HUB_CACHE, spec or ""):
+        if os.path.isabs(place):
+            sentence = sentence.replace(place, Path(place).name)
+    return sentence
 
 
 def load_weights(spec: str = "embedded") -> EmotionNet:
@@ -88,7 +154,7 @@ def _locate(spec: str) -> tuple[Path, str | None, str | None]:
     if spec == "embedded":
         return EMBEDDED, None, None
     if spec.startswith(hub.PREFIX):
-        snapshot = hub.fetch(spec, _LIMITS)
+        snapshot = hub.fetch(spec, _LIMITS, _EXTRAS)
         return snapshot.folder, snapshot.commit, snapshot.notice
     folder = Path(spec)
     if not folder.is_dir():

@@ -89,7 +89,7 @@ _FILES = {
     "model.safetensors": "the weights",
     "evaluation/": "every number behind the results, confusion matrices among them",
     "figures/": "drawn from them",
-    "openvino/": "an int8 export for Intel and AMD processors",
+    "int8.": "an 8-bit export that runs in their place where it is faster (OpenVINO)",
     "training/": "the configuration of the training run and its log",
 }
 
@@ -173,7 +173,7 @@ def _results(evaluations: Sequence[Evaluation], used: Container[str]) -> str:
     head = ["split", "images", "accuracy (95 %)", "macro F1 (95 %)", *LABELS, "ECE"]
     rows = [
         [
-            f"{_title(result['corpus'])} {result['split']}",
+            _split(result),
             f"{result['n']:,}",
             _with_interval(result, "accuracy"),
             _with_interval(result, "macro_f1"),
@@ -184,21 +184,35 @@ def _results(evaluations: Sequence[Evaluation], used: Container[str]) -> str:
     ]
     notes = [
         "Six classes; the class columns are recall. **Every** image counts: one without a detected "
-        "face is classified from its plain crop. One network, one pass."
+        "face is classified from its plain crop. One network, one pass where nothing else is said."
     ]
-    notes += [
-        f"{_title(result['corpus'])} {result['split']}: {result['faces_not_found']:,} images "
-        "without a detected face."
-        for result in evaluations
-    ]
-    notes += [
-        f"Epoch and temperature were chosen on {_title(result['corpus'])} {result['split']}, which "
-        "flatters the numbers on it."
-        for result in evaluations
-        if result["corpus"] in used and VALIDATION_SPLITS.get(result["corpus"]) == result["split"]
-    ]
+    for result in evaluations:
+        notes.append(f"{_split(result)}: {_sentence(result, used)}")
     notes += [note for result in evaluations for note in result.get("notes", ())]
     return table(head, rows) + "\n\n" + "\n\n".join(notes)
+
+
+def _split(result: Evaluation) -> str:
+    averaged = result.get("tta", "none")
+    return f"{_title(result['corpus'])} {result['split']}" + (
+        "" if averaged == "none" else f", averaged over {averaged}"
+    )
+
+
+def _sentence(result: Evaluation, used: Container[str]) -> str:
+    """Say what one must know of a measurement besides its numbers."""
+    parts = [f"{result['faces_not_found']:,} images without a detected face."]
+    if result.get("excluded"):
+        parts.append(f"{result['excluded']:,} images were left out by a list.")
+    if result["corpus"] in used and VALIDATION_SPLITS.get(result["corpus"]) == result["split"]:
+        parts.append("Epoch and temperature were chosen on this split, which flatters it.")
+    calibration = result.get("calibration")
+    if calibration:
+        unsure = f"*Not sure* is the answer to {1 - calibration['answered']:.0%} of these faces"
+        if calibration.get("neutral"):
+            unsure += f" and to {1 - calibration['neutral_answered']:.0%} of the neutral ones"
+        parts.append(f"{unsure}.")
+    return " ".join(parts)
 
 
 def _with_interval(result: Evaluation, key: str) -> str:

@@ -15,8 +15,10 @@ from train import calibrate_command as calibrate
 from train import copies, evaluate, publish, results
 from train.alignment import AlignConfig
 from train.config import FitConfig
+from train.corpora import parse_corpus
 from train.loop import fit
 from train.prepare import PrepareConfig, prepare
+from train.publish_prepared import check, push_prepared
 from train.recipes import recipe
 from train.report import to_text as report_text
 from train.run import RunArguments, run
@@ -37,6 +39,10 @@ class PrepareArguments:
     align: Annotated[AlignConfig, tyro.conf.OmitArgPrefixes] = field(default_factory=AlignConfig)
     processes: int = 2
     """Worker processes."""
+    push_prepared: str | None = None
+    """USER/NAME of a private dataset repository on the Hub that gets the prepared faces too."""
+    public: bool = False
+    """Make that repository public; refused unless every corpus may be published."""
 
 
 @dataclass(frozen=True)
@@ -104,8 +110,17 @@ def _prepare(arguments: list[str]) -> int:
     values = tyro.cli(PrepareArguments, args=arguments, prog="python -m train prepare")
     if not values.corpus:
         raise ConfigError("Name at least one corpus: --corpus NAME=PATH.")
+    if values.public and values.push_prepared is None:
+        raise ConfigError("--public says who sees what --push-prepared USER/NAME pushes; name it.")
     config = PrepareConfig(values.corpus, values.out, values.align, values.processes)
+    if values.push_prepared is None:
+        print(report_text(prepare(config)))
+        return 0
+    names = [parse_corpus(text)[0] for text in values.corpus]
+    repository = check(values.push_prepared, names, public=values.public)
     print(report_text(prepare(config)))
+    commit = push_prepared(config.out, repository, public=values.public)
+    print(f"{repository.url} holds these faces in commit {commit}; its card says how to load them.")
     return 0
 
 

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from emotion.errors import ConfigError, DataError, EmotionError, HubError
 from emotion.labels import LABELS
-from emotion.weights import CONFIG, EMBEDDED, RESULTS, TENSORS, Loaded, load
+from emotion.weights import CONFIG, EMBEDDED, INT8, RESULTS, TENSORS, Loaded, load
 from train import upload
 from train.card import Evaluation, model_card
 from train.config import read_config, to_json
@@ -36,7 +37,7 @@ _EVALUATION_KEYS = frozenset(
     }
 )
 _MANAGED = re.compile(
-    r"README\.md|config\.json|model\.safetensors"
+    r"README\.md|config\.json|model\.safetensors|int8\.(json|xml|bin)"
     r"|evaluation/[\w.-]+\.json|training/(fit\.json|log\.jsonl)"
 )
 """Paths that a push may write, and that the next one deletes if it has them no more."""
@@ -144,6 +145,9 @@ def collect(source: str, loaded: Loaded, name: str) -> dict[str, bytes]:
     files = {path: (folder / path).read_bytes() for path in (CONFIG, TENSORS)}
     for stem, evaluation in evaluations.items():
         files[f"evaluation/{stem}.json"] = _to_json({**evaluation, "weights": f"hf://{name}"})
+    files |= _read_int8(folder, loaded)
+    if (folder / "calibration.json").is_file():
+        files["evaluation/calibration.json"] = _to_json(_read_json(folder / "calibration.json"))
     training = None
     if (folder / "fit.json").is_file():
         training = to_json(read_config(folder / "fit.json"))
@@ -162,30 +166,56 @@ def collect(source: str, loaded: Loaded, name: str) -> dict[str, bytes]:
 
 
 def _read_evaluations(source: str, loaded: Loaded) -> dict[str, Evaluation]:
-    """Find what ``evaluate --json`` wrote: name for the repository -> numbers."""
+    """Find what ``evaluate --json`` and ``results`` wrote: name for the repository -> numbers."""
     if source == "embedded":
-        stored = _read_json(RESULTS)
-        found = {f"{result['corpus']}-{result['split']}": result for result in stored}
+        paths = [RESULTS]
     else:
         folder = Path(source)
         paths = sorted([*folder.glob("*.json"), *folder.glob("evaluation/*.json")])
-        values = {_UNSAFE.sub("-", path.stem): _read_json(path) for path in paths}
-        found = {stem: value for stem, value in values.items() if _is_evaluation(value)}
-    for stem, evaluation in found.items():
-        _check_evaluation(stem, evaluation, loaded)
+        paths.sort(key=lambda path: path.name == RESULTS.name)  # it says the most, so it comes last
+    found = {}
+    for path in paths:
+        values = _read_json(path)
+        for value in values if isinstance(values, list) else [values]:
+            if isinstance(value, dict) and {"confusion", "per_class"} <= value.keys():
+                _check_evaluation(path, value, loaded)
+                found[_name(value)] = value
     return found
 
 
-def _is_evaluation(value: Any) -> bool:
-    return isinstance(value, dict) and {"confusion", "per_class"} <= value.keys()
+def _name(evaluation: Evaluation) -> str:
+    """Name what was measured, so that another measurement of it takes its place."""
+    parts = [evaluation["corpus"], evaluation["split"]]
+    parts += [evaluation["tta"]] if evaluation.get("tta", "none") != "none" else []
+    parts += ["without", evaluation["excluded"]] if evaluation.get("excluded") else []
+    return _UNSAFE.sub("-", "-".join(map(str, parts)))
 
 
-def _check_evaluation(stem: str, evaluation: Evaluation, loaded: Loaded) -> None:
+def _check_evaluation(path: Path, evaluation: Evaluation, loaded: Loaded) -> None:
     again = "repeat python -m train evaluate --json for it, or remove it"
     if not (evaluation.keys() >= _EVALUATION_KEYS and evaluation["per_class"].keys() >= {*LABELS}):
-        raise DataError(f"The result {stem}.json lacks numbers that the card needs; {again}.")
+        raise DataError(f"The result {path} lacks numbers that the card needs; {again}.")
     if evaluation.get("digest", loaded.digest) != loaded.digest:
-        raise DataError(f"The result {stem}.json was measured with other weights; {again}.")
+        raise DataError(f"The result {path} was measured with other weights; {again}.")
+
+
+def _read_int8(folder: Path, loaded: Loaded) -> dict[str, bytes]:
+    """Read the 8-bit export that ``export`` laid beside the weights, if it did."""
+    record, *model = INT8
+    if not (folder / record).is_file():
+        return {}
+    values = _read_json(folder / record)
+    try:
+        files = {record: _to_json(values), **{name: (folder / name).read_bytes() for name in model}}
+        whole = [sha256(files[name]).hexdigest() for name in model] == values["files"]
+    except (OSError, KeyError, TypeError):
+        whole = False
+    if not whole or values.get("weights") != loaded.digest:
+        raise DataError(
+            f"The 8-bit export in {folder} was made from other weights or is damaged; repeat "
+            f"python -m train export, or remove {record}."
+        )
+    return files
 
 
 def _read_json(path: Path) -> Any:

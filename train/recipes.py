@@ -41,8 +41,8 @@ RECIPES: dict[str, FitConfig] = {
     ),
 }
 """``baseline`` made the embedded weights, ``report`` and ``sgd`` are other ways to minimise,
-``cnn`` and ``alexnet`` other networks, ``quick`` takes minutes, ``demo`` learns drawn faces. What else
-differs in one choice is ``override(RECIPES["baseline"], option=value)``.
+``cnn`` and ``alexnet`` other networks, ``quick`` takes minutes, ``demo`` learns drawn faces. What
+else differs in one choice is ``override(RECIPES["baseline"], option=value)``.
 """
 
 

@@ -14,20 +14,17 @@ from huggingface_hub import (
     CommitOperationDelete,
     HfApi,
     constants,
-    get_session,
     get_token,
 )
 from huggingface_hub.errors import HFValidationError
 
 from emotion.errors import ConfigError, EmotionError, HubError
-from emotion.hub_client import CONFLICT, explain, patiently, quiet_client, root
+from emotion.hub_client import CONFLICT, SILENCE, explain, patiently, quiet_client, root
 
 Content = bytes | Path
 
 _NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*", re.ASCII)
 _VERSION = re.compile(r"v(\d+)")
-_PATIENCE = 3 * constants.HF_HUB_DOWNLOAD_TIMEOUT
-"""Seconds of silence after which a request is given up; a commit takes longer than an answer."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +80,7 @@ def prepare(repository: Repository, *, private: bool) -> None:
         patiently(
             lambda: api.create_repo(name, repo_type=kind, private=private or None, exist_ok=True)
         )
-        info = patiently(lambda: api.repo_info(name, repo_type=kind, timeout=_PATIENCE))
+        info = patiently(lambda: api.repo_info(name, repo_type=kind, timeout=SILENCE))
     if private and not info.private:
         raise ConfigError(
             f"{name} is there already and public; make it private in its settings on the Hub, or "
@@ -125,8 +122,8 @@ def _commit(
     message: str,
 ) -> str:
     api = HfApi()
-    before = api.repo_info(repository.name, repo_type=repository.kind, timeout=_PATIENCE)
-    there = [file.rfilename for file in before.siblings or ()]
+    before = api.repo_info(repository.name, repo_type=repository.kind, timeout=SILENCE)
+    there = api.list_repo_files(repository.name, repo_type=repository.kind, revision=before.sha)
     operations: list[CommitOperationAdd | CommitOperationDelete] = [
         CommitOperationAdd(path, content) for path, content in files.items()
     ]
@@ -168,8 +165,6 @@ def _tag(repository: Repository, revision: str) -> str:
 @contextmanager
 def _sentences(repository: Repository, failure: str = "Nothing could be pushed") -> Iterator[None]:
     """Turn whatever the client raises into one sentence that begins with ``failure``."""
-    session = get_session()
-    session.timeout = _PATIENCE  # by itself the client waits for ever
     try:
         with quiet_client():
             yield

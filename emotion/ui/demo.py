@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import gradio as gr
-import numpy as np
 import torch
 
 import emotion
@@ -17,6 +16,7 @@ from emotion.ui.about import about_markup
 from emotion.ui.gate import Gate
 from emotion.ui.live import live_tab
 from emotion.ui.photo import photo_tab
+from emotion.ui.serving import Serving, weights_card, weights_markup, weights_name
 from emotion.ui.strings import say, text
 
 if TYPE_CHECKING:
@@ -24,13 +24,22 @@ if TYPE_CHECKING:
 
     from emotion.analyzer import Analyzer
 
-_TRANSLATE = "window.emotionPage.translate(element);"
+_TRANSLATE = """
+window.emotionPage.translate(element);
+watch("value", () => window.emotionPage.translate(element));"""
 _CACHE_CHECK, _CACHE_AGE = 300, 900  # seconds; uploads of the HTTP interface are gone after both
 
 
-def build(analyzer: Analyzer) -> Blocks:
-    """Build the page around an analyzer; ``launch.start`` serves it."""
-    _warm_up(analyzer)
+def build(analyzer: Analyzer, asked: str | None = None) -> Blocks:
+    """Build the page around an analyzer; ``launch.start`` serves it.
+
+    Args:
+        analyzer: what answers at first.
+        asked: SPEC of the weights that were asked for, which the About tab can load again; None for
+            the default.
+    """
+    serving = Serving(analyzer, asked)
+    analyzer = cast("Analyzer", serving)  # what it does not do itself, it passes on
     # One analysis uses all of torch's threads; more at a time only get in each other's way.
     gate = Gate(max(1, (os.cpu_count() or 1) // torch.get_num_threads()))
     demo: Blocks = gr.Blocks(
@@ -40,25 +49,26 @@ def build(analyzer: Analyzer) -> Blocks:
         fill_width=True,
     )
     with demo:
-        _static(header_markup(analyzer), "header")
+        header = _static(header_markup(analyzer), "header")
         with gr.Tabs():
             with gr.Tab(gr.I18n()("tab_live"), id="live"):
                 live_tab(analyzer, gate)
             with gr.Tab(gr.I18n()("tab_photo"), id="photo", elem_id="photo-tab"):
                 photo_tab(analyzer, gate)
             with gr.Tab(gr.I18n()("tab_about"), id="about"):
-                _static(about_markup(analyzer), "about")
+                about = _static(about_markup(analyzer), "about")
+                weights = weights_card(serving, gate)
+        # The weights may be renewed while the server runs, so each visit gets what is true by then.
+        demo.load(
+            lambda: (header_markup(analyzer), about_markup(analyzer), weights_markup(serving)),
+            outputs=[header, about, weights],
+            api_visibility="private",
+            show_progress="hidden",
+            queue=False,
+        )
         api.endpoints(analyzer, gate)
     demo.queue(max_size=32, default_concurrency_limit=2)
     return demo
-
-
-def _warm_up(analyzer: Analyzer) -> None:
-    """Run everything once, so that the first visitor does not wait for lazy initialisation."""
-    blank = np.zeros((240, 320, 3), np.uint8)
-    analyzer.analyze_frame(blank, max_faces=1)
-    analyzer.analyze(blank)
-    analyzer.analyze(blank, detect=False)
 
 
 def _static(markup: str, name: str) -> gr.HTML:
@@ -75,7 +85,7 @@ def header_markup(analyzer: Analyzer) -> str:
         for index, (name, height) in enumerate(zip(LABELS, heights, strict=True))
     )
     status = [
-        ("status_weights", facts["weights"]),
+        ("status_weights", weights_name(facts)),
         ("status_engine", facts["engine"]),
         ("status_version", emotion.__version__),
     ]

@@ -8,10 +8,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from emotion import weights
 from emotion.errors import WeightsError
 from emotion.labels import LABELS
 from emotion.network import EmotionNet, NetworkConfig
-from emotion.weights import EMBEDDED, default_spec, load, load_weights
+from emotion.weights import EMBEDDED, default_spec, load, load_or_fall_back, load_weights
 
 
 @pytest.fixture
@@ -61,18 +62,83 @@ def test_a_loaded_network_does_not_depend_on_its_files(folder: Path) -> None:
     assert torch.equal(network.fc.weight, before)
 
 
-@pytest.mark.parametrize(
-    ("value", "spec"),
-    [(None, "embedded"), ("", "embedded"), (" hf://me/model ", "hf://me/model")],
-)
-def test_the_default_comes_from_the_environment(
-    monkeypatch: pytest.MonkeyPatch, value: str | None, spec: str
-) -> None:
+COMMIT = "0123456789" * 4
+
+
+@pytest.fixture
+def space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the deployment is described; nothing is there yet, and no variable is set."""
     monkeypatch.delenv("EMOTION_WEIGHTS", raising=False)
-    if value is not None:
-        monkeypatch.setenv("EMOTION_WEIGHTS", value)
+    monkeypatch.setattr(weights, "SPACE", tmp_path / "space.yaml")
+    return tmp_path / "space.yaml"
+
+
+@pytest.mark.parametrize(
+    ("variable", "model", "spec"),
+    [
+        (None, None, "embedded"),
+        ("", "", "embedded"),
+        (" hf://me/model ", None, "hf://me/model"),
+        (None, f"hf://me/other@{COMMIT}", f"hf://me/other@{COMMIT}"),
+        ("runs/mine", f"hf://me/other@{COMMIT}", "runs/mine"),
+        ("embedded", f"hf://me/other@{COMMIT}", "embedded"),
+        (None, "embedded", "embedded"),
+    ],
+)
+def test_the_variable_comes_before_the_deployment_and_that_before_the_embedded(
+    space: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    variable: str | None,
+    model: str | None,
+    spec: str,
+) -> None:
+    if model is not None:
+        space.write_text(f"space:\n  repository: me/page\nmodel: {model}\n")
+    if variable is not None:
+        monkeypatch.setenv("EMOTION_WEIGHTS", variable)
 
     assert default_spec() == spec
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["model: [", "model: 7", "model: hf://me/other@main", "model: runs/mine", b"\xff\xfe\x00"],
+)
+def test_a_deployment_that_names_no_model_is_a_sentence(space: Path, text: str | bytes) -> None:
+    space.write_bytes(text if isinstance(text, bytes) else text.encode())
+
+    with pytest.raises(WeightsError, match=r"space\.yaml.*--weights or EMOTION_WEIGHTS\.$"):
+        default_spec()
+
+
+@pytest.mark.parametrize("source", ["variable", "deployment"])
+def test_a_page_runs_the_embedded_weights_where_the_default_cannot_be_had(
+    space: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str
+) -> None:
+    if source == "variable":
+        monkeypatch.setenv("EMOTION_WEIGHTS", str(tmp_path / "gone"))
+    else:
+        space.write_text("model: 7")
+
+    loaded = load_or_fall_back(None)
+
+    assert loaded.spec == "embedded"
+    assert loaded.notice is not None
+    assert loaded.notice.endswith("The embedded weights run instead.")
+    assert ("gone" if source == "variable" else "space.yaml") in loaded.notice
+    assert str(tmp_path) not in loaded.notice  # visitors read it
+
+
+def test_a_page_whose_owner_mistyped_does_not_start(tmp_path: Path) -> None:
+    for spec in (str(tmp_path / "gone"), "hf://nobody", "hf://a/b@c@d"):
+        with pytest.raises(WeightsError):
+            load_or_fall_back(spec)
+
+
+def test_a_page_whose_weights_can_be_had_has_nothing_to_say(folder: Path) -> None:
+    loaded = load_or_fall_back(str(folder))
+
+    assert (loaded.spec, loaded.notice, loaded.folder) == (str(folder), None, folder)
 
 
 def truncate(folder: Path) -> None:

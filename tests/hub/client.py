@@ -65,10 +65,16 @@ class Client:
         return self.call(_api, method, token=token, **arguments)
 
     def attempt(
-        self, function: Callable[..., Any], *args: Any, token: str = "", **named: Any
+        self,
+        function: Callable[..., Any],
+        *args: Any,
+        token: str = "",
+        environment: Mapping[str, str] | None = None,
+        **named: Any,
     ) -> Attempt:
         """Call a function of ours there; errors meant for users are part of the answer."""
-        outcome: Attempt = self.call(_attempt, function, args, named, token=token)
+        wanted = (function, args, named, environment or {})
+        outcome: Attempt = self.call(_attempt, *wanted, token=token)
         return outcome
 
     def load(self, spec: str, token: str = "") -> Outcome:
@@ -94,13 +100,15 @@ def _api(method: str, **arguments: Any) -> Any:
     return getattr(HfApi(), method)(**arguments)
 
 
-def _attempt(function: Callable[..., Any], args: Any, named: Any) -> Attempt:
+def _attempt(
+    function: Callable[..., Any], args: Any, named: Any, environment: Mapping[str, str]
+) -> Attempt:
     import torch
 
     from emotion.errors import EmotionError
 
     torch.set_num_threads(1)
-    with _stderr() as noise:
+    with _environment(environment), _stderr() as noise:
         try:
             return Attempt(function(*args, **named), None, noise())
         except EmotionError as error:

@@ -153,8 +153,72 @@ def test_results_on_the_split_that_chose_the_epoch_say_so(hub, pushing, reposito
     pushing()
 
     text = content(hub, repository)["README.md"].decode()
-    assert "were chosen on FER-2013 public" in text
-    assert "were chosen on RAF-DB" not in text
+    assert (
+        "FER-2013 public: 41 images without a detected face. Epoch and temperature were chosen on"
+        in text
+    )
+    assert text.count("were chosen on") == 1
+
+
+def test_collected_results_take_the_place_of_single_ones_and_bring_the_calibration(
+    hub, pushing, repository, run_folder
+):
+    about = {"answered": 0.9, "neutral": 100, "neutral_answered": 0.25}
+    (run_folder / "results.json").write_text(json.dumps([evaluation(calibration=about)]))
+    (run_folder / "calibration.json").write_text('{"temperature": 1.25}')
+    pushing()
+
+    files = content(hub, repository)
+    assert json.loads(files["evaluation/raf-db-test.json"])["calibration"] == about
+    assert json.loads(files["evaluation/calibration.json"]) == {"temperature": 1.25}
+    text = files["README.md"].decode()
+    assert text.count("| RAF-DB test |") == 1
+    assert "*Not sure* is the answer to 10% of these faces and to 75% of the neutral ones." in text
+
+
+@pytest.fixture
+def export(run_folder: Path) -> dict[str, bytes]:
+    """An 8-bit export as it lies beside the weights; its content is not looked at here."""
+    model = {"int8.xml": b"<net/>", "int8.bin": bytes(range(256)) * 40}
+    record = {
+        "weights": hashlib.sha256((run_folder / TENSORS).read_bytes()).hexdigest(),
+        "files": [hashlib.sha256(data).hexdigest() for data in model.values()],
+    }
+    files = {"int8.json": (json.dumps(record, indent=2) + "\n").encode(), **model}
+    for name, data in files.items():
+        (run_folder / name).write_bytes(data)
+    return files
+
+
+def folder_of(spec: str) -> dict[str, bytes]:
+    from emotion.weights import load
+
+    return {path.name: path.read_bytes() for path in load(spec).folder.iterdir()}
+
+
+def test_an_8_bit_export_travels_with_the_weights_and_goes_with_them(
+    client, pushing, run_folder, export
+):
+    pushed = pushing()
+
+    assert pushed.error is None
+    there = client.call(folder_of, pushed.value.spec)
+    assert {name: there[name] for name in export} == export
+
+    (run_folder / "int8.json").unlink()
+    assert set(client.call(folder_of, pushing().value.spec)) == {CONFIG, TENSORS}
+
+
+@pytest.mark.parametrize("damage", ["int8.bin", "weights"])
+def test_an_8_bit_export_of_other_weights_is_refused(hub, pushing, run_folder, export, damage):
+    if damage == "weights":
+        record = json.loads(export["int8.json"]) | {"weights": "0" * 64}
+        (run_folder / "int8.json").write_text(json.dumps(record))
+    else:
+        (run_folder / damage).write_bytes(b"")
+
+    check_sentence(pushing(), "8-bit export", "made from other weights or is damaged")
+    assert hub.requests == []
 
 
 def test_a_second_push_changes_nothing(hub, pushing, repository):
@@ -179,13 +243,15 @@ def test_a_new_push_leaves_nothing_of_the_old_results_and_nothing_foreign_is_los
     torch.manual_seed(5)
     newer = EmotionNet(NetworkConfig(widths=(8, 8, 8, 8)))
     newer.save_pretrained(run_folder)
-    (run_folder / "raf-db-test.json").rename(run_folder / "other name.json")
+    (run_folder / "raf-db-test.json").unlink()
+    other = evaluation(split="a b", tta="flip", excluded=620)
+    (run_folder / "other.json").write_text(json.dumps(other))
 
     second = pushing().value
 
     files = content(hub, repository)
     assert {name for name in files if name.startswith("evaluation/")} == {
-        "evaluation/other-name.json"
+        "evaluation/raf-db-a-b-flip-without-620.json"
     }
     assert files["NOTES.md"] == b"mine"
     assert hub.repositories["models", repository].tags == {"v1": first.commit, "v2": second.commit}

@@ -87,6 +87,17 @@ def test_model_info_says_what_runs(client, analyzer):
     assert set(info["colors"]) == set(LABELS)
 
 
+def test_the_weights_card_is_on_the_page_and_its_button_answers(served):
+    part = served.components["weights"]
+    call = {"data": {}, "session_hash": "x", "fn_name": "renew_weights", "component_id": part}
+    answer = httpx.post(f"{served.url}gradio_api/component_server", json=call, timeout=60).json()
+    assert (answer["said"], answer["weights"], answer["notice"]) == (
+        "weights_same",
+        "embedded",
+        None,
+    )
+
+
 def test_health_is_ok(client):
     assert client.predict(api_name="/health")["status"] == "ok"
 

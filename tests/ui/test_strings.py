@@ -31,7 +31,8 @@ def test_classes_and_regions_have_names():
 def test_every_key_that_the_scripts_use_exists():
     folder = resources.files("emotion.ui")
     source = "".join(
-        folder.joinpath(name).read_text("utf-8") for name in ("common.js", "live.js", "photo.js")
+        folder.joinpath(name).read_text("utf-8")
+        for name in ("common.js", "live.js", "photo.js", "weights.js")
     )
     used = set(re.findall(r'say\("(\w+)"', source)) | set(re.findall(r'"(camera_\w+)"', source))
     assert used - {"camera"} <= set(table()["en"])

@@ -1,10 +1,12 @@
-"""Corpora that lie in a dataset repository on the Hugging Face Hub, downloaded or streamed."""
+"""Corpora that lie in a dataset repository on the Hugging Face Hub, as rows, a zip or a folder."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
 from datasets import (
@@ -17,12 +19,20 @@ from datasets import (
     IterableDatasetDict,
     load_dataset,
 )
+from huggingface_hub import HfApi, snapshot_download
+from huggingface_hub.errors import LocalEntryNotFoundError, OfflineModeIsEnabled
 
 from emotion.errors import DataError
+from emotion.hub_client import explain, find_hub_error, patiently, quiet_client
 from emotion.labels import CORPUS_LABELS
+from train.corpora.archive import IMAGE_SUFFIXES
 from train.corpora.schema import FEATURES, SOURCES, canonical_label, label_id
 
 PREFIX = "hf://datasets/"
+
+_ROWS = {".parquet", ".arrow", ".jsonl", ".json", ".tar"}
+_ASIDE = ("README.md", ".gitattributes", "dataset_infos.json")
+_PICTURES = {*IMAGE_SUFFIXES, ".zip", ".csv"}
 
 AnyDataset = TypeVar("AnyDataset", Dataset, IterableDataset)
 
@@ -47,6 +57,56 @@ _NAMES = {
 }
 
 
+def fetch_archive(location: str, *, folders: bool = True) -> Path | None:
+    """Bring a repository that holds pictures as files into the cache.
+
+    ``datasets`` would read those too, but it knows nothing of the corpora's own splits: of Kaggle's
+    zip of FER-2013 it makes one training split, with both test splits in it.
+
+    Args:
+        location: the repository, as ``load_repository`` takes it.
+        folders: whether single pictures are wanted; if not, only a zip is.
+
+    Returns:
+        The one zip in it, or the folder; None if the repository holds rows (Parquet and the like).
+
+    Raises:
+        DataError: if the address is malformed or the repository cannot be reached.
+    """
+    repository, revision = _parse(location)
+    with _sentences(location), quiet_client():
+        names = patiently(lambda: _list_files(repository, revision))
+        kinds = Counter(PurePosixPath(name).suffix.lower() for name in names if name not in _ASIDE)
+        rows = kinds.keys() & _ROWS or not kinds.keys() & _PICTURES
+        if rows or kinds[".zip"] > 1 or not (folders or kinds[".zip"]):
+            return None
+        folder = Path(
+            patiently(
+                lambda: snapshot_download(
+                    repository,
+                    repo_type="dataset",
+                    revision=revision,
+                    ignore_patterns=[*_ASIDE],
+                )
+            )
+        )
+    return next(folder.rglob("*.zip"), folder)
+
+
+def _list_files(repository: str, revision: str | None) -> list[str]:
+    try:
+        return HfApi().list_repo_files(repository, repo_type="dataset", revision=revision)
+    except OfflineModeIsEnabled:
+        pass
+    try:
+        cached = snapshot_download(
+            repository, repo_type="dataset", revision=revision, local_files_only=True
+        )
+    except LocalEntryNotFoundError:
+        return []  # datasets has a cache of its own
+    return [path.relative_to(cached).as_posix() for path in Path(cached).rglob("*")]
+
+
 def load_repository(
     corpus: str, location: str, *, streaming: bool = False
 ) -> DatasetDict | IterableDatasetDict:
@@ -63,19 +123,34 @@ def load_repository(
     Raises:
         DataError: if the address is malformed, or the repository cannot be reached or understood.
     """
+    repository, revision = _parse(location)
+    with _sentences(location), quiet_client():
+        loaded = load_dataset(repository, revision=revision, streaming=streaming)
+    return rename_splits(corpus, loaded, location)
+
+
+def _parse(location: str) -> tuple[str, str | None]:
     match = re.fullmatch(re.escape(PREFIX) + r"([\w.-]+/[\w.-]+)(?:@([\w./-]+))?", location)
     if match is None:
         raise DataError(f"{location} is no dataset address; write {PREFIX}USER/NAME[@REVISION].")
-    repository, revision = match.groups()
+    return match[1], match[2]
+
+
+@contextmanager
+def _sentences(location: str) -> Iterator[None]:
+    """Turn whatever the libraries raise, dozens of types with texts of many lines, into one."""
     try:
-        loaded = load_dataset(repository, revision=revision, streaming=streaming)
-    except Exception as error:  # the libraries below raise dozens of types, with many-line texts
-        reason = (str(error).strip().splitlines() or [""])[0][:200]
-        raise DataError(
-            f"{location} cannot be loaded ({type(error).__name__}: {reason}); check the name, the "
-            "network, and that `hf auth login` was done if it is private."
-        ) from None
-    return rename_splits(corpus, loaded, location)
+        yield
+    except Exception as error:
+        if hub_error := find_hub_error(error):
+            reason = explain(hub_error, location.partition("@")[2] or "main")
+        else:
+            text = (str(error).strip().splitlines() or [""])[0][:200].rstrip(".")
+            reason = (
+                f"{type(error).__name__}: {text}; check the name, the network, and that "
+                "`hf auth login` was done if it is private"
+            )
+        raise DataError(f"{location} cannot be loaded: {reason}.") from None
 
 
 def rename_splits(

@@ -162,6 +162,17 @@ def _choose(name: str, present: Sequence[str], wanted: Sequence[str] | None) -> 
 def _from_hub(
     name: str, location: str, splits: Sequence[str] | None, num_proc: int, streaming: bool
 ) -> Corpus:
+    place = hub.fetch_archive(location, folders=not streaming)
+    if place is not None and streaming:
+        raise ConfigError(f"{location} holds a zip, which cannot be streamed.")
+    if place is not None:
+        archive = open_archive(place)
+        try:
+            return _from_reading(name, _READERS[name](archive), archive, splits)
+        except DataError:
+            if archive.members is not None:
+                raise
+            # Not the corpus's own layout; datasets reads any folders named by split and class.
     loaded = hub.load_repository(name, location, streaming=streaming)
     chosen = _choose(name, [word for word in SPLITS[name] if word in loaded], splits)
     rows = {split: hub.unify(loaded[split], name, split, num_proc) for split in chosen}

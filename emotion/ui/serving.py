@@ -1,0 +1,162 @@
+"""The analyzer that answers now, and the card of the About tab that renews its weights."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+import numpy as np
+
+from emotion.analyzer import Analyzer
+from emotion.errors import EmotionError, WeightsError
+from emotion.ui import markup
+from emotion.ui.gate import BusyError, Gate
+from emotion.ui.strings import text
+from emotion.ui.wire import JSON
+from emotion.weights import default_spec, for_visitors, load
+
+if TYPE_CHECKING:
+    from emotion.weights import Loaded
+
+_PAUSE = 10.0
+"""Seconds between two looks for newer weights; any visitor may ask for one."""
+
+_log = logging.getLogger(__name__)
+
+
+class Serving:
+    """Stands for an ``Analyzer``: passes everything on to the one that answers now.
+
+    A call that has begun is finished by the analyzer it began with; the next one meets the newer.
+    """
+
+    def __init__(self, analyzer: Analyzer, asked: str | None = None) -> None:
+        """Serve an analyzer.
+
+        Args:
+            analyzer: answers at first.
+            asked: SPEC that was asked for, which need not be what runs; None for the default.
+        """
+        warm_up(analyzer)
+        self._analyzer = analyzer
+        self._asked = asked
+        self._looking = threading.Lock()
+        self._looked = -_PAUSE
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._analyzer, name)
+
+    def renew(self, gate: Gate) -> bool:
+        """Load what was asked for again; if it is another network by now, it answers from here on.
+
+        Args:
+            gate: the first analysis of a new network waits for its turn there.
+
+        Returns:
+            Whether another network answers now.
+
+        Raises:
+            WeightsError: if it cannot be had, in words for visitors; what ran goes on running.
+            BusyError: if somebody else has just looked.
+        """
+        if not self._looking.acquire(blocking=False):
+            raise BusyError
+        try:
+            if time.monotonic() - self._looked < _PAUSE:
+                raise BusyError
+            self._looked = time.monotonic()
+            loaded = self._load()
+            if _is_same(loaded, self._analyzer.source):
+                self._analyzer.source = loaded  # the Hub may be there again
+                return False
+            newer = Analyzer.from_loaded(loaded)
+            with gate.enter():
+                warm_up(newer)
+            self._analyzer = newer
+            return True
+        finally:
+            self._looking.release()
+
+    def _load(self) -> Loaded:
+        spec = self._asked
+        try:
+            spec = default_spec() if spec is None else spec
+            return load(spec)
+        except WeightsError as error:
+            raise WeightsError(for_visitors(error, spec)) from None
+
+
+def _is_same(loaded: Loaded, source: Loaded | None) -> bool:
+    return source is not None and all(
+        getattr(loaded, name) == getattr(source, name) for name in ("spec", "revision", "digest")
+    )
+
+
+def warm_up(analyzer: Analyzer) -> None:
+    """Run everything once, so that the first visitor does not wait for lazy initialisation."""
+    blank = np.zeros((240, 320, 3), np.uint8)
+    analyzer.analyze_frame(blank, max_faces=1)
+    analyzer.analyze(blank)
+    analyzer.analyze(blank, detect=False)
+
+
+def weights_name(facts: JSON) -> str:
+    """Name what runs, without the server's folders; a branch with the commit that it led to."""
+    name, revision = str(facts["weights"]), facts["revision"]
+    if not name.startswith("hf://"):
+        return Path(name).name
+    return name if not revision or name.endswith(revision) else f"{name} ({revision[:12]})"
+
+
+def weights_card(serving: Serving, gate: Gate) -> gr.HTML:
+    """Build the card that says which weights run, and looks for newer ones."""
+    return gr.HTML(
+        value=weights_markup(serving),
+        js_on_load=markup.read("weights.js"),
+        server_functions=[renewal(serving, gate)],
+        apply_default_css=False,
+        elem_id="weights",
+    )
+
+
+def renewal(serving: Serving, gate: Gate) -> Callable[[object], JSON]:
+    """Return the server function behind the button.
+
+    It answers with ``{"said": key of strings.json, "weights": name, "notice": sentence or null}``,
+    and ``"detail"`` where an error has more to say. It never raises.
+    """
+
+    def renew_weights(_payload: object = None) -> JSON:
+        answer: JSON
+        try:
+            answer = {"said": "weights_renewed" if serving.renew(gate) else "weights_same"}
+        except BusyError:
+            answer = {"said": "weights_busy"}
+        except EmotionError as error:
+            answer = {"said": "weights_kept", "detail": str(error)}
+        except Exception:
+            _log.exception("the weights could not be renewed")
+            answer = {"said": "internal"}
+        facts = serving.description
+        return {**answer, "weights": weights_name(facts), "notice": facts["notice"]}
+
+    return renew_weights
+
+
+def weights_markup(serving: Serving) -> str:
+    """Return the content of the card as HTML."""
+    facts = serving.description
+    notice = facts["notice"] or ""
+    return f"""
+<section class="em-card em-weights">{text("status_weights", "h2")}
+  <p data-weights>{escape(weights_name(facts))}</p>
+  <p data-notice{"" if notice else " hidden"}>{escape(notice)}</p>
+  <button type="button" class="em-button">{text("weights_look")}</button>
+  <p class="em-quiet" role="status"></p>
+</section>"""
