@@ -21,6 +21,7 @@ from train.prepare import PrepareConfig, prepare
 from train.recipes import RECIPES
 from train.report import to_text as report_text
 from train.run import RunArguments, run
+from train.space import command as space
 from train.superres import command as superres
 
 
@@ -182,10 +183,15 @@ def _superres_fit(arguments: list[str]) -> int:
     )
 
 
+def _space(arguments: list[str]) -> int:
+    return space.run(tyro.cli(space.SpaceArguments, args=arguments, prog="python -m train space"))
+
+
 _COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "prepare": _prepare,
     "fit": _fit,
     "evaluate": _evaluate,
     "superres": _superres,
     "superres-fit": _superres_fit,
+    "space": _space,
 }
