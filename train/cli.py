@@ -22,6 +22,7 @@ from train.publish_prepared import check, push_prepared
 from train.recipes import recipe
 from train.report import to_text as report_text
 from train.run import RunArguments, run
+from train.space import command as space
 from train.superres import command as superres
 
 
@@ -192,6 +193,10 @@ def _push(arguments: list[str]) -> int:
     return publish.run(tyro.cli(publish.PushArguments, args=arguments, prog="python -m train push"))
 
 
+def _space(arguments: list[str]) -> int:
+    return space.run(tyro.cli(space.SpaceArguments, args=arguments, prog="python -m train space"))
+
+
 _COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "prepare": _prepare,
     "fit": _fit,
@@ -202,4 +207,5 @@ _COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "push": _push,
     "superres": _superres,
     "superres-fit": _superres_fit,
+    "space": _space,
 }

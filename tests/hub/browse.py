@@ -45,6 +45,7 @@ def add_routes(app: FastAPI, hub: Hub) -> None:
             "likes": 0,
             "tags": [],
             "siblings": siblings,
+            **({"host": hub.spaces[repository.name].host} if kind == "spaces" else {}),
         }
 
     @app.get(base + "/tree/{revision}")

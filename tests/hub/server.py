@@ -12,9 +12,10 @@ import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 
-from tests.hub import browse, content, write
+from tests.hub import browse, content, spaces, write
 from tests.hub.faults import Asked, Fault, Gate, Protocol
 from tests.hub.repository import Refusal, Repository, Store
+from tests.hub.spaces import Space
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,8 @@ class Hub:
     Attributes:
         accounts: token -> account.
         repositories: (kind, ``USER/NAME``) -> repository.
+        spaces: ``USER/NAME`` -> what the platform knows of it.
+        new_space: values of ``Space`` that the next ones are created with.
         url: address for ``HF_ENDPOINT``.
     """
 
@@ -38,9 +41,11 @@ class Hub:
         self.store = Store(folder)
         self.accounts = accounts
         self.repositories: dict[tuple[str, str], Repository] = {}
+        self.spaces: dict[str, Space] = {}
+        self.new_space: dict[str, Any] = {}
         app = FastAPI()
         app.add_exception_handler(Refusal, _answer_refusal)
-        for room in (browse, write, content):
+        for room in (browse, write, content, spaces):
             room.add_routes(app, self)
         self._gate = Gate(app)
         config = uvicorn.Config(
@@ -81,7 +86,8 @@ class Hub:
         self._gate.faults.append(Fault(pattern, **how))
 
     def reset(self) -> None:
-        """Forget requests and faults."""
+        """Forget requests, faults and how Spaces shall behave."""
+        self.new_space.clear()
         self._gate.requests.clear()
         self._gate.faults.clear()
 

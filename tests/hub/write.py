@@ -13,6 +13,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 
 from tests.hub.repository import File, Refusal, Repository, prefix
+from tests.hub.spaces import Space
 
 if TYPE_CHECKING:
     from tests.hub.server import Hub
@@ -60,6 +61,9 @@ def add_routes(app: FastAPI, hub: Hub) -> None:
         repository = Repository(kind, name, private)
         repository.commit("main", "initial commit", {".gitattributes": hub.store.regular(b"")})
         hub.repositories[kind, name] = repository
+        if kind == "spaces":
+            hardware = wanted.get("hardware", "cpu-basic")
+            hub.spaces[name] = Space(repository, hardware, **hub.new_space)
         return {"url": url, "name": name, "id": name}
 
     @app.delete("/api/repos/delete")
@@ -102,6 +106,8 @@ def add_routes(app: FastAPI, hub: Hub) -> None:
         made = repository.commit(
             unquote(revision), header["summary"], added, deleted, header.get("parentCommit")
         )
+        if kind == "spaces":
+            hub.spaces[repository.name].start(hub)
         url = f"{hub.url}/{prefix(kind)}{repository.name}/commit/{made.oid}"
         return {"success": True, "commitOid": made.oid, "commitUrl": url, "hookOutput": ""}
 

@@ -11,7 +11,9 @@ from train.cli import main
 from train.recipes import RECIPES
 
 
-@pytest.mark.parametrize("command", [[], ["run"], ["prepare"], ["fit"], ["evaluate"], ["superres"]])
+@pytest.mark.parametrize(
+    "command", [[], ["run"], ["prepare"], ["fit"], ["evaluate"], ["superres"], ["space"]]
+)
 def test_every_command_has_help_with_an_example(
     command: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -48,6 +50,7 @@ def test_every_command_has_help_with_an_example(
             ["evaluate", "--corpus", "synthetic", "--split", "test", "--json", "{nowhere}/a.json"],
             "does not exist",
         ),
+        (["space", "--poll", "0"], "seconds above 0"),
     ],
 )
 def test_unusable_input_is_one_sentence_and_exit_code_2(

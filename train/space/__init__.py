@@ -1,0 +1,1 @@
+"""Deployment to Hugging Face Spaces: what ``space.yaml`` says, staged, uploaded and tried."""
