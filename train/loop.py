@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from emotion.errors import DataError
+from emotion.errors import ConfigError, DataError
 from emotion.files import write_text
 from emotion.labels import LABELS
 from emotion.network import EmotionNet, normalise
@@ -294,10 +294,21 @@ class Trainer:
         self._loss, self._seconds = saved.values["loss"], saved.values["seconds"]
 
     def resume(self) -> None:
-        """Continue from the newest checkpoint in the run's folder, if there is one."""
+        """Continue from the newest checkpoint in the run's folder, if there is one.
+
+        Raises:
+            ConfigError: if it belongs to another network or optimiser.
+            DataError: if it was written with other data.
+        """
         newest = checkpoint.load_newest(self.out / "checkpoints")
         if newest:
-            self.restore(newest)
+            try:
+                self.restore(newest)
+            except (RuntimeError, KeyError, IndexError):
+                raise ConfigError(
+                    f"The checkpoint {newest.name} in {self.out} belongs to another network or "
+                    "optimiser than fit.json says; choose another --out."
+                ) from None
         distributed.wait()
 
 
