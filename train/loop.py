@@ -186,7 +186,7 @@ class Trainer:
         quiet = distributed.rank() > 0
         with tqdm(total=steps, initial=done, desc=title, leave=False, disable=quiet) as bar:
             for index in range(done, steps):
-                self._loss += self._step(epoch, index, size)
+                self._loss += self.step(epoch, index, size)
                 now = time.monotonic()
                 self._batch, self._seconds = index + 1, spent + now - started
                 if interval and now - saved > interval and index + 1 < steps:
@@ -196,8 +196,15 @@ class Trainer:
                     bar.set_postfix(loss=f"{self._loss / (index + 1):.3f}")
                 bar.update()
 
-    def _step(self, epoch: int, index: int, size: int) -> float:
-        """Do one step and return its loss."""
+    def step(self, epoch: int, index: int, size: int) -> float:
+        """Do step ``index`` of an epoch, both counted from 0, on crops of ``size`` px.
+
+        Returns:
+            The loss.
+
+        Raises:
+            DataError: if it is not a number; no weight has changed then.
+        """
         config = self.config
         # Augmentation and dropout depend on (seed, epoch, batch) only, so that a resumed run
         # repeats what an uninterrupted one does, and no random state needs saving.
