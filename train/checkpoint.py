@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError
+from safetensors.torch import load as parse_tensors
+from safetensors.torch import save as pack_tensors
 from torch import Tensor
 
 from emotion.errors import DataError
@@ -58,8 +60,10 @@ def save(folder: Path, checkpoint: Checkpoint) -> None:
         for leftover in folder.glob(".partial-*"):
             shutil.rmtree(leftover)
         partial.mkdir()
-        save_file({k: v.contiguous() for k, v in checkpoint.tensors.items()}, partial / _TENSORS)
-        digest = hashlib.sha256((partial / _TENSORS).read_bytes()).hexdigest()
+        # safetensors' own writer has errors of its own for a full disk.
+        data = pack_tensors({k: v.contiguous() for k, v in checkpoint.tensors.items()})
+        (partial / _TENSORS).write_bytes(data)
+        digest = hashlib.sha256(data).hexdigest()
         values = {
             "epoch": checkpoint.epoch,
             "batch": checkpoint.batch,
@@ -90,16 +94,17 @@ def load_newest(folder: Path) -> Checkpoint | None:
     for path in _complete(folder):
         try:
             return _load(path)
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
             logger.warning("%s is damaged (%s); trying the one before it.", path, error)
     return None
 
 
 def _load(path: Path) -> Checkpoint:
     values = json.loads((path / _VALUES).read_text("utf-8"))
-    if hashlib.sha256((path / _TENSORS).read_bytes()).hexdigest() != values["sha256"]:
+    data = (path / _TENSORS).read_bytes()
+    if hashlib.sha256(data).hexdigest() != values["sha256"]:
         raise ValueError("its digest differs")
-    tensors = load_file(path / _TENSORS)
+    tensors = parse_tensors(data)
     return Checkpoint(values["epoch"], tensors, values["values"], values["batch"])
 
 

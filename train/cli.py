@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -50,7 +51,8 @@ class PrepareArguments:
 class FitArguments:
     """Train a network on prepared faces.
 
-    Example: python -m train fit --data prepared --out runs/mine --recipe quick --seed 3
+    Examples: python -m train fit --data prepared --out runs/mine --recipe quick --seed 3;
+    torchrun --nproc-per-node 4 -m train fit --data prepared --out runs/mine --batch-size 256
     """
 
     data: Path
@@ -130,6 +132,8 @@ def _fit(arguments: list[str]) -> int:
     default = FitArguments(data=tyro.MISSING, out=tyro.MISSING, recipe=name, config=recipe(name))
     values = tyro.cli(FitArguments, args=arguments, prog="python -m train fit", default=default)
     best = fit(values.config, values.data, values.out, resume=values.resume)
+    if int(os.environ.get("RANK", "0")):
+        return 0  # the first of several processes reports
     print(
         f"Kept epoch {best['epoch']}: validation accuracy {best['accuracy']:.4f}, macro F1 "
         f"{best['macro_f1']:.4f}. Use it with --weights {values.out}"

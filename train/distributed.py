@@ -96,8 +96,7 @@ def mean(value: Tensor) -> Tensor:
 
 def parallel(module: nn.Module) -> nn.Module:
     """Make ``backward`` average the gradients of all processes."""
-    # The buffers are equal everywhere because the norm layers are synchronised.
-    return DistributedDataParallel(module, broadcast_buffers=False) if count() > 1 else module
+    return DistributedDataParallel(module) if count() > 1 else module
 
 
 def synchronise_norms(network: nn.Module) -> None:

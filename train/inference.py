@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import AbstractContextManager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import save
 from torch import Tensor, nn
 
+from emotion.files import write_bytes, write_text
 from emotion.network import EmotionNet, NetworkConfig, normalise
 from train.augment import resize
 
@@ -37,14 +41,14 @@ def predict_logits(network: nn.Module, faces: Tensor, size: int, batch_size: int
 
 
 def save_network(network: EmotionNet, folder: Path) -> None:
-    """Write ``config.json`` and ``model.safetensors`` so that no reader sees half of them."""
-    partial = folder / ".partial-model"
-    network.save_pretrained(partial)
-    for name in ("config.json", "model.safetensors"):
-        (partial / name).replace(folder / name)
-    for leftover in partial.iterdir():
-        leftover.unlink()
-    partial.rmdir()
+    """Write ``config.json`` and ``model.safetensors`` so that no reader sees half of them.
+
+    Raises:
+        DataError: if they cannot be written; the old ones stay.
+    """
+    tensors = {name: value.contiguous() for name, value in network.state_dict().items()}
+    write_bytes(folder / "model.safetensors", save(tensors, metadata={"format": "pt"}))
+    write_text(folder / "config.json", json.dumps(asdict(network.config), indent=2) + "\n")
 
 
 def autocast(device: torch.device) -> AbstractContextManager[Any]:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from emotion.errors import DataError
+from emotion.errors import ConfigError, DataError
 from emotion.files import write_text
 from emotion.labels import LABELS
 from emotion.network import EmotionNet, normalise
@@ -186,7 +186,7 @@ class Trainer:
         quiet = distributed.rank() > 0
         with tqdm(total=steps, initial=done, desc=title, leave=False, disable=quiet) as bar:
             for index in range(done, steps):
-                self._loss += self._step(epoch, index, size)
+                self._loss += self.step(epoch, index, size)
                 now = time.monotonic()
                 self._batch, self._seconds = index + 1, spent + now - started
                 if interval and now - saved > interval and index + 1 < steps:
@@ -196,8 +196,15 @@ class Trainer:
                     bar.set_postfix(loss=f"{self._loss / (index + 1):.3f}")
                 bar.update()
 
-    def _step(self, epoch: int, index: int, size: int) -> float:
-        """Do one step and return its loss."""
+    def step(self, epoch: int, index: int, size: int) -> float:
+        """Do step ``index`` of an epoch, both counted from 0, on crops of ``size`` px.
+
+        Returns:
+            The loss.
+
+        Raises:
+            DataError: if it is not a number; no weight has changed then.
+        """
         config = self.config
         # Augmentation and dropout depend on (seed, epoch, batch) only, so that a resumed run
         # repeats what an uninterrupted one does, and no random state needs saving.
@@ -294,10 +301,21 @@ class Trainer:
         self._loss, self._seconds = saved.values["loss"], saved.values["seconds"]
 
     def resume(self) -> None:
-        """Continue from the newest checkpoint in the run's folder, if there is one."""
+        """Continue from the newest checkpoint in the run's folder, if there is one.
+
+        Raises:
+            ConfigError: if it belongs to another network or optimiser.
+            DataError: if it was written with other data.
+        """
         newest = checkpoint.load_newest(self.out / "checkpoints")
         if newest:
-            self.restore(newest)
+            try:
+                self.restore(newest)
+            except (RuntimeError, KeyError, IndexError):
+                raise ConfigError(
+                    f"The checkpoint {newest.name} in {self.out} belongs to another network or "
+                    "optimiser than fit.json says; choose another --out."
+                ) from None
         distributed.wait()
 
 

@@ -40,9 +40,9 @@ RECIPES: dict[str, FitConfig] = {
         head_dropout=0.0,
     ),
 }
-"""``baseline`` made the embedded weights, ``report`` and ``sgd`` are other ways to minimise,
-``cnn`` and ``alexnet`` other networks, ``quick`` takes minutes, ``demo`` learns drawn faces. What
-else differs in one choice is ``override(RECIPES["baseline"], option=value)``.
+"""``baseline`` made the embedded weights, ``report`` and ``sgd`` minimise in other ways, ``cnn``
+and ``alexnet`` are other networks, ``quick`` takes minutes, ``demo`` learns drawn faces. What else
+differs in one choice is ``override(RECIPES["baseline"], option=value)``.
 """
 
 

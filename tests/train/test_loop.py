@@ -24,7 +24,7 @@ from train.loop import Trainer, fit
 from train.options import AugmentConfig
 from train.sampling import ShuffledSource, build_source
 from train.step import Step
-from train.store import FaceStore, read_split
+from train.store import concatenate, read_split
 
 Tiny = Callable[..., FitConfig]
 
@@ -106,11 +106,9 @@ def test_a_killed_run_resumes_to_the_bitwise_same_result(
 
 def test_twenty_four_faces_are_learnt_by_heart(prepared: Path, tmp_path: Path, tiny: Tiny) -> None:
     faces = read_split(prepared, "synthetic", "train")
-    chosen = torch.cat([torch.nonzero(faces.labels == k)[:4, 0] for k in range(6)])
-    few = FaceStore(faces.faces[chosen], faces.labels[chosen], faces.found[chosen])
-    epochs = 150
+    few = faces.select(torch.cat([torch.nonzero(faces.labels == k)[:4, 0] for k in range(6)]))
     config = tiny(
-        epochs=(epochs,),
+        epochs=(8,),
         batch_size=24,
         lr=4e-3,
         label_smoothing=0.0,
@@ -119,8 +117,8 @@ def test_twenty_four_faces_are_learnt_by_heart(prepared: Path, tmp_path: Path, t
         head_dropout=0.0,
         widths=(16, 32, 64, 64),
     )
-    data = TrainingData(few, {"synthetic": few}, ())
-    source = ShuffledSource(few, 24, config.seed)
+    data = TrainingData(concatenate([few] * 16), {"synthetic": few}, ())
+    source = build_source(data.training, config.data, config.seed)
     trainer = Trainer(config, build_network(config, data), source, data.validation, tmp_path)
     while not trainer.finished:
         trainer.epoch()

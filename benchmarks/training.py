@@ -1,0 +1,170 @@
+"""How fast the trainer is, against a plain one with the same network in the same run.
+
+python -m benchmarks.training [--sizes 64 40 32] [--threads T] [--batches N] [--compile]
+
+The plain trainer is what one writes first: a Dataset that opens a PNG per item with Pillow and
+applies torchvision's transforms, a DataLoader, float32, contiguous tensors, AdamW. Both take the
+same network, batch size, kinds of augmentation and, in turns, the same machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import re
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+from torchvision.transforms import v2
+
+from emotion.network import EmotionNet
+from train.build import build_network
+from train.config import FitConfig, override
+from train.data import TrainingData
+from train.inference import autocast
+from train.loop import Trainer
+from train.sampling import build_source
+from train.store import FaceStore
+
+REPEATS = 3
+SERVED = 64  # px: the size at which the plain trainer runs
+
+_BILINEAR = v2.InterpolationMode.BILINEAR
+
+
+def main() -> int:
+    """Measure and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--sizes", type=int, nargs="+", default=[64, 40, 32])
+    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--batches", type=int, default=4, help="timed batches per repetition")
+    parser.add_argument(
+        "--cpu-time",
+        action="store_true",
+        help="count processor seconds, for a machine that others use; give --threads 1",
+    )
+    parser.add_argument("--compile", action="store_true", help="ours with torch.compile")
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    config = override(FitConfig(), device="cpu", compile=arguments.compile)
+    faces = _faces((arguments.batches + 1) * config.data.batch_size)
+    with tempfile.TemporaryDirectory() as folder:
+        clock = time.process_time if arguments.cpu_time else time.perf_counter
+        plain = _Plain(config, faces, Path(folder))
+        ours = _Ours(config, faces, Path(folder))
+        plain_rate, rates = 0.0, dict.fromkeys(arguments.sizes, 0.0)
+        for _ in range(REPEATS):  # in turns, and the best of each: others may use the machine
+            plain_rate = max(plain_rate, _rate(plain.steps(), arguments.batches, clock))
+            for size in rates:
+                rates[size] = max(rates[size], _rate(ours.steps(size), arguments.batches, clock))
+    with autocast(torch.device("cpu")):
+        kind = "bfloat16" if torch.is_autocast_enabled("cpu") else "float32"
+    print(f"{_machine()}, {arguments.threads} threads, batch {config.data.batch_size}, ours {kind}")
+    print(f"{'plain trainer, ' + str(SERVED) + ' px':28}{plain_rate:8.1f} images/s   1.00")
+    for size, rate in rates.items():
+        print(f"{f'ours, {size} px':28}{rate:8.1f} images/s {rate / plain_rate:6.2f}")
+    if set(config.schedule.sizes) <= rates.keys():
+        stages = zip(config.schedule.sizes, config.schedule.epochs, strict=True)
+        mean = config.schedule.total_epochs / sum(length / rates[size] for size, length in stages)
+        print(f"{'ours, whole recipe':28}{mean:8.1f} images/s {mean / plain_rate:6.2f}")
+    return 0
+
+
+class _Plain:
+    """The reference."""
+
+    def __init__(self, config: FitConfig, faces: FaceStore, folder: Path) -> None:
+        self.network: EmotionNet = build_network(config, _data(faces))
+        self.optimizer = torch.optim.AdamW(self.network.parameters(), lr=1e-3, weight_decay=0.05)
+        self.loader = DataLoader(
+            _Files(faces, folder, self.network.config.mean, self.network.config.std),
+            batch_size=config.data.batch_size,
+            shuffle=True,
+            drop_last=True,
+        )
+
+    def steps(self) -> Iterator[int]:
+        """Train, and yield the number of images of each step."""
+        for images, labels in self.loader:
+            self.optimizer.zero_grad()
+            F.cross_entropy(self.network(images), labels, label_smoothing=0.1).backward()
+            torch.nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
+            self.optimizer.step()
+            yield len(images)
+
+
+class _Files(Dataset[tuple[Tensor, int]]):
+    def __init__(self, faces: FaceStore, folder: Path, mean: float, std: float) -> None:
+        self.labels = faces.labels.tolist()
+        self.paths = [folder / f"{index}.png" for index in range(len(faces))]
+        for path, face in zip(self.paths, faces.faces, strict=True):
+            Image.fromarray(face.numpy()).save(path)
+        self.transform = v2.Compose(
+            [
+                v2.RandomHorizontalFlip(),
+                v2.RandomAffine(12, (0.07, 0.07), (0.88, 1.14), interpolation=_BILINEAR),
+                v2.ColorJitter(brightness=0.2, contrast=0.4),
+                v2.Compose([v2.ToImage(), v2.ToDtype(torch.float32, scale=True)]),
+                v2.Normalize([mean] * 3, [std] * 3),
+                v2.RandomErasing(0.25, (0.02, 0.2), (0.4, 2.5)),
+            ]
+        )
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        with Image.open(self.paths[index]) as picture:
+            return self.transform(picture.convert("RGB")), self.labels[index]
+
+
+class _Ours:
+    """The trainer."""
+
+    def __init__(self, config: FitConfig, faces: FaceStore, folder: Path) -> None:
+        source = build_source(faces, config.data, config.seed)
+        network = build_network(config, _data(faces))
+        self.trainer = Trainer(config, network, source, {}, folder)
+        self.batch_size = config.data.batch_size
+        source.begin_epoch(0)
+
+    def steps(self, size: int) -> Iterator[int]:
+        """Train, and yield the number of images of each step."""
+        self.trainer.network.train()
+        for index in range(self.trainer.source.steps):
+            self.trainer.step(0, index, size)
+            yield self.batch_size
+
+
+def _rate(steps: Iterator[int], batches: int, clock: Callable[[], float]) -> float:
+    next(steps)  # the first one allocates, and compiles
+    start = clock()
+    images = sum(next(steps) for _ in range(batches))
+    return images / (clock() - start)
+
+
+def _faces(count: int) -> FaceStore:
+    faces = torch.randint(256, (count, 64, 64), dtype=torch.uint8)
+    return FaceStore(faces, torch.arange(count) % 6, torch.ones(count, dtype=torch.bool))
+
+
+def _data(faces: FaceStore) -> TrainingData:
+    return TrainingData(faces, {}, ())
+
+
+def _machine() -> str:
+    models = re.findall(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text("utf-8"))
+    return f"{len(os.sched_getaffinity(0))} cores of {(models or [platform.machine()])[0]}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from emotion.errors import ConfigError
+from train import distributed
+from train.config import FitConfig, to_json
+
+# What torchrun does, without importing everything three times: a process alone, then two together.
+_LAUNCHER = """
+import json, os, socket, sys
+from pathlib import Path
+from train.config import from_json
+from train.loop import fit
+
+config, data, out = from_json(json.loads(sys.argv[1])), Path(sys.argv[2]), Path(sys.argv[3])
+with socket.socket() as free:
+    free.bind(("127.0.0.1", 0))
+    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(free.getsockname()[1]))
+for count in (1, 2):
+    os.environ.update(WORLD_SIZE=str(count))
+    children = []
+    for rank in range(count):
+        os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank))
+        child = os.fork()
+        if not child:
+            try:
+                fit(config, data, out / str(count))
+            except BaseException as error:
+                print(repr(error), file=sys.stderr)
+                os._exit(1)
+            os._exit(0)
+        children.append(child)
+    assert not any(os.waitpid(child, 0)[1] for child in children)
+"""
+
+
+@pytest.mark.timeout(600)
+def test_two_processes_train_what_one_does_up_to_rounding(
+    prepared: Path, tmp_path: Path, tiny: Callable[..., FitConfig]
+) -> None:
+    # Rounding differs; where ReLUs flip or a rate is large, training multiplies that in few steps.
+    config = tiny(
+        activation="silu",
+        optimizer="sgd",
+        lr=0.01,
+        class_weights="inverse",
+        mixup=0.3,
+        block_dropout=0.0,
+        head_dropout=0.0,
+    )
+    arguments = [json.dumps(to_json(config)), str(prepared), str(tmp_path)]
+
+    subprocess.run([sys.executable, "-c", _LAUNCHER, *arguments], check=True)
+
+    one, two = (
+        load_file(tmp_path / run / "checkpoints" / "epoch-0002" / "state.safetensors")
+        for run in ("1", "2")
+    )
+    assert one.keys() == two.keys()
+    for name, value in one.items():
+        torch.testing.assert_close(two[name], value, rtol=1e-3, atol=1e-5)
+    logs = [
+        [json.loads(line) for line in (tmp_path / run / "log.jsonl").read_text().splitlines()]
+        for run in ("1", "2")
+    ]
+    assert [line["loss"] for line in logs[1]] == pytest.approx([line["loss"] for line in logs[0]])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_torchrun_starts_the_command_and_one_process_reports(
+    prepared: Path, tmp_path: Path
+) -> None:
+    options = """--corpora synthetic --sizes 16 --epochs 1 --widths 8 8 8 8 --batch-size 16
+        --threads 1"""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    command += ["-m", "train", "fit", "--data", str(prepared), "--out", str(tmp_path / "run")]
+
+    finished = subprocess.run(
+        [*command, *options.split()], capture_output=True, text=True, check=True
+    )
+
+    assert finished.stdout.count("Kept epoch") == 1
+
+
+def test_without_torchrun_there_is_one_process_that_does_everything() -> None:
+    values = torch.arange(5)
+
+    with distributed.joined(torch.device("cpu")) as device:
+        assert device.type == "cpu"
+        assert (distributed.count(), distributed.rank()) == (1, 0)
+        assert torch.equal(distributed.share(values), values)
+        assert torch.equal(distributed.gathered(values), values)
+
+
+def test_a_batch_that_cannot_be_shared_evenly_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(distributed, "count", lambda: 3)
+
+    with pytest.raises(ConfigError, match="by 3 processes"):
+        distributed.check_batch_size(64)
