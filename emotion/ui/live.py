@@ -169,7 +169,7 @@ def _markup(engine: str) -> str:
   <div class="em-panel em-card">
     <header>
       {text("panel_waiting", classes="em-face-name")}<output class="em-winner"></output>
-      <p class="em-detail"></p></header>
+      {text("panel_soon", "p", classes="em-detail")}</header>
     {markup.bars()}
     {markup.legend()}
     {_timeline()}
