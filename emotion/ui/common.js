@@ -159,13 +159,13 @@ function chipWords(face, many) {
   return [...words.map((said) => `${number}  ${said}`.trim()), ...(many ? [number] : [])];
 }
 
-/** Where a chip goes: above its box, or inside it at the picture's upper edge. */
+/** Where a chip goes: above its box, as far as the picture's upper edge allows. */
 function chipPlace(context, text, box, { width, unit }) {
   context.font = `600 ${13 * unit}px system-ui, sans-serif`;
   const h = 26 * unit;
   const w = context.measureText(text).width + 32 * unit;
   const x = Math.max(2 * unit, Math.min(box.x, width - w - 2 * unit));
-  const y = box.y - h - 6 * unit > 0 ? box.y - h - 6 * unit : box.y + 6 * unit;
+  const y = Math.max(2 * unit, box.y - h - 6 * unit);
   return { x, y, w, h };
 }
 

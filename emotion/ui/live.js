@@ -245,7 +245,7 @@ function render() {
   const many = view.faces.length > 1;
   const { name, share, detail } = face
     ? verdict(face)
-    : { name: say("panel_waiting"), share: "", detail: "" };
+    : { name: say("panel_waiting"), share: "", detail: say("panel_soon") };
   find(".em-face-name").textContent = many && face ? say("face_n", { n: face.number }) : name;
   find(".em-winner").textContent = many && face ? `${name} ${share}`.trim() : share;
   find(".em-detail").textContent = detail;

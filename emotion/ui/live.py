@@ -18,7 +18,7 @@ from emotion.ui import markup
 from emotion.ui.gate import BusyError, Gate, client_of
 from emotion.ui.strings import label, text
 from emotion.ui.visitors import Visitors
-from emotion.ui.wire import JSON, face_facts, heat_bytes, read_data_url
+from emotion.ui.wire import JSON, face_geometry, heat_bytes, read_data_url
 
 if TYPE_CHECKING:
     from emotion.analyzer import Analyzer
@@ -118,7 +118,7 @@ def _face(tracked: TrackedFace, width: int, height: int, explain: int) -> JSON:
     index = explain if explain >= 0 else result.index
     return {
         "id": tracked.id,
-        **face_facts(result, width, height),
+        **face_geometry(result, width, height),
         "explained": index,
         "heat": heat_bytes(result.cams[index]),
     }
@@ -169,7 +169,7 @@ def _markup(engine: str) -> str:
   <div class="em-panel em-card">
     <header>
       {text("panel_waiting", classes="em-face-name")}<output class="em-winner"></output>
-      <p class="em-detail"></p></header>
+      {text("panel_soon", "p", classes="em-detail")}</header>
     {markup.bars()}
     {markup.legend()}
     {_timeline()}

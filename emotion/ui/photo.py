@@ -21,7 +21,7 @@ from emotion.regions import focus
 from emotion.ui import markup
 from emotion.ui.gate import BusyError, Gate, client_of
 from emotion.ui.strings import LANGUAGES, Language, label, say, text
-from emotion.ui.wire import JSON, data_url, face_facts, heat_bytes, read_data_url
+from emotion.ui.wire import JSON, data_url, face_geometry, heat_bytes, read_data_url
 
 if TYPE_CHECKING:
     from emotion.analyzer import Analyzer, FaceResult
@@ -106,7 +106,7 @@ def _shown(image: npt.NDArray[np.uint8]) -> JSON:
 
 def _face(result: FaceResult, shape: tuple[int, ...], language: Language, zoom: float) -> JSON:
     return {
-        **face_facts(result, shape[1], shape[0]),
+        **face_geometry(result, shape[1], shape[0]),
         "crop": data_url(result.crop, "image/png"),
         "heats": [heat_bytes(cam) for cam in result.cams],
         "sentences": [why(result, index, zoom, language) for index in range(len(LABELS))],

@@ -51,7 +51,7 @@ def data_url(image: npt.NDArray[np.uint8], mime: str = "image/jpeg") -> str:
     return f"data:{mime};base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
-def face_facts(result: FaceResult, width: int, height: int) -> JSON:
+def face_geometry(result: FaceResult, width: int, height: int) -> JSON:
     """Return where a face lies, as fractions of the picture, and what was found there.
 
     Args:

@@ -46,20 +46,8 @@ class Visit:
 @pytest.fixture(scope="session")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     """``python app.py`` with the embedded weights; its log must hold no traceback in the end."""
-    with running_app(tmp_path_factory.mktemp("app") / "app.log", free_port()) as running:
-        yield running
-    assert "Traceback" not in running.log.read_text("utf-8")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-@contextmanager
-def running_app(log: Path, port: int) -> Iterator[App]:
-    """Start an app of its own at a port, and end it."""
+    log = tmp_path_factory.mktemp("app") / "app.log"
+    port = free_port()
     command = [sys.executable, "app.py", "--port", str(port)]
     with log.open("wb") as output:
         process = subprocess.Popen(command, cwd=REPOSITORY, stdout=output, stderr=output)
@@ -68,10 +56,17 @@ def running_app(log: Path, port: int) -> Iterator[App]:
     finally:
         process.terminate()
         process.wait(timeout=30)
+    assert "Traceback" not in log.read_text("utf-8")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 def _wait_for_address(process: subprocess.Popen[bytes], log: Path) -> str:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 170
     while time.monotonic() < deadline and process.poll() is None:
         found = re.search(r"http://\S+", log.read_text("utf-8"))
         if found:

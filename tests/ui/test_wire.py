@@ -81,9 +81,11 @@ def test_the_whole_picture_is_placed_on_its_middle_square():
         box = None
         matrix = plain_crop(np.zeros((200, 400, 3), np.uint8))[1]
         probabilities = np.full(6, 1 / 6)
+        sure = False
 
     geometry = face_geometry(Whole(), 400, 200)
     assert geometry["box"] is None
+    assert geometry["sure"] is False
     assert geometry["place"] == pytest.approx([0.5, 0, 0, 1, 0.25, 0], abs=1e-6)
 
 
