@@ -42,7 +42,11 @@ _MANAGED = re.compile(
     r"|figures/[\w.-]+\.svg|evaluation/[\w.-]+\.json|training/(fit\.json|log\.jsonl)"
 )
 """Paths that a push may write, and that the next one deletes if it has them no more."""
-_PIXELS = re.compile(rb"<\s*(\w+:)?(image|foreignObject|script)|data:|href\s*=\s*[\"'](?!#)", re.I)
+_PIXELS = re.compile(
+    rb"<\s*(\w+:)?(image|foreignObject|script)|data:\w*[/;,]"
+    rb"|(href\s*=\s*[\"']|url\(\s*[\"']?)(?![\"'#\s])",
+    re.IGNORECASE,
+)
 """What makes an SVG more than lines and text: bitmaps, foreign content, references to elsewhere."""
 _UNSAFE = re.compile(r"[^\w.-]")
 
@@ -177,7 +181,7 @@ def _read_evaluations(source: str, loaded: Loaded) -> dict[str, Evaluation]:
         folder = Path(source)
         paths = sorted([*folder.glob("*.json"), *folder.glob("evaluation/*.json")])
         paths.sort(key=lambda path: path.name == RESULTS.name)  # it says the most, so it comes last
-    found = {}
+    found: dict[str, Evaluation] = {}
     for path in paths:
         values = _read_json(path)
         for value in values if isinstance(values, list) else [values]:
