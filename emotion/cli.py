@@ -96,6 +96,8 @@ def _classify(arguments: argparse.Namespace) -> int:
             raise DataError(f"The folder {target.parent} does not exist; create it first.")
     paths = _pictures(arguments.paths)
     analyzer = Analyzer.from_weights(arguments.weights)
+    if notice := analyzer.description["notice"]:
+        print(notice, file=sys.stderr)
     results: list[Classified] = []
     unread = 0
     for path in paths:

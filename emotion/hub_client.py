@@ -95,7 +95,9 @@ def find_hub_error(error: BaseException | None) -> Exception | None:
     """Find what the Hub's client raised behind the error of a library that uses it, if it did."""
     while error is not None:
         known = isinstance(error, HfHubHTTPError | OfflineModeIsEnabled)
-        if isinstance(error, Exception) and (known or "TransportError" in _names(error)):
+        incomplete = str(error).startswith("Consistency check failed")  # a plain OSError
+        transport = "TransportError" in _names(error)
+        if isinstance(error, Exception) and (known or incomplete or transport):
             return error
         error = error.__cause__ or error.__context__
     return None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Container, Mapping, Sequence
+from pathlib import PurePosixPath
 from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
@@ -122,7 +124,7 @@ def model_card(
         name=name,
         labels=", ".join(config.labels),
         parameters=parameters,
-        results=_results(evaluations, used),
+        results=_results(evaluations, used) + _figures(files),
         abstention=_abstention(config),
         data=_data(config.trained_on, list(used)),
         training=_training(training),
@@ -213,6 +215,12 @@ def _sentence(result: Evaluation, used: Container[str]) -> str:
             unsure += f" and to {1 - calibration['neutral_answered']:.0%} of the neutral ones"
         parts.append(f"{unsure}.")
     return " ".join(parts)
+
+
+def _figures(files: Sequence[str]) -> str:
+    figures = [file for file in files if file.startswith("figures/")]
+    names = [re.sub(r"\W+", " ", PurePosixPath(file).stem) for file in figures]
+    return "".join(f"\n\n![{name}]({file})" for name, file in zip(names, figures, strict=True))
 
 
 def _with_interval(result: Evaluation, key: str) -> str:

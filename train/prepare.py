@@ -117,7 +117,7 @@ def _check_usable(corpora: Sequence[Corpus], out: Path) -> None:
 def _prepare(corpora: Sequence[Corpus], config: PrepareConfig, key: str) -> Report:
     config.out.mkdir(parents=True, exist_ok=True)
     work = config.out / ".work"
-    with one_thread(), attended(), _no_bars_of_datasets():
+    with one_thread(), attended(), no_bars_of_datasets():
         aligned = {corpus.name: _align_corpus(corpus, work, config) for corpus in corpora}
         reports = {corpus.name: CorpusReport.of(corpus, aligned[corpus.name]) for corpus in corpora}
         readable = {
@@ -207,7 +207,7 @@ def _map(rows: Dataset, cache: Path, config: PrepareConfig) -> Dataset:
 
 
 @contextmanager
-def _no_bars_of_datasets() -> Iterator[None]:
+def no_bars_of_datasets() -> Iterator[None]:
     """Show one bar for a corpus instead of one for each of its chunks."""
     if are_progress_bars_disabled():
         yield

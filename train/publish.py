@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
@@ -38,9 +39,15 @@ _EVALUATION_KEYS = frozenset(
 )
 _MANAGED = re.compile(
     r"README\.md|config\.json|model\.safetensors|int8\.(json|xml|bin)"
-    r"|evaluation/[\w.-]+\.json|training/(fit\.json|log\.jsonl)"
+    r"|figures/[\w.-]+\.svg|evaluation/[\w.-]+\.json|training/(fit\.json|log\.jsonl)"
 )
 """Paths that a push may write, and that the next one deletes if it has them no more."""
+_PIXELS = re.compile(
+    rb"<\s*(\w+:)?(image|foreignObject|script)|data:\w*[/;,]"
+    rb"|(href\s*=\s*[\"']|url\(\s*[\"']?)(?![\"'#\s])",
+    re.IGNORECASE,
+)
+"""What makes an SVG more than lines and text: bitmaps, foreign content, references to elsewhere."""
 _UNSAFE = re.compile(r"[^\w.-]")
 
 
@@ -146,6 +153,7 @@ def collect(source: str, loaded: Loaded, name: str) -> dict[str, bytes]:
     for stem, evaluation in evaluations.items():
         files[f"evaluation/{stem}.json"] = _to_json({**evaluation, "weights": f"hf://{name}"})
     files |= _read_int8(folder, loaded)
+    files |= _read_figures(folder / "figures")
     if (folder / "calibration.json").is_file():
         files["evaluation/calibration.json"] = _to_json(_read_json(folder / "calibration.json"))
     training = None
@@ -173,7 +181,7 @@ def _read_evaluations(source: str, loaded: Loaded) -> dict[str, Evaluation]:
         folder = Path(source)
         paths = sorted([*folder.glob("*.json"), *folder.glob("evaluation/*.json")])
         paths.sort(key=lambda path: path.name == RESULTS.name)  # it says the most, so it comes last
-    found = {}
+    found: dict[str, Evaluation] = {}
     for path in paths:
         values = _read_json(path)
         for value in values if isinstance(values, list) else [values]:
@@ -216,6 +224,23 @@ def _read_int8(folder: Path, loaded: Loaded) -> dict[str, bytes]:
             f"python -m train export, or remove {record}."
         )
     return files
+
+
+def _read_figures(folder: Path) -> dict[str, bytes]:
+    """Read the figures that consist of lines and text alone, and say which are left out."""
+    drawn, others = {}, []
+    for path in sorted(path for path in folder.glob("*") if path.is_file()):
+        data = path.read_bytes()
+        if path.suffix == ".svg" and not _PIXELS.search(data):
+            drawn[f"figures/{_UNSAFE.sub('-', path.name)}"] = data
+        else:
+            others.append(path.name)
+    if others:
+        print(
+            f"Left out of the push, because they may hold pictures: {', '.join(others)}.",
+            file=sys.stderr,
+        )
+    return drawn
 
 
 def _read_json(path: Path) -> Any:

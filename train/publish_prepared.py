@@ -14,6 +14,7 @@ from emotion.errors import ConfigError, DataError
 from train import upload
 from train.card import table
 from train.corpora.licences import LICENCES
+from train.prepare import no_bars_of_datasets
 
 REPORT = "report.json"
 
@@ -100,7 +101,7 @@ def push_prepared(folder: Path, repository: upload.Repository, *, public: bool) 
     check(repository.name, names, public=public)
     splits = {name: load_from_disk(str(folder / name)) for name in names}
     card = dataset_card(repository.name, splits, public=public)
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory() as scratch, no_bars_of_datasets():
         files: dict[str, upload.Content] = {
             "README.md": card.encode(),
             REPORT: (folder / REPORT).read_bytes(),

@@ -122,8 +122,9 @@ def _commit(
     message: str,
 ) -> str:
     api = HfApi()
-    before = api.repo_info(repository.name, repo_type=repository.kind, timeout=SILENCE)
-    there = api.list_repo_files(repository.name, repo_type=repository.kind, revision=before.sha)
+    read = api.model_info if repository.kind == "model" else api.dataset_info
+    before = read(repository.name, timeout=SILENCE)
+    there = [file.rfilename for file in before.siblings or ()]
     operations: list[CommitOperationAdd | CommitOperationDelete] = [
         CommitOperationAdd(path, content) for path, content in files.items()
     ]

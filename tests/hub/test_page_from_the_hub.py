@@ -217,3 +217,17 @@ def test_the_command_line_says_one_sentence_and_exits_with_2(
     assert attempt.value == 2
     assert attempt.noise.count("\n") == 1
     assert f"The weights {spec} could not be fetched from the Hub" in attempt.noise
+
+
+def test_the_command_line_says_that_a_branch_runs_from_the_cache(
+    hub, client, stranded, repository, publish, picture
+):
+    spec = f"hf://{repository}"
+    publish(network(4))
+    client.load(spec)
+
+    arguments = ["classify", str(picture), "--no-detect", "--weights", spec]
+    attempt = stranded.attempt(emotion_cli, arguments)
+
+    assert attempt.value == 0
+    assert f"of {spec} runs from the cache: the Hub cannot be reached" in attempt.noise

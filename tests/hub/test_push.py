@@ -263,7 +263,11 @@ PICTURES = {
     "face.png": b"\x89PNG\r\n\x1a\n" + b"0" * 32,
     "worst/happiness.jpg": b"\xff\xd8\xff\xe0" + b"0" * 32,
     "sheet.webp": b"RIFF0000WEBP",
-    "figures/faces.svg": b"<svg><image href='data:image/png;base64,AAAA'/></svg>",
+    "figures/faces.svg": b"<svg><image xlink:href='data:image/png;base64,AAAA'/></svg>",
+    "figures/pattern.svg": b"<svg><rect fill='url(data:image/png;base64,AAAA)'/></svg>",
+    "figures/elsewhere.svg": b"<svg><use href='http://example.org/face.svg'/></svg>",
+    "figures/page.svg": b"<svg><ForeignObject><img src='x'/></ForeignObject></svg>",
+    "figures/confusion.png": b"\x89PNG\r\n\x1a\n" + b"0" * 32,
     "prepared/raf-db/train/data.arrow": b"ARROW1",
     "checkpoints/epoch-0001/state.safetensors": b"0" * 32,
     "evaluation/crops.npz": b"PK",
@@ -279,12 +283,34 @@ def test_no_picture_and_nothing_unknown_is_ever_pushed(hub, pushing, repository,
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
 
-    assert pushing().error is None
+    pushed = pushing()
 
+    assert pushed.error is None
+    assert "because they may hold pictures: confusion.png, elsewhere.svg" in pushed.noise
     files = content(hub, repository)
     assert {Path(name).name for name in PICTURES} & {Path(name).name for name in files} == set()
     assert {Path(name).suffix for name in files} == {"", ".json", ".jsonl", ".md", ".safetensors"}
     assert not [name for name, data in files.items() if data in PICTURES.values()]
+
+
+def test_figures_of_lines_and_text_are_pushed_and_shown(hub, pushing, repository, run_folder):
+    from matplotlib.figure import Figure
+
+    figure = Figure()
+    axes = figure.subplots()
+    axes.plot([1, 2, 3], label="validation")
+    axes.pcolormesh([[1, 2], [3, 4]])
+    axes.legend()
+    (run_folder / "figures").mkdir()
+    figure.savefig(run_folder / "figures" / "learning curves.svg")
+
+    pushed = pushing()
+
+    assert (pushed.error, pushed.noise) == (None, "")
+    files = content(hub, repository)
+    drawn = (run_folder / "figures" / "learning curves.svg").read_bytes()
+    assert files["figures/learning-curves.svg"] == drawn
+    assert "![learning curves](figures/learning-curves.svg)" in files["README.md"].decode()
 
 
 @pytest.mark.parametrize("private", [True, False])
@@ -293,8 +319,8 @@ def test_a_private_push_is_seen_by_its_owner_only(hub, client, pushing, reposito
 
     assert pushed.error is None
     assert hub.repositories["models", repository].private is private
-    assert (client.load(pushed.value.spec + "x", STRANGER).error is None) is False
-    refused = client.attempt(push, "embedded", repository, token=STRANGER)
+    assert client.api("repo_exists", token=STRANGER, repo_id=repository) is not private
+    refused = pushing(token=STRANGER)
     check_sentence(refused, "Nothing could be pushed", "may not write")
 
 

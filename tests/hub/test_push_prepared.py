@@ -204,7 +204,7 @@ def test_the_command_refuses_before_it_prepares(hub, client, repository, tmp_pat
 
 def test_the_command_prepares_and_pushes_drawn_faces(hub, client, repository, tmp_path):
     out = tmp_path / "out"
-    arguments = ["prepare", "--corpus", "synthetic=36", "--out", str(out), "--processes", "1"]
+    arguments = ["prepare", "--corpus", "synthetic=72", "--out", str(out), "--processes", "1"]
 
     attempt = client.attempt(
         command, [*arguments, "--push-prepared", repository, "--public"], token=WRITER

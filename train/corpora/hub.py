@@ -23,7 +23,7 @@ from huggingface_hub import HfApi, snapshot_download
 from huggingface_hub.errors import LocalEntryNotFoundError, OfflineModeIsEnabled
 
 from emotion.errors import DataError
-from emotion.hub_client import explain, find_hub_error, patiently, quiet_client
+from emotion.hub_client import SILENCE, explain, find_hub_error, patiently, quiet_client
 from emotion.labels import CORPUS_LABELS
 from train.corpora.archive import IMAGE_SUFFIXES
 from train.corpora.schema import FEATURES, SOURCES, canonical_label, label_id
@@ -80,31 +80,28 @@ def fetch_archive(location: str, *, folders: bool = True) -> Path | None:
         rows = kinds.keys() & _ROWS or not kinds.keys() & _PICTURES
         if rows or kinds[".zip"] > 1 or not (folders or kinds[".zip"]):
             return None
-        folder = Path(
-            patiently(
-                lambda: snapshot_download(
-                    repository,
-                    repo_type="dataset",
-                    revision=revision,
-                    ignore_patterns=[*_ASIDE],
-                )
-            )
-        )
+        folder = patiently(lambda: _snapshot(repository, revision))
     return next(folder.rglob("*.zip"), folder)
 
 
 def _list_files(repository: str, revision: str | None) -> list[str]:
     try:
-        return HfApi().list_repo_files(repository, repo_type="dataset", revision=revision)
+        info = HfApi().dataset_info(repository, revision=revision, timeout=SILENCE)
+        return [file.rfilename for file in info.siblings or ()]
     except OfflineModeIsEnabled:
         pass
     try:
-        cached = snapshot_download(
-            repository, repo_type="dataset", revision=revision, local_files_only=True
-        )
+        cached = _snapshot(repository, revision)
     except LocalEntryNotFoundError:
         return []  # datasets has a cache of its own
-    return [path.relative_to(cached).as_posix() for path in Path(cached).rglob("*")]
+    return [path.relative_to(cached).as_posix() for path in cached.rglob("*")]
+
+
+def _snapshot(repository: str, revision: str | None) -> Path:
+    folder = snapshot_download(
+        repository, repo_type="dataset", revision=revision, ignore_patterns=[*_ASIDE]
+    )
+    return Path(folder)
 
 
 def load_repository(
