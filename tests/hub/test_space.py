@@ -24,7 +24,7 @@ from tests.train.space.conftest import project as project
 REPOSITORY = Path(__file__).resolve().parents[2]
 SECRET = "value-of-the-secret"
 # Whichever test comes first waits until the project's own page has started.
-pytestmark = pytest.mark.timeout(400)
+pytestmark = pytest.mark.timeout(600)
 
 COMMIT = r"POST /api/spaces/.*/commit/main"
 
@@ -46,8 +46,9 @@ def run(root: Path, environment: dict[str, str], arguments: dict[str, Any]) -> O
     from train.space.command import SpaceArguments
     from train.space.command import run as command
 
+    for name in ("SECRET", "SPACE_HF_TOKEN"):
+        os.environ.pop(name, None)
     os.environ.update(environment)
-    os.environ.pop("SECRET", None) if "SECRET" not in environment else None
     out = io.StringIO()
     with contextlib.redirect_stdout(out):
         try:
@@ -213,6 +214,16 @@ def test_a_secret_is_sent_once_unless_it_is_to_be_renewed(hub, deploy, name, pro
     assert (kept, hub.spaces[name].secrets["SECRET"]) == ("first", "second")
 
 
+def test_the_token_that_deploys_is_not_given_to_the_space(hub, client, deploy, name, project):
+    edit(project, "variables:", "secrets: [HF_TOKEN]\nvariables:")
+
+    check_sentence(deploy(), "set the variable SPACE_HF_TOKEN")
+    outcome = client.call(run, project, {"SPACE_HF_TOKEN": READER}, {}, token=WRITER)
+
+    assert outcome.code == 0
+    assert hub.spaces[name].secrets == {"HF_TOKEN": READER}
+
+
 def test_a_dry_run_shows_the_tree_and_the_differences_and_changes_nothing(
     hub, deploy, name, project
 ):
@@ -228,7 +239,7 @@ def test_a_dry_run_shows_the_tree_and_the_differences_and_changes_nothing(
     assert changes(hub) == []
     assert "new public Space on cpu-basic" in first.out
     assert "  + emotion/labels.py" in first.out
-    assert "24  app.py" in second.out.replace(" 25  app.py", " 24  app.py")
+    assert "         25  app.py" in second.out
     assert second.out.split("Differences from ")[1].splitlines() == [
         f"{name}:",
         "  ~ app.py",
@@ -336,6 +347,7 @@ def test_a_hub_that_is_down_is_told(start_client, project):
         (COMMIT, {"after": 10, "end": "reset"}, "the Hub cannot be reached"),
         ("POST /api/repos/create", {"status": 402}, "plan does not include this hardware"),
         ("POST .*/variables", {"status": 429}, "too many requests"),
+        ("GET /api/whoami", {"seconds": 15}, "the Hub did not answer in time"),
         ("GET .*/runtime", {"status": 403}, "your token may not do this"),
     ],
 )

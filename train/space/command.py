@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from huggingface_hub import HfApi, get_token
+from huggingface_hub import HfApi, constants, get_session, get_token
 from huggingface_hub.utils.tqdm import disable_progress_bars
 
 from emotion.errors import ConfigError
@@ -14,8 +15,10 @@ from train.space.config import read
 from train.space.deploy import apply, may_preload, name_of, wait, wake
 from train.space.differences import compare, describe, look
 from train.space.reasons import SpaceError, explained
-from train.space.smoke import try_out
 from train.space.stage import stage
+
+_PATIENCE = 3 * constants.HF_HUB_DOWNLOAD_TIMEOUT
+"""Seconds of silence after which a request is given up; a commit takes longer than an answer."""
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -57,10 +60,8 @@ def run(args: SpaceArguments, root: Path = ROOT) -> int:
     """
     if args.poll <= 0 or args.timeout < 0:
         raise ConfigError("The time-out and the poll interval are seconds above 0.")
-    if not sys.stderr.isatty():
-        disable_progress_bars()
     config = read(root)
-    api = HfApi(library_name="sep-emotion-classifier")
+    api = _client()
     staged = stage(config, root, preload=may_preload(api, config))
     if args.dry_run:
         _print_tree(staged)
@@ -90,10 +91,21 @@ def run(args: SpaceArguments, root: Path = ROOT) -> int:
         url = api.space_info(repository).host
     if not url:
         raise SpaceError(f"The Space {repository} runs, but the Hub names no address for it.")
+    from train.space.smoke import try_out  # gradio_client is slow to import, for every command
+
     token = get_token() if config.space.visibility == "private" else None
     print(try_out(url, token, config.model, pause=args.poll))
     print(f"It runs on {url}")
     return 0
+
+
+def _client() -> HfApi:
+    """Make a client that neither waits for ever, as it does by itself, nor talks in between."""
+    get_session().timeout = _PATIENCE
+    logging.getLogger("huggingface_hub").setLevel(logging.CRITICAL)
+    if not sys.stderr.isatty():
+        disable_progress_bars()
+    return HfApi(library_name="sep-emotion-classifier")
 
 
 def _say(line: str) -> None:

@@ -79,14 +79,22 @@ def secret_values(names: list[str]) -> dict[str, str]:
     Raises:
         ConfigError: if one is missing.
     """
-    values = {name: os.environ.get(name, "") for name in names}
+    values = {name: os.environ.get(_source(name), "") for name in names}
     missing = [name for name, value in values.items() if not value]
     if missing:
         raise ConfigError(
             f"The secret {missing[0]} is neither in the Space nor in the environment; set the "
-            f"variable {missing[0]} and run the command again."
+            f"variable {_source(missing[0])} and run the command again."
         )
     return values
+
+
+def _source(secret: str) -> str:
+    """Return the variable that holds a secret here.
+
+    HF_TOKEN is the token that deploys: it may write, and is not for a Space that only reads.
+    """
+    return "SPACE_HF_TOKEN" if secret == "HF_TOKEN" else secret
 
 
 def apply(
@@ -250,6 +258,6 @@ def _log(api: HfApi, repository: str, secrets: list[str], *, build: bool) -> str
     except Exception:  # whatever keeps the log from being read is not what went wrong
         return "(it cannot be read; look at it on the Hub)"
     text = "\n".join(lines[-_LOG_LINES:])
-    for value in filter(None, map(os.environ.get, secrets)):
+    for value in filter(None, map(os.environ.get, map(_source, secrets))):
         text = text.replace(value, "***")
     return text or "(it is empty)"

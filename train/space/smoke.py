@@ -35,7 +35,7 @@ def try_out(url: str, token: str | None, model: str, *, pause: float) -> str:
     client = _connect(url, token, pause)
     try:
         health = client.predict(api_name="/health")
-        weights = client.predict(api_name="/model_info")["weights"]
+        model_info = client.predict(api_name="/model_info")
         faces = _classify(client)
     except Exception as error:  # the client raises ValueErrors, those of httpx, and its own
         raise SpaceError(
@@ -46,11 +46,10 @@ def try_out(url: str, token: str | None, model: str, *, pause: float) -> str:
         client.close()
     if health.get("status") != "ok":
         raise SpaceError(f"The page at {url} says that it is {health.get('status')}.")
+    weights = model_info["weights"]
     if weights != model:
-        raise SpaceError(
-            f"The page at {url} runs the weights {weights}, not {model}; its log on the Hub says "
-            "why it fell back."
-        )
+        why = model_info.get("notice") or "Its log on the Hub says why."
+        raise SpaceError(f"The page at {url} runs the weights {weights}, not {model}. {why}")
     if len(faces) != 1 or set(faces[0]["probabilities"]) != set(LABELS):
         raise SpaceError(f"The page at {url} gives {len(faces)} answers for a drawing of one face.")
     return f"It answers: a drawn smile shows {faces[0]['label']} (weights {weights})."
