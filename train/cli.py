@@ -12,7 +12,7 @@ import tyro
 
 from emotion.errors import ConfigError, EmotionError
 from train import calibrate_command as calibrate
-from train import copies, evaluate, results
+from train import compare, copies, evaluate, figures, results
 from train.alignment import AlignConfig
 from train.config import FitConfig
 from train.loop import fit
@@ -149,6 +149,12 @@ def _calibrate(arguments: list[str]) -> int:
     )
 
 
+def _compare(arguments: list[str]) -> int:
+    return compare.run(
+        tyro.cli(compare.CompareArguments, args=arguments, prog="python -m train compare")
+    )
+
+
 def _copies(arguments: list[str]) -> int:
     return copies.run(
         tyro.cli(copies.CopiesArguments, args=arguments, prog="python -m train copies")
@@ -158,6 +164,12 @@ def _copies(arguments: list[str]) -> int:
 def _results(arguments: list[str]) -> int:
     return results.run(
         tyro.cli(results.ResultsArguments, args=arguments, prog="python -m train results")
+    )
+
+
+def _figures(arguments: list[str]) -> int:
+    return figures.run(
+        tyro.cli(figures.FiguresArguments, args=arguments, prog="python -m train figures")
     )
 
 
@@ -177,9 +189,11 @@ _COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "prepare": _prepare,
     "fit": _fit,
     "evaluate": _evaluate,
+    "compare": _compare,
     "calibrate": _calibrate,
     "copies": _copies,
     "results": _results,
+    "figures": _figures,
     "superres": _superres,
     "superres-fit": _superres_fit,
 }
