@@ -12,7 +12,7 @@ import tyro
 
 from emotion.errors import ConfigError, EmotionError
 from train import calibrate_command as calibrate
-from train import compare, copies, evaluate, figures, results
+from train import compare, copies, evaluate, figures, results, tensorboard
 from train.alignment import AlignConfig
 from train.config import FitConfig
 from train.loop import fit
@@ -173,6 +173,14 @@ def _figures(arguments: list[str]) -> int:
     )
 
 
+def _tensorboard(arguments: list[str]) -> int:
+    return tensorboard.run(
+        tyro.cli(
+            tensorboard.TensorboardArguments, args=arguments, prog="python -m train tensorboard"
+        )
+    )
+
+
 def _superres(arguments: list[str]) -> int:
     return superres.run(
         tyro.cli(superres.SuperresArguments, args=arguments, prog="python -m train superres")
@@ -194,6 +202,7 @@ _COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "copies": _copies,
     "results": _results,
     "figures": _figures,
+    "tensorboard": _tensorboard,
     "superres": _superres,
     "superres-fit": _superres_fit,
 }

@@ -55,11 +55,10 @@ def run(arguments: FiguresArguments) -> int:
     Raises:
         DataError: if a file cannot be read, or is something else, or ``out`` cannot be written.
     """
-    results = _read_lines(arguments.results, json.loads)
+    results = _read(arguments.results, json.loads)
     figures = draw_results(results)
     if arguments.log is not None:
-        history = _read_lines(arguments.log, lambda text: list(map(json.loads, text.splitlines())))
-        figures["learning-curves"] = draw_learning_curves(history)
+        figures["learning-curves"] = draw_learning_curves(read_log(arguments.log))
     for name, figure in figures.items():
         path = arguments.out / f"{name}.{arguments.format}"
         write_bytes(path, _render(figure, arguments.format))
@@ -67,7 +66,16 @@ def run(arguments: FiguresArguments) -> int:
     return 0
 
 
-def _read_lines(path: Path, parse: Callable[[str], Any]) -> list[dict[str, Any]]:
+def read_log(path: Path) -> list[dict[str, Any]]:
+    """Read the lines of a run's ``log.jsonl``.
+
+    Raises:
+        DataError: if the file cannot be read or holds something else.
+    """
+    return _read(path, lambda text: [json.loads(line) for line in text.splitlines()])
+
+
+def _read(path: Path, parse: Callable[[str], Any]) -> list[dict[str, Any]]:
     try:
         values = parse(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
@@ -137,7 +145,7 @@ def _plot_confusion(axes: Axes, result: Result) -> None:
     for place, name in enumerate(LABELS):
         for x, y in ((-0.62, place), (place, len(LABELS) - 0.38)):
             axes.plot(x, y, "s", color=COLORS[name], markersize=5, clip_on=False)
-    axes.set(xlabel="answer", ylabel="truth (faces)")
+    axes.set(xlabel="answer, % of the truth", ylabel="truth (faces)")
     axes.tick_params(length=0, pad=7)
     axes.spines[:].set_visible(False)
 
@@ -186,7 +194,7 @@ def _plot_robustness(axes: Axes, result: Result) -> None:
     axes.grid(axis="y", color=QUIET, alpha=0.25)
     axes.set_axisbelow(True)
     axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    axes.legend(loc="lower left", frameon=False, fontsize=8)
+    axes.legend(loc="upper left", frameon=False, fontsize=8)
     axes.tick_params(axis="y", length=0)
 
 
