@@ -19,10 +19,12 @@ from emotion.errors import ConfigError, DataError, EmotionError
 from emotion.files import write_text
 from train.config import FitConfig, to_json
 from train.loop import fit
+from train.prepared import prepared_fingerprint
 from train.recipes import recipe
 
 _SCORES = ("accuracy", "macro_f1")
 _FINISHED = "finished.json"
+_SEEDS = (1, 2, 3)
 
 
 @dataclass(frozen=True)
@@ -46,12 +48,12 @@ class CompareArguments:
     """NAME: OPTIONS, may be repeated; the first is what the others are compared with."""
     common: str = ""
     """Options of all variants: the budget. --recipe is one, too. Write --common="--limit 6000"."""
-    seeds: tuple[int, ...] = (1, 2, 3)
-    """Each variant is trained once with each."""
+    seeds: tuple[int, ...] = ()
+    """Each variant is trained once with each; by default those of the plan, or 1 2 3."""
     plan: Path | None = None
     """YAML file with common, seeds, and comparisons: a title and its variants for each."""
     only: tuple[str, ...] = ()
-    """Titles of the plan's comparisons; by default all."""
+    """Titles of the plan's comparisons to train now; by default all. The tables show every one."""
 
 
 @dataclass(frozen=True)
@@ -76,22 +78,26 @@ def run(arguments: CompareArguments) -> int:
             others are in the tables.
     """
     comparisons, seeds = read_plan(arguments)
+    runs = _Runs(arguments.out, prepared_fingerprint(arguments.data))
     wanted = {
-        _key(config, seed): (f"{comparison.title}, {name}, seed {seed}", replace(config, seed=seed))
+        runs.folder(config, seed): (
+            f"{comparison.title}, {name}, seed {seed}",
+            replace(config, seed=seed),
+        )
         for comparison in comparisons
+        if not arguments.only or comparison.title in arguments.only
         for name, config in comparison.variants.items()
         for seed in seeds
     }
     failed = []
-    for number, (key, (description, config)) in enumerate(wanted.items(), 1):
-        folder = arguments.out / key
+    for number, (folder, (description, config)) in enumerate(wanted.items(), 1):
         if not (folder / _FINISHED).exists():
             print(f"Run {number} of {len(wanted)}: {description} ({folder})", flush=True)
             try:
                 _train(config, arguments.data, folder)
             except EmotionError as error:
                 failed.append(f"{description}: {error}")
-        _write_tables(comparisons, seeds, arguments.out)
+        _write_tables(comparisons, seeds, runs)
     print((arguments.out / "compare.md").read_text("utf-8"))
     if failed:
         raise DataError(
@@ -116,7 +122,7 @@ def read_plan(arguments: CompareArguments) -> tuple[list[Comparison], tuple[int,
             raise ConfigError(
                 'Name the variants, each with a name of its own: --variant "NAME: OPTIONS".'
             )
-        plan = {"comparisons": {"variants": variants}}
+        plan: dict[str, Any] = {"comparisons": {"variants": variants}}
     elif arguments.variant:
         raise ConfigError("The variants stand in the plan; give --plan or --variant, not both.")
     else:
@@ -130,11 +136,7 @@ def read_plan(arguments: CompareArguments) -> tuple[list[Comparison], tuple[int,
     for title in arguments.only:
         if title not in titles:
             raise ConfigError(f"There is no comparison {title!r}; choose from {', '.join(titles)}.")
-    chosen = [c for c in found if not arguments.only or c.title in arguments.only]
-    seeds = tuple(plan.get("seeds", arguments.seeds))
-    if not seeds:
-        raise ConfigError("Give at least one seed.")
-    return chosen, seeds
+    return found, arguments.seeds or tuple(plan.get("seeds", ())) or _SEEDS
 
 
 def _split_variant(text: str) -> tuple[str, str]:
@@ -155,7 +157,8 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         and isinstance(plan.get("comparisons"), dict)
         and all(isinstance(v, dict) and v for v in plan["comparisons"].values())
         and isinstance(plan.get("common", ""), str)
-        and all(type(seed) is int for seed in plan.get("seeds", ()))
+        and isinstance(plan.get("seeds", []), list)
+        and all(type(seed) is int for seed in plan.get("seeds", []))
     )
     if not sound:
         raise ConfigError(
@@ -186,11 +189,27 @@ def _parse(options: str) -> FitConfig:
     return config
 
 
-def _key(config: FitConfig, seed: int) -> str:
-    """Name the folder of a run by what its result depends on."""
-    values = to_json(replace(config, seed=seed))
-    values.pop("machine")
-    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
+@dataclass(frozen=True)
+class _Runs:
+    """Where runs are: each in a folder that is named by everything its result depends on."""
+
+    out: Path
+    data: str
+
+    def folder(self, config: FitConfig, seed: int) -> Path:
+        values: dict[str, Any] = {"prepared": self.data, **to_json(replace(config, seed=seed))}
+        values.pop("machine")
+        return (
+            self.out / hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
+        )
+
+    def finished(self, config: FitConfig, seed: int) -> dict[str, Any]:
+        """Return the kept epoch of a finished run, or nothing."""
+        try:
+            text = (self.folder(config, seed) / _FINISHED).read_text("utf-8")
+        except FileNotFoundError:
+            return {}
+        return dict(json.loads(text))
 
 
 def _train(config: FitConfig, data: Path, folder: Path) -> None:
@@ -202,26 +221,26 @@ def _train(config: FitConfig, data: Path, folder: Path) -> None:
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)
 
 
-def _write_tables(comparisons: Sequence[Comparison], seeds: Sequence[int], out: Path) -> None:
+def _write_tables(comparisons: Sequence[Comparison], seeds: Sequence[int], runs: _Runs) -> None:
     tables = [
         {
             "title": comparison.title,
-            "variants": list(_rows(comparison, seeds, out)),
+            "variants": list(_rows(comparison, seeds, runs)),
         }
         for comparison in comparisons
     ]
-    write_text(out / "compare.json", json.dumps(tables, indent=1) + "\n")
-    write_text(out / "compare.md", "\n".join(to_markdown(table) for table in tables))
+    write_text(runs.out / "compare.json", json.dumps(tables, indent=1) + "\n")
+    write_text(runs.out / "compare.md", "\n".join(to_markdown(table) for table in tables))
 
 
-def _rows(comparison: Comparison, seeds: Sequence[int], out: Path) -> Iterator[dict[str, Any]]:
+def _rows(comparison: Comparison, seeds: Sequence[int], runs: _Runs) -> Iterator[dict[str, Any]]:
     finished = {
-        name: {seed: _read_finished(out / _key(config, seed)) for seed in seeds}
+        name: {seed: runs.finished(config, seed) for seed in seeds}
         for name, config in comparison.variants.items()
     }
     reference = next(iter(finished.values()))
-    for name, runs in finished.items():
-        done = {seed: line for seed, line in runs.items() if line}
+    for name, lines in finished.items():
+        done = {seed: line for seed, line in lines.items() if line}
         row: dict[str, Any] = {
             "name": name,
             "config": to_json(comparison.variants[name]),
@@ -234,14 +253,6 @@ def _rows(comparison: Comparison, seeds: Sequence[int], out: Path) -> Iterator[d
             paired = [done[s][score] - reference[s][score] for s in done if reference[s]]
             row[f"{score}_difference"] = _mean_and_deviation(paired)
         yield row
-
-
-def _read_finished(folder: Path) -> dict[str, Any]:
-    try:
-        values = json.loads((folder / _FINISHED).read_text("utf-8"))
-    except FileNotFoundError:
-        return {}
-    return dict(values)
 
 
 def _mean_and_deviation(values: Sequence[float]) -> list[float] | None:

@@ -85,6 +85,26 @@ def test_a_plan_becomes_tables_and_the_same_training_is_done_once(
     trained.clear()
     assert main([*arguments, "--only", "Rate"]) == 0
     assert trained == []
+    assert main([*arguments, "--only", "Rate", "--seeds", "1", "3"]) == 0
+    assert [config.seed for config in trained] == [3, 3]
+    tables = json.loads((out / "compare.json").read_text("utf-8"))
+    assert [table["title"] for table in tables] == ["Activation", "Rate"]
+
+
+def test_faces_that_were_prepared_otherwise_are_trained_anew(
+    prepared: Path, tmp_path: Path, trained: list[FitConfig]
+) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "synthetic").symlink_to(prepared / "synthetic")
+    arguments = ["compare", "--data", str(tmp_path / "data"), "--out", str(tmp_path / "out")]
+    arguments += [f"--common={BUDGET}", "--variant", "a: ", "--seeds", "1"]
+    for fingerprint in ("one", "two", "two"):
+        report = tmp_path / "data" / "report.json"
+        report.write_text(json.dumps({"fingerprint": fingerprint}))
+
+        assert main(arguments) == 0
+
+    assert len(trained) == 2
 
 
 def test_a_stopped_comparison_goes_on_where_it_was(
@@ -142,7 +162,7 @@ def test_a_failed_training_is_told_and_the_others_are_kept(
         ({"comparisons": ["A"]}, [], "must have comparisons"),
         ({"comparisons": {"A": {"x": "--lr 'unclosed"}}}, [], "cannot be read as options"),
         ({"seeds": ["one"], "comparisons": {"A": {"x": ""}}}, [], "whole numbers"),
-        ({"seeds": [], "comparisons": {"A": {"x": ""}}}, [], "seed"),
+        ({"seeds": 3, "comparisons": {"A": {"x": ""}}}, [], "whole numbers"),
         ({"comparisons": {"A": {"x": ""}}}, ["--variant", "x: "], "not both"),
         (None, ["--variant", "no colon"], "is no variant"),
         (None, ["--variant", "a: ", "--variant", "a: --lr 1"], "name of its own"),
