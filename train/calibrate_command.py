@@ -7,8 +7,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
 from emotion.align import CROP_SIZE
 from emotion.errors import ConfigError, DataError, WeightsError
+from emotion.network import EmotionNet
 from emotion.weights import load_weights
 from train.calibrate import COVERAGE, ask, calibrate, write_calibration
 from train.copies import Excluded
@@ -21,6 +26,8 @@ from train.prepared import (
     read_rows,
 )
 from train.store import from_dataset, read_neutral
+
+_BATCH = 128
 
 
 @dataclass(frozen=True)
@@ -68,12 +75,17 @@ def run(arguments: CalibrateArguments) -> int:
     }
     excluded.check_used()
     neutral = read_neutral(arguments.data, corpora)
-    answers = ask(partial(predict_logits, network, size=CROP_SIZE), validation, neutral)
+    answers = ask(partial(_predict, network), validation, neutral)
     figures = {**calibrate(answers, arguments.coverage), "excluded": excluded.count}
     write_calibration(arguments.run, figures)
     print(to_text(figures))
     print(f"Wrote config.json and calibration.json in {arguments.run}.")
     return 0
+
+
+def _predict(network: EmotionNet, faces: Tensor) -> Tensor:
+    parts = tqdm(torch.split(faces, _BATCH), "classifying", leave=False)
+    return torch.cat([predict_logits(network, part, CROP_SIZE) for part in parts])
 
 
 def _choose_corpora(arguments: CalibrateArguments, trained_on: tuple[str, ...]) -> list[str]:

@@ -13,7 +13,7 @@ import tyro
 
 from emotion.errors import ConfigError, EmotionError
 from train import calibrate_command as calibrate
-from train import copies, evaluate, publish, results
+from train import compare, copies, evaluate, figures, publish, results, tensorboard
 from train.alignment import AlignConfig
 from train.config import FitConfig
 from train.corpora import parse_corpus
@@ -169,6 +169,12 @@ def _calibrate(arguments: list[str]) -> int:
     )
 
 
+def _compare(arguments: list[str]) -> int:
+    return compare.run(
+        tyro.cli(compare.CompareArguments, args=arguments, prog="python -m train compare")
+    )
+
+
 def _copies(arguments: list[str]) -> int:
     return copies.run(
         tyro.cli(copies.CopiesArguments, args=arguments, prog="python -m train copies")
@@ -178,6 +184,20 @@ def _copies(arguments: list[str]) -> int:
 def _results(arguments: list[str]) -> int:
     return results.run(
         tyro.cli(results.ResultsArguments, args=arguments, prog="python -m train results")
+    )
+
+
+def _figures(arguments: list[str]) -> int:
+    return figures.run(
+        tyro.cli(figures.FiguresArguments, args=arguments, prog="python -m train figures")
+    )
+
+
+def _tensorboard(arguments: list[str]) -> int:
+    return tensorboard.run(
+        tyro.cli(
+            tensorboard.TensorboardArguments, args=arguments, prog="python -m train tensorboard"
+        )
     )
 
 
@@ -205,10 +225,13 @@ _COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "prepare": _prepare,
     "fit": _fit,
     "evaluate": _evaluate,
+    "compare": _compare,
     "calibrate": _calibrate,
     "copies": _copies,
     "results": _results,
     "push": _push,
+    "figures": _figures,
+    "tensorboard": _tensorboard,
     "superres": _superres,
     "superres-fit": _superres_fit,
     "space": _space,

@@ -13,6 +13,7 @@ from emotion.errors import ConfigError, DataError
 from emotion.files import write_text
 from train.alignment import PREPARED, AlignConfig, align_in_batches
 from train.corpora import load_corpus, parse_corpus
+from train.corpora.load import ALL_SPLITS
 from train.corpora.published import TRAINING_SPLIT
 from train.duplicates import copies
 
@@ -42,8 +43,8 @@ def run(arguments: CopiesArguments) -> int:
         ConfigError: if the corpus is unknown, or the split is the training split.
         DataError: if the corpus or the split is not there, or ``out`` cannot be written.
     """
-    if arguments.split == TRAINING_SPLIT:
-        raise ConfigError(f"--split must name a held-out split, not {TRAINING_SPLIT}.")
+    if arguments.split in (TRAINING_SPLIT, ALL_SPLITS):
+        raise ConfigError(f"--split must name a held-out split, not {arguments.split}.")
     name, path = parse_corpus(arguments.corpus)
     corpus = load_corpus(name, path, splits=[TRAINING_SPLIT, arguments.split])
     training, held_out = corpus.splits[TRAINING_SPLIT], corpus.splits[arguments.split]

@@ -15,7 +15,8 @@ from emotion.errors import ConfigError, DataError
 from train.alignment import AlignConfig, align_in_batches
 from train.copies import Excluded
 from train.corpora import OTHER, load_corpus, parse_corpus
-from train.prepared import check_zoom, read_rows
+from train.corpora.published import TRAINING_SPLIT
+from train.prepared import VALIDATION, check_zoom, read_rows
 
 
 @dataclass(frozen=True)
@@ -35,13 +36,15 @@ class Crops:
     unreadable: tuple[str, ...] = ()
 
 
-def load_rows(corpus: str, split: str, excluded: Excluded) -> Dataset:
+def load_rows(corpus: str, split: str, excluded: Excluded, prepared: Path | None = None) -> Dataset:
     """Load the pictures of one split of a corpus, or of ``all`` of them.
 
     Args:
         corpus: NAME=PATH.
         split: the corpus's own word, or ``all``.
         excluded: what is left out.
+        prepared: folder that ``prepare`` wrote: load the pictures of the faces that are in its
+            split, which may be ``validation``.
 
     Returns:
         Rows of ``train.corpora.FEATURES``, at least one.
@@ -50,8 +53,12 @@ def load_rows(corpus: str, split: str, excluded: Excluded) -> Dataset:
         DataError: if corpus or split is not there or shows none of the six expressions.
     """
     name, path = parse_corpus(corpus)
-    loaded = load_corpus(name, path, splits=[split])
+    stored = TRAINING_SPLIT if prepared and split == VALIDATION else split
+    loaded = load_corpus(name, path, splits=[stored])
     rows = concatenate_datasets([data for key, data in loaded.splits.items() if key != OTHER])
+    if prepared:
+        wanted = set(read_rows(prepared, name, split)["sample_id"])
+        rows = rows.select([i for i, key in enumerate(rows["sample_id"]) if key in wanted])
     if not len(rows):
         raise DataError(f"{corpus} has no picture of the six expressions in {split}.")
     return excluded.leave_out(rows)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
 import tyro
+from datasets import Dataset
 from tqdm import tqdm
 
 from emotion.analyzer import Analyzer
@@ -23,6 +25,7 @@ from train.corpora import SOURCES, parse_corpus
 from train.crops import Crops, align_crops, load_rows, read_crops
 from train.metrics import evaluate_probabilities, precision_recall, reliability
 from train.prepared import official_split
+from train.robustness import measure_robustness
 from train.views import Averaging, average_over_views
 
 _BATCH = 64
@@ -35,18 +38,21 @@ class EvaluateConfig:
     weights: str
     """embedded, a folder, or hf://USER/NAME@REVISION."""
     corpus: str
-    """NAME=PATH, or with --data only NAME."""
+    """NAME=PATH; with --data only NAME, or NAME=PATH to align the pictures of its faces anew."""
     split: str
     """The corpus's own word (fer2013: train, public, private; raf-db: train, test), or all. With
     --data also validation: what fit validates on, for raf-db a held-out tenth of train."""
     allow_trained: bool = False
     """Measure a split although the weights were trained on it."""
     data: Path | None = None
-    """Folder that prepare wrote: take its faces instead of aligning pictures now."""
+    """Folder that prepare wrote: measure the faces in it."""
     exclude: Path | None = None
     """File with one sample id per line, left out (see python -m train copies)."""
     tta: Averaging = "none"
     """Test-time averaging over views of each face; the page and the package do none."""
+    degrade: int = 0
+    """Measure so many of the pictures, of each class the same share, also darker, blurred,
+    compressed, turned and smaller; 0 does not."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +95,8 @@ def evaluate(config: EvaluateConfig) -> dict[str, Any]:
 
     Returns:
         The values of ``evaluate --json``: those of ``train.metrics.evaluate_probabilities``;
-        ``reliability`` and ``precision_recall``, for figures; corpus, split, weights,
+        ``reliability`` and ``precision_recall``, for figures; ``robustness``, where it is asked
+        for, see ``train.robustness.measure_robustness``; corpus, split, weights,
         digest (SHA-256 of their tensors), tta, excluded (pictures left out by a list),
         faces_not_found, unreadable.
 
@@ -100,18 +107,23 @@ def evaluate(config: EvaluateConfig) -> dict[str, Any]:
     """
     loaded = load(config.weights)
     network = loaded.network
-    name, split = _parse(config)
+    name, path, split = _parse(config)
     _check_unseen(replace(config, split=split), name, network.config.trained_on)
     excluded = Excluded(config.exclude)
-    if config.data is None:
-        rows = load_rows(config.corpus, split, excluded)
-        crops = align_crops(rows, network.config.zoom, f"{name} {split}")
-    else:
+    if path is None:
+        assert config.data is not None
         crops = read_crops(config.data, name, split, network.config.zoom, excluded)
+    else:
+        rows = load_rows(config.corpus, split, excluded, config.data)
+        crops = align_crops(rows, network.config.zoom, f"{name} {split}")
     excluded.check_used()
     # The analyzer's own forward pass, so that what is measured is what is served.
     analyzer = Analyzer(network, RetinaFaceDetector(), config.weights)
     probabilities = classify(analyzer, crops, config.tta)
+    robustness = {}
+    if config.degrade:
+        answer = partial(_align_and_classify, analyzer, tta=config.tta)
+        robustness["robustness"] = measure_robustness(rows, config.degrade, answer)
     return {
         **evaluate_probabilities(probabilities, crops.labels),
         "corpus": name,
@@ -124,7 +136,15 @@ def evaluate(config: EvaluateConfig) -> dict[str, Any]:
         "unreadable": list(crops.unreadable),
         "reliability": reliability(probabilities, crops.labels),
         "precision_recall": precision_recall(probabilities, crops.labels),
+        **robustness,
     }
+
+
+def _align_and_classify(
+    analyzer: Analyzer, rows: Dataset, description: str, tta: Averaging
+) -> tuple[npt.NDArray[np.float32], Crops]:
+    crops = align_crops(rows, analyzer.network.config.zoom, description)
+    return classify(analyzer, crops, tta), crops
 
 
 def classify(analyzer: Analyzer, crops: Crops, tta: Averaging = "none") -> npt.NDArray[np.float32]:
@@ -140,16 +160,21 @@ def classify(analyzer: Analyzer, crops: Crops, tta: Averaging = "none") -> npt.N
     )
 
 
-def _parse(config: EvaluateConfig) -> tuple[str, str]:
-    """Return the name of the corpus and its own word for the split."""
-    if config.data is None:
-        return parse_corpus(config.corpus)[0], config.split
-    if config.corpus not in SOURCES:
-        raise ConfigError(
-            f"With --data, --corpus takes only a name, one of {', '.join(SOURCES)}, not "
-            f"{config.corpus!r}."
-        )
-    return config.corpus, official_split(config.corpus, config.split)
+def _parse(config: EvaluateConfig) -> tuple[str, str | None, str]:
+    """Return the corpus's name, where its pictures are, and its own word for the split."""
+    if config.degrade < 0:
+        raise ConfigError(f"--degrade must be 0 or a number of pictures, not {config.degrade}.")
+    if config.data is not None and config.corpus in SOURCES:
+        if config.degrade:
+            raise ConfigError(
+                "Degraded are pictures, before the face is searched; say where they are: "
+                f"--corpus {config.corpus}=PATH."
+            )
+        return config.corpus, None, official_split(config.corpus, config.split)
+    # Drawn faces need no path.
+    name, path = parse_corpus(config.corpus)
+    split = official_split(name, config.split) if config.data is not None else config.split
+    return name, path or "", split
 
 
 def _check_unseen(config: EvaluateConfig, name: str, trained_on: tuple[str, ...]) -> None:
@@ -163,6 +188,15 @@ def _check_unseen(config: EvaluateConfig, name: str, trained_on: tuple[str, ...]
             "says nothing; choose another --split, or insist with --allow-trained."
         )
     print(f"WARNING: these weights were trained on {', '.join(overlap)}; the score is no result.")
+
+
+def _robustness_lines(rows: list[dict[str, Any]]) -> list[str]:
+    lines = [f"{rows[0]['n']} of them degraded:    accuracy  macro F1  same answer"]
+    return lines + [
+        f"{row['condition']:28} {row['accuracy']:.3f}     {row['macro_f1']:.3f}"
+        f"        {row['agreement']:.3f}"
+        for row in rows
+    ]
 
 
 def to_text(result: dict[str, Any]) -> str:
@@ -185,4 +219,6 @@ def to_text(result: dict[str, Any]) -> str:
             f"{name:10}     {row['precision']:.3f}   {row['recall']:.3f}  {row['f1']:.3f}"
             f"  {row['support']:6}"
         )
+    if "robustness" in result:
+        lines += _robustness_lines(result["robustness"])
     return "\n".join(lines)

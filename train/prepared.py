@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -33,9 +34,21 @@ def prepared_corpora(directory: Path) -> list[str]:
 def prepared_zoom(directory: Path) -> float | None:
     """Return the scale of the crops (``emotion.align.template``), or None where no report says."""
     try:
-        return float(json.loads((directory / "report.json").read_text("utf-8"))["options"]["zoom"])
-    except (OSError, ValueError, KeyError, TypeError):
+        return float(_read_report(directory)["options"]["zoom"])
+    except (ValueError, KeyError, TypeError):
         return None
+
+
+def prepared_fingerprint(directory: Path) -> str:
+    """Return what tells this preparation from any other; empty where no report says."""
+    return str(_read_report(directory).get("fingerprint", ""))
+
+
+def _read_report(directory: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads((directory / "report.json").read_text("utf-8")))
+    except (OSError, ValueError, TypeError):
+        return {}
 
 
 def check_zoom(directory: Path, zoom: float) -> None:

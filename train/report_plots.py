@@ -17,17 +17,17 @@ from train.corpora import OTHER
 from train.corpora.published import TRAINING_SPLIT
 from train.report import HISTOGRAMS, CorpusReport
 
-_INK, _QUIET = "#1b1f24", "#8c959f"
+INK, QUIET = "#1b1f24", "#8c959f"
 _HELD_OUT = 0.45  # opacity
-_STYLE: dict[Any, Any] = {
+STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",  # text stays text, in the page's own font
     "font.size": 9,
-    "text.color": _INK,
-    "axes.edgecolor": _QUIET,
-    "xtick.color": _INK,
-    "ytick.color": _INK,
+    "text.color": INK,
+    "axes.edgecolor": QUIET,
+    "xtick.color": INK,
+    "ytick.color": INK,
 }
-_NO_METADATA = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+NO_METADATA = dict.fromkeys(("Creator", "Date", "Format", "Type"))
 
 
 def plot_corpus(corpus: CorpusReport) -> str:
@@ -37,7 +37,7 @@ def plot_corpus(corpus: CorpusReport) -> str:
         An ``<svg>`` element for embedding in HTML; the same report gives the same text.
     """
     # A fixed salt makes the ids in the SVG, and so the report, repeatable.
-    with mpl.rc_context({**_STYLE, "svg.hashsalt": corpus.name}):
+    with mpl.rc_context({**STYLE, "svg.hashsalt": corpus.name}):
         layout = ConstrainedLayoutEngine(hspace=0.12, wspace=0.06)
         figure = Figure(figsize=(10, 4.6), layout=layout)
         panels = list(figure.subplots(2, 3).flat)
@@ -48,7 +48,7 @@ def plot_corpus(corpus: CorpusReport) -> str:
         ):
             _plot_histogram(axes, edges, corpus.histograms[name], name)
         buffer = io.StringIO()
-        figure.savefig(buffer, format="svg", metadata=_NO_METADATA, transparent=True)
+        figure.savefig(buffer, format="svg", metadata=NO_METADATA, transparent=True)
     svg = buffer.getvalue()
     described = f'<svg role="img" aria-label="Statistics of {escape(corpus.name)}" '
     return described + svg[svg.index("<svg ") + len("<svg ") :]
@@ -91,7 +91,7 @@ def _finish_bars(axes: Axes, title: str) -> None:
 
 
 def _plot_histogram(axes: Axes, edges: Sequence[float], values: Sequence[int], title: str) -> None:
-    axes.stairs(values, edges, fill=True, color=_QUIET)
+    axes.stairs(values, edges, fill=True, color=QUIET)
     axes.set_xlim(edges[0], edges[-1])
     axes.set_yticks([])
     axes.locator_params(axis="x", nbins=5)

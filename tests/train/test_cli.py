@@ -7,13 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from train.cli import main
+from train.cli import _COMMANDS, main
 from train.recipes import RECIPES
 
 
-@pytest.mark.parametrize(
-    "command", [[], ["run"], ["prepare"], ["fit"], ["evaluate"], ["superres"], ["space"]]
-)
+@pytest.mark.parametrize("command", [[], ["run"], *([name] for name in _COMMANDS)])
 def test_every_command_has_help_with_an_example(
     command: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:

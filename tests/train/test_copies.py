@@ -48,9 +48,10 @@ def test_pictures_with_a_copy_in_the_training_split_are_listed(
     assert "3 of 6 pictures" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("split", ["train", "all"])
 def test_the_training_split_itself_is_refused(
-    corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    split: str, corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = str(tmp_path / "copies.txt")
-    assert main(["copies", "--corpus", f"fer2013={corpus}", "--split", "train", "--out", out]) == 2
+    assert main(["copies", "--corpus", f"fer2013={corpus}", "--split", split, "--out", out]) == 2
     assert "held-out split" in capsys.readouterr().err

@@ -173,6 +173,25 @@ def test_averaging_over_mirror_images_forgives_a_mirrored_face(
     assert other[0] != other[1]
 
 
+def test_degraded_pictures_are_measured_and_colour_does_not_matter(
+    run: Path, prepared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "out.json"
+    arguments = ["evaluate", "--weights", str(run), "--split", "validation", "--degrade", "12"]
+    arguments += ["--data", str(prepared), "--json", str(target)]
+
+    assert main([*arguments, "--corpus", "synthetic=150"]) == 0
+
+    rows = json.loads(target.read_text("utf-8"))["robustness"]
+    assert [row["n"] for row in rows] == [12] * len(rows)
+    assert rows[-1]["condition"] == "without colour"
+    assert rows[-1]["agreement"] == 1
+    assert "JPEG, quality 10" in capsys.readouterr().out
+
+    assert main([*arguments, "--corpus", "synthetic"]) == 2
+    assert "--corpus synthetic=PATH" in capsys.readouterr().err
+
+
 @pytest.mark.corpora
 @pytest.mark.slow
 @pytest.mark.timeout(900)
