@@ -10,32 +10,11 @@ import dataclasses
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal
 
 from emotion.errors import ConfigError
-
-
-class _Group:
-    """What the groups have in common: values that came from JSON are checked like typed ones."""
-
-    def __post_init__(self) -> None:
-        hints = get_type_hints(type(self))
-        for name, hint in hints.items():
-            value = getattr(self, name)
-            # JSON has no tuples; a config that was read back must equal the one that was written.
-            if get_origin(hint) is tuple:
-                object.__setattr__(self, name, tuple(value))
-            if get_origin(hint) is Literal and value not in get_args(hint):
-                raise ConfigError(
-                    f"{_option(name)} must be one of {', '.join(get_args(hint))}, not {value!r}."
-                )
-
-    def _check(self, names: str, low: float, high: float = float("inf")) -> None:
-        """Refuse values outside [low, high]; ``names`` are separated by blanks."""
-        for name in names.split():
-            if not low <= getattr(self, name) <= high:
-                limit = f"at least {low}" if high == float("inf") else f"between {low} and {high}"
-                raise ConfigError(f"{_option(name)} must be {limit}, not {getattr(self, name)}.")
+from train.domains.config import AdaptationConfig, Bort2Config
+from train.options import Group as _Group
 
 
 @dataclass(frozen=True)
@@ -57,8 +36,8 @@ class DataConfig(_Group):
         super().__post_init__()
         if not self.corpora:
             raise ConfigError("Name at least one corpus: --corpora NAME.")
-        self._check("limit", 0)
-        self._check("batch_size", 2)
+        self.check("limit", 0)
+        self.check("batch_size", 2)
 
 
 @dataclass(frozen=True)
@@ -98,7 +77,7 @@ class ObjectiveConfig(_Group):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._check("label_smoothing", 0, 1)
+        self.check("label_smoothing", 0, 1)
 
 
 @dataclass(frozen=True)
@@ -123,7 +102,7 @@ class OptimizerConfig(_Group):
             raise ConfigError("lr and clip_norm must be positive.")
         if not 0 <= self.ema_decay < 1:
             raise ConfigError(f"--ema-decay must lie in [0, 1), not {self.ema_decay}.")
-        self._check("weight_decay", 0)
+        self.check("weight_decay", 0)
 
 
 @dataclass(frozen=True)
@@ -154,7 +133,7 @@ class ScheduleConfig(_Group):
             )
         if self.last_stage_lr <= 0:
             raise ConfigError("last_stage_lr must be positive.")
-        self._check("warmup_epochs", 0)
+        self.check("warmup_epochs", 0)
 
     @property
     def total_epochs(self) -> int:
@@ -182,7 +161,7 @@ class AugmentConfig(_Group):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._check("erase", 0, 1)
+        self.check("erase", 0, 1)
 
 
 @dataclass(frozen=True)
@@ -202,7 +181,7 @@ class MachineConfig(_Group):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._check("threads checkpoint_minutes", 0)
+        self.check("threads checkpoint_minutes", 0)
 
 
 @dataclass(frozen=True)
@@ -216,6 +195,8 @@ class FitConfig:
         optimizer: how it is minimised.
         schedule: how long and at which rate.
         augment: how crops are changed.
+        adaptation: how several corpora are brought together for one of them.
+        bort2: how the target is trained on once more.
         machine: what may change when a run is resumed.
         seed: of initialisation, order, augmentation and dropout.
     """
@@ -226,6 +207,8 @@ class FitConfig:
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
+    adaptation: AdaptationConfig = field(default_factory=AdaptationConfig)
+    bort2: Bort2Config = field(default_factory=Bort2Config)
     machine: MachineConfig = field(default_factory=MachineConfig)
     seed: int = 1
 
@@ -237,6 +220,8 @@ GROUPS: dict[str, type] = {
     "optimizer": OptimizerConfig,
     "schedule": ScheduleConfig,
     "augment": AugmentConfig,
+    "adaptation": AdaptationConfig,
+    "bort2": Bort2Config,
     "machine": MachineConfig,
 }
 """Field of ``FitConfig`` -> its dataclass."""
@@ -295,7 +280,3 @@ def read_config(path: Path) -> FitConfig:
         raise ConfigError(f"{path} does not exist; is {path.parent} the folder of a run?") from None
     except (json.JSONDecodeError, TypeError) as error:
         raise ConfigError(f"{path} is not the config of a run of this version ({error}).") from None
-
-
-def _option(name: str) -> str:
-    return f"--{name.replace('_', '-')}"

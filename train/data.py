@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from emotion.align import DEFAULT_ZOOM
@@ -23,12 +23,14 @@ class TrainingData:
         validation: corpus -> faces that are never trained on.
         splits: the splits that ``training`` was taken from, as ``corpus/split``.
         zoom: scale of the crops, see ``emotion.align.template``.
+        parts: corpus -> which faces of ``training`` are its own, in the order of the corpora.
     """
 
     training: FaceStore
     validation: dict[str, FaceStore]
     splits: tuple[str, ...]
     zoom: float = DEFAULT_ZOOM
+    parts: dict[str, range] = field(default_factory=dict)
 
 
 def read_data(config: FitConfig, data: Path) -> TrainingData:
@@ -39,6 +41,8 @@ def read_data(config: FitConfig, data: Path) -> TrainingData:
     """
     training: list[FaceStore] = []
     validation: dict[str, FaceStore] = {}
+    parts: dict[str, range] = {}
+    first = 0
     for corpus in config.data.corpora:
         faces = read_split(data, corpus, "train")
         if corpus in VALIDATION_SPLITS:
@@ -46,8 +50,10 @@ def read_data(config: FitConfig, data: Path) -> TrainingData:
         else:
             faces, validation[corpus] = hold_out(faces, 0.1, seed=0)
         training.append(stratified(faces, config.data.limit, config.seed))
+        parts[corpus] = range(first, first + len(training[-1]))
+        first += len(training[-1])
     splits = tuple(f"{corpus}/train" for corpus in config.data.corpora)
-    return TrainingData(concatenate(training), validation, splits, _zoom(data))
+    return TrainingData(concatenate(training), validation, splits, _zoom(data), parts)
 
 
 def _zoom(data: Path) -> float:

@@ -20,7 +20,6 @@ from emotion.labels import LABELS
 from emotion.network import EmotionNet, normalise
 from train import checkpoint
 from train.augment import augment
-from train.build import build_network
 from train.calibrate import fit_temperature
 from train.config import FitConfig, read_config, to_json
 from train.data import read_data
@@ -28,7 +27,7 @@ from train.inference import autocast, predict_logits, save_network
 from train.losses import class_weights
 from train.metrics import evaluate_probabilities
 from train.optim import WeightAverage, build_optimizer, learning_rate
-from train.sampling import BatchSource, ShuffledSource
+from train.sampling import BatchSource
 from train.store import FaceStore, concatenate
 
 
@@ -75,12 +74,13 @@ def fit(config: FitConfig, data: Path, out: Path, *, resume: bool = False) -> di
         DataError: if the data are missing, the loss is not a number, or ``out`` cannot be written.
         WeightsError: if the weights to start from cannot be used.
     """
+    from train.domains.trainers import build_trainer  # the trainers there build on this module
+
     _check_claim(config, out, resume=resume)
     if config.machine.threads:
         torch.set_num_threads(config.machine.threads)
     faces = read_data(config, data)
-    source = ShuffledSource(faces.training, config.data.batch_size, config.seed)
-    trainer = Trainer(config, build_network(config, faces), source, faces.validation, out)
+    trainer = build_trainer(config, faces, out)
     write_text(out / "fit.json", json.dumps(to_json(config), indent=2) + "\n")
     if resume:
         trainer.resume()
@@ -100,6 +100,7 @@ class Trainer:
         validation: corpus -> faces that choose the kept epoch.
         out: folder of the run.
         extras: terms added to the classification loss.
+        supervised: whether the faces' labels are learnt; if not, the extras are the whole loss.
 
     Raises:
         DataError: if a class has no training image.
@@ -113,6 +114,8 @@ class Trainer:
         validation: dict[str, FaceStore],
         out: Path,
         extras: Sequence[ExtraLoss] = (),
+        *,
+        supervised: bool = True,
     ) -> None:
         self.config, self.source, self.validation, self.out = config, source, validation, out
         self.extras = extras
@@ -124,13 +127,20 @@ class Trainer:
             self._forward = torch.compile(self._forward, dynamic=False)  # type: ignore[assignment]
         self.average = WeightAverage(self.network, config.optimizer.ema_decay)
         self.optimizer = build_optimizer(self.network, config.optimizer)
-        counts = source.store.counts(len(LABELS))
-        self.weights = class_weights(counts, config.objective.class_weights)
+        self.supervised = supervised
+        if supervised:
+            counts = source.store.counts(len(LABELS))
+            self.weights = class_weights(counts, config.objective.class_weights)
 
     @property
     def finished(self) -> bool:
         """Whether every epoch is done."""
-        return len(self.history) >= self.config.schedule.total_epochs
+        return self.clock >= self.config.schedule.total_epochs
+
+    @property
+    def clock(self) -> int:
+        """Finished epochs of the schedule; rates, sizes and random numbers follow it."""
+        return len(self.history)
 
     @property
     def best(self) -> dict[str, Any]:
@@ -141,7 +151,7 @@ class Trainer:
 
     def epoch(self) -> None:
         """Train the next epoch, validate, and write checkpoint, log and weights."""
-        epoch, schedule = len(self.history), self.config.schedule
+        epoch, schedule = self.clock, self.config.schedule
         size = schedule.size_at(epoch)
         if not self._batch:
             self.source.begin_epoch(epoch)
@@ -151,7 +161,7 @@ class Trainer:
         self._train(epoch, size)
         steps = self.source.steps
         line = {
-            "epoch": epoch + 1,
+            "epoch": len(self.history) + 1,
             "size": size,
             "loss": self._loss / steps,
             "seconds": round(self._seconds, 1),
@@ -205,12 +215,14 @@ class Trainer:
         with autocast():
             features, logits = self._forward(inputs)
         logits = logits.float()
-        loss = F.cross_entropy(
-            logits,
-            store.labels[rows],
-            weight=self.weights,
-            label_smoothing=config.objective.label_smoothing,
-        )
+        loss = logits.new_zeros(())
+        if self.supervised:
+            loss = F.cross_entropy(
+                logits,
+                store.labels[rows],
+                weight=self.weights,
+                label_smoothing=config.objective.label_smoothing,
+            )
         for extra in self.extras:
             loss = loss + extra(Step(rows, inputs, features, logits))
         if not torch.isfinite(loss):
@@ -241,7 +253,9 @@ class Trainer:
     def _export(self) -> None:
         """Write the averaged weights in half precision, as a folder that SPEC accepts."""
         network = EmotionNet(self.network.config).half()
-        network.load_state_dict(self.average.network.state_dict())
+        state = self.average.network.state_dict()
+        # What a recipe's network has beyond the one that is served stays behind.
+        network.load_state_dict({name: state[name] for name in network.state_dict()})
         save_network(network, self.out)
 
     def finish(self) -> None:

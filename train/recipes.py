@@ -11,6 +11,22 @@ RECIPES: dict[str, FitConfig] = {
     "baseline": _BASELINE,
     "report": override(_BASELINE, activation="silu"),
     "quick": override(_BASELINE, sizes=(32, 40), epochs=(2, 1), max_pool=True, warmup_epochs=0.3),
+    "progressive": override(
+        _BASELINE,
+        method="progressive",
+        corpora=("fer2013", "raf-db", "affectnet"),
+        sizes=(40, 64),
+        epochs=(12, 2),
+    ),
+    "bort2": override(
+        _BASELINE,
+        method="bort2",
+        init="embedded",
+        sizes=(64,),
+        epochs=(4,),
+        lr=1e-4,
+        warmup_epochs=0.2,
+    ),
     "demo": override(
         _BASELINE,
         corpora=("synthetic",),
@@ -25,7 +41,9 @@ RECIPES: dict[str, FitConfig] = {
         head_dropout=0.0,
     ),
 }
-"""``baseline`` made the embedded weights, ``quick`` takes minutes, ``demo`` learns drawn faces."""
+"""``baseline`` made the embedded weights, ``quick`` takes minutes, ``demo`` learns drawn faces;
+``progressive`` lets other corpora in part by part; ``bort2`` repairs the labels of trained weights'
+corpus."""
 
 
 def recipe(name: str) -> FitConfig:

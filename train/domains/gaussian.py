@@ -28,6 +28,12 @@ class GaussianFeatures(nn.Module):
         """Set the units to the spread of features (N, D) of the data."""
         self.unit = _spread(features)
 
+    def follow(self, features: Tensor) -> None:
+        """Move the units towards the spread of a batch (B, D), as batch normalisation would."""
+        if len(features) > 1:
+            # A new tensor, since the old one may still be part of a graph.
+            self.unit = self.unit.lerp(_spread(features), _MOMENTUM)
+
     def forward(
         self, mean: Tensor, generator: torch.Generator | None = None
     ) -> tuple[Tensor, Tensor]:
@@ -42,9 +48,6 @@ class GaussianFeatures(nn.Module):
             mean over the features of the logarithm of the standard deviation in units, which is
             the differential entropy up to constants.
         """
-        if self.training and len(mean) > 1:
-            # A new tensor, since the old one may still be part of a graph.
-            self.unit = self.unit.lerp(_spread(mean), _MOMENTUM)
         deviation = F.softplus(self.scale(mean / self.unit))
         entropy = (deviation + 1e-7).log().mean(1)
         if not self.training:

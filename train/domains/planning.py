@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -78,7 +78,9 @@ def refresh_memory(
     """
     curriculum = progress.curriculum
     assert curriculum is not None
-    newest = next(i for i in reversed(range(len(curriculum.groups))) if curriculum.states[i] == "accepted")
+    newest = next(
+        i for i in reversed(range(len(curriculum.groups))) if curriculum.states[i] == "accepted"
+    )
     candidates = torch.cat([progress.memory, progress.members(curriculum.groups[newest].shards)])
     target, labels = _target_features(progress, network, size)
     features = centre(pooled_features(network, progress.store.faces[candidates], size), target)
@@ -90,7 +92,9 @@ def refresh_memory(
         options.memory,
     )
     progress.memory = candidates[chosen]
-    owners = Counter(progress.shards[i].corpus for i in progress.shard_of()[progress.memory].tolist())
+    owners = Counter(
+        progress.shards[i].corpus for i in progress.shard_of()[progress.memory].tolist()
+    )
     counts = torch.bincount(progress.store.labels[progress.memory], minlength=len(LABELS))
     progress.record(
         "memory",
@@ -100,9 +104,7 @@ def refresh_memory(
     )
 
 
-def _target_features(
-    progress: Progress, network: EmotionNet, size: int
-) -> tuple[Tensor, Tensor]:
+def _target_features(progress: Progress, network: EmotionNet, size: int) -> tuple[Tensor, Tensor]:
     """Features and labels of a sample of the target, the same in every round."""
     labels = progress.store.labels[: progress.target.stop]
     rows = per_class(labels, _TARGET_SAMPLE, progress.seed)

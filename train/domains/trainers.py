@@ -1,0 +1,58 @@
+"""Which trainer a config asks for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from tqdm import tqdm
+
+from emotion.errors import ConfigError
+from train.build import build_network
+from train.config import FitConfig
+from train.data import TrainingData
+from train.domains.bort2 import Bort2Trainer
+from train.domains.clips import read_clips
+from train.domains.progressive import ProgressiveTrainer
+from train.loop import Trainer
+from train.sampling import ShuffledSource
+
+
+def build_trainer(config: FitConfig, data: TrainingData, out: Path) -> Trainer:
+    """Build the trainer of a run, before its first step.
+
+    Args:
+        config: what to train.
+        data: faces of the corpora.
+        out: folder of the run.
+
+    Raises:
+        ConfigError: if options contradict each other.
+        DataError: if there are too few faces, or a class has none.
+        WeightsError: if the weights to start from cannot be used.
+    """
+    if config.adaptation.method == "bort2":
+        return _bort2(config, data, out)
+    network = build_network(config, data)
+    if config.adaptation.method == "progressive":
+        if len(data.parts) > 1:
+            return ProgressiveTrainer(config, network, data, out)
+        tqdm.write(
+            f"{config.data.corpora[0]} is the only corpus, so there is nothing to bring in "
+            "progressively; training the baseline on it."
+        )
+    source = ShuffledSource(data.training, config.data.batch_size, config.seed)
+    return Trainer(config, network, source, data.validation, out)
+
+
+def _bort2(config: FitConfig, data: TrainingData, out: Path) -> Trainer:
+    if not config.architecture.init:
+        raise ConfigError(
+            "bort2 needs trained weights to start from: --init embedded, or the folder of a run."
+        )
+    if config.bort2.mode == "video":
+        if not config.bort2.clips:
+            raise ConfigError("Name the folder of the person's videos and pictures: --clips PATH.")
+        clips = read_clips(Path(config.bort2.clips), data.zoom)
+        data = replace(data, training=clips, splits=("clips/all",), parts={})
+    return Bort2Trainer(config, build_network(config, data), data, out)
