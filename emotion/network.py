@@ -1,9 +1,8 @@
-"""The expression network: a ResNet-18 that keeps the 64x64 grid until the final pooling."""
+"""The expression network: a convolutional body, global average pooling, one linear layer."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -14,6 +13,7 @@ from safetensors.torch import load_model
 from torch import Tensor, nn
 
 from emotion.align import DEFAULT_ZOOM, ZOOM_RANGE
+from emotion.backbones import BACKBONES
 from emotion.errors import ConfigError, WeightsError
 from emotion.labels import LABELS
 
@@ -27,11 +27,12 @@ class NetworkConfig:
 
     Attributes:
         labels: class names in the order of the logits.
+        backbone: body of the network, see ``emotion.backbones``.
         activation: ``relu`` or ``silu`` (Swish).
-        stem: ``3x3`` (stride 1) or ``7x7`` (stride 2, as in He et al. 2016).
-        max_pool: 3x3 stride-2 max-pooling after the stem.
-        widths: channels of the four residual stages.
-        block_dropout: channel dropout rate inside the last stage's blocks, 0..1.
+        stem: of ResNet-18, ``3x3`` (stride 1) or ``7x7`` (stride 2, as in He et al. 2016).
+        max_pool: 3x3 stride-2 max-pooling after the stem of ResNet-18.
+        widths: channels of the backbone's stages; empty takes its own.
+        block_dropout: channel dropout rate inside the last blocks, 0..1.
         head_dropout: dropout rate between pooling and the linear layer, 0..1.
         template: name of the landmark template, see ``TEMPLATE_ID``.
         zoom: scale of the crop, see ``emotion.align.template``.
@@ -44,10 +45,11 @@ class NetworkConfig:
     """
 
     labels: tuple[str, ...] = LABELS
+    backbone: Literal["resnet18", "cnn", "alexnet"] = "resnet18"
     activation: Literal["relu", "silu"] = "relu"
     stem: Literal["3x3", "7x7"] = "3x3"
     max_pool: bool = False
-    widths: tuple[int, ...] = (64, 128, 256, 512)
+    widths: tuple[int, ...] = ()
     block_dropout: float = 0.0
     head_dropout: float = 0.0
     template: str = TEMPLATE_ID
@@ -62,12 +64,20 @@ class NetworkConfig:
         # JSON has no tuples; a config that was read back must equal the one that was written.
         for name in ("labels", "widths", "trained_on"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
+        if self.backbone not in BACKBONES:
+            raise ConfigError(
+                f"The backbone must be one of {', '.join(BACKBONES)}, not {self.backbone!r}."
+            )
         if self.activation not in ("relu", "silu"):
             raise ConfigError(f"The activation must be relu or silu, not {self.activation!r}.")
         if self.stem not in ("3x3", "7x7"):
             raise ConfigError(f"The stem must be 3x3 or 7x7, not {self.stem!r}.")
-        if len(self.widths) != 4 or min(self.widths) < 1:
-            raise ConfigError("widths must be four positive numbers, one per residual stage.")
+        if self.backbone != "resnet18" and (self.stem != "3x3" or self.max_pool):
+            raise ConfigError(f"stem and max_pool are choices of resnet18, not of {self.backbone}.")
+        own = BACKBONES[self.backbone].widths
+        object.__setattr__(self, "widths", self.widths or own)
+        if len(self.widths) != len(own) or min(self.widths) < 1:
+            raise ConfigError(f"widths of {self.backbone} must be {len(own)} positive numbers.")
         for name in ("block_dropout", "head_dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"{name} must lie in [0, 1), not {getattr(self, name)}.")
@@ -79,33 +89,6 @@ class NetworkConfig:
             raise ConfigError(f"abstain_below must lie in [0, 1), not {self.abstain_below}.")
 
 
-class BasicBlock(nn.Module):
-    """Two 3x3 convolutions with a shortcut (He et al., CVPR 2016, fig. 2)."""
-
-    def __init__(
-        self, inputs: int, outputs: int, stride: int, activation: Any, dropout: float
-    ) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(outputs)
-        self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
-        self.bn2 = nn.BatchNorm2d(outputs)
-        self.act = activation()
-        self.dropout = nn.Dropout2d(dropout) if dropout else nn.Identity()
-        self.downsample: nn.Module | None = None
-        if stride != 1 or inputs != outputs:
-            self.downsample = nn.Sequential(
-                nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs)
-            )
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (B, inputs, H, W) to (B, outputs, H / stride, W / stride)."""
-        shortcut = x if self.downsample is None else self.downsample(x)
-        out = self.act(self.bn1(self.conv1(x)))
-        out = self.bn2(self.conv2(self.dropout(out)))
-        return self.act(out + shortcut)  # type: ignore[no-any-return]
-
-
 class EmotionNet(
     nn.Module,
     PyTorchModelHubMixin,
@@ -113,7 +96,7 @@ class EmotionNet(
     tags=["facial-expression-recognition"],
     license="mit",
 ):
-    """ResNet-18 for six expressions; parameter names are torchvision's.
+    """Backbone, pooling and linear layer; ResNet-18's parameter names are torchvision's.
 
     Global average pooling feeds one linear layer, so the class activation map of any class is a
     weighted sum of the last feature maps (``emotion.explain``).
@@ -124,24 +107,12 @@ class EmotionNet(
         if not isinstance(config, NetworkConfig):
             config = NetworkConfig(**(config or {}))  # from_pretrained hands over parsed JSON
         self.config = config
-        activation = partial(nn.ReLU, inplace=True) if config.activation == "relu" else nn.SiLU
-        first = config.widths[0]
-        kernel, stride = (3, 1) if config.stem == "3x3" else (7, 2)
-        self.conv1 = nn.Conv2d(3, first, kernel, stride, kernel // 2, bias=False)
-        self.bn1 = nn.BatchNorm2d(first)
-        self.act = activation()
-        self.maxpool = nn.MaxPool2d(3, 2, 1) if config.max_pool else nn.Identity()
-        widths = (first, *config.widths)
-        stages = [
-            nn.Sequential(
-                BasicBlock(widths[i], widths[i + 1], 1 if i == 0 else 2, activation, dropout),
-                BasicBlock(widths[i + 1], widths[i + 1], 1, activation, dropout),
-            )
-            for i, dropout in enumerate((0.0, 0.0, 0.0, config.block_dropout))
-        ]
-        self.layer1, self.layer2, self.layer3, self.layer4 = stages
+        body = BACKBONES[config.backbone].build(config)
+        for name, module in body.items():
+            self.add_module(name, module)
+        self._body = tuple(body)
         self.dropout = nn.Dropout(config.head_dropout)
-        self.fc = nn.Linear(widths[-1], len(config.labels))
+        self.fc = nn.Linear(config.widths[-1], len(config.labels))
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
@@ -157,12 +128,13 @@ class EmotionNet(
         raise WeightsError(f"{model_file} is a pickle; only model.safetensors is loaded.")
 
     def features(self, x: Tensor) -> Tensor:
-        """Map normalised crops (B, 3, 64, 64) to the last feature maps (B, 512, 8, 8)."""
-        x = self.maxpool(self.act(self.bn1(self.conv1(x))))
-        return self.layer4(self.layer3(self.layer2(self.layer1(x))))  # type: ignore[no-any-return]
+        """Map normalised crops (B, 3, 64, 64) to the last feature maps (B, widths[-1], 8, 8)."""
+        for name in self._body:
+            x = getattr(self, name)(x)
+        return x
 
     def classify(self, features: Tensor) -> Tensor:
-        """Map feature maps (B, 512, h, w) to logits (B, 6)."""
+        """Map feature maps (B, widths[-1], h, w) to logits (B, 6)."""
         return self.fc(self.dropout(features.mean((2, 3))))  # type: ignore[no-any-return]
 
     def forward(self, x: Tensor) -> Tensor:

@@ -1,20 +1,21 @@
-"""Augmentation of grey crops, on the whole batch at once."""
+"""Augmentation of grey crops, on the whole batch at once.
+
+torchvision's transforms draw one set of parameters for a batch; here every crop gets its own. All
+random numbers come from a generator on the CPU, so that they are the same on every device.
+"""
 
 from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from train.config import AugmentConfig
+from train.degrade import degrade
+from train.options import AugmentConfig
 
-MAX_ROTATION = 12.0  # degrees
-MAX_SHIFT = 0.07  # of the side
-SCALES = (0.88, 1.14)
-CONTRASTS = (0.65, 1.4)
-MAX_OFFSET = 30.0  # grey levels
 ERASED_AREA = (0.02, 0.2)  # of the crop
 
 
@@ -27,7 +28,7 @@ def resize(faces: Tensor, size: int) -> Tensor:
 
 
 def augment(faces: Tensor, size: int, config: AugmentConfig, generator: torch.Generator) -> Tensor:
-    """Flip, move, light and erase crops, each with its own random parameters.
+    """Flip, move, light, degrade and erase crops, each with its own random parameters.
 
     Args:
         faces: uint8 (B, 64, 64).
@@ -38,32 +39,111 @@ def augment(faces: Tensor, size: int, config: AugmentConfig, generator: torch.Ge
     Returns:
         float32 (B, size, size), 0..255.
     """
-    grey = resize(_move(faces.float(), generator), size)
-    grey = _light(grey, generator)
-    return _erase(grey, config.erase, generator)
+    grey = resize(_move(faces.float(), config, generator), size)
+    grey = _light(grey, config, generator)
+    if config.degrade:
+        grey = degrade(grey, config.degrade, generator)
+    return erase(grey, config.erase, (0, 255), generator)
+
+
+def mix(
+    crops: Tensor, targets: Tensor, config: AugmentConfig, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Mix each crop and its target with those of another one of the batch.
+
+    Mixup blends the pixels (Zhang et al., ICLR 2018), CutMix pastes a rectangle (Yun et al., ICCV
+    2019); where both are on, each batch gets one of them at random. The share that a crop keeps is
+    drawn from Beta(alpha, alpha).
+
+    Args:
+        crops: float32 (B, size, size).
+        targets: float32 (B, 6), class probabilities.
+        config: the alpha of each, 0 for off.
+        generator: source of every random number.
+
+    Returns:
+        Crops and targets as they came in, mixed.
+    """
+    alphas = [config.mixup, config.cutmix]
+    if not any(alphas):
+        return crops, targets
+    both = all(alphas)
+    chosen = int(torch.randint(2, (), generator=generator)) if both else alphas.index(max(alphas))
+    random = np.random.default_rng(int(torch.randint(2**62, (), generator=generator)))
+    count, size = len(crops), crops.shape[-1]
+    kept = torch.from_numpy(random.beta(alphas[chosen], alphas[chosen], count)).float()
+    partner = torch.randperm(count, generator=generator)
+    if chosen == 0:
+        share = kept[:, None, None].expand(-1, size, size)
+    else:
+        side = (size * (1 - kept).sqrt())[:, None]
+        share = 1 - _rectangles(size, side, side, generator).float()
+    share = share.to(crops.device)
+    kept = share.mean((1, 2))[:, None]
+    return (
+        share * crops + (1 - share) * crops[partner],
+        kept * targets + (1 - kept) * targets[partner],
+    )
+
+
+def erase(
+    grey: Tensor, probability: float, levels: tuple[float, float], generator: torch.Generator
+) -> Tensor:
+    """Replace one rectangle per chosen crop by uniform noise (Zhong et al., AAAI 2020).
+
+    Args:
+        grey: float32 (B, size, size).
+        probability: that a crop is chosen, 0..1.
+        levels: black and white.
+        generator: source of every random number.
+    """
+    count, size = len(grey), grey.shape[-1]
+    chosen = torch.rand(count, generator=generator) < probability
+    area = _uniform(count, *ERASED_AREA, generator) * size * size
+    ratio = _uniform(count, math.log(0.4), math.log(2.5), generator).exp()
+    height = (area * ratio).sqrt().clamp(1, size)[:, None]
+    width = (area / ratio).sqrt().clamp(1, size)[:, None]
+    inside = _rectangles(size, height, width, generator) & chosen[:, None, None]
+    low, high = levels
+    noise = torch.rand(grey.shape, generator=generator) * (high - low) + low
+    return torch.where(inside.to(grey.device), noise.to(grey.device), grey)
+
+
+def _rectangles(size: int, height: Tensor, width: Tensor, generator: torch.Generator) -> Tensor:
+    """Place rectangles with sides (B, 1) at random inside the crop; bool (B, size, size)."""
+    top = torch.rand(height.shape, generator=generator) * (size - height)
+    left = torch.rand(width.shape, generator=generator) * (size - width)
+    line = torch.arange(size) + 0.5
+    rows = (line >= top) & (line < top + height)
+    columns = (line >= left) & (line < left + width)
+    return rows[:, :, None] & columns[:, None, :]
 
 
 def _uniform(count: int, low: float, high: float, generator: torch.Generator) -> Tensor:
     return torch.rand(count, generator=generator) * (high - low) + low
 
 
-def _move(grey: Tensor, generator: torch.Generator) -> Tensor:
-    """Mirror half of the crops; rotate, scale and shift all of them in one resampling."""
+def _factors(count: int, most: float, generator: torch.Generator) -> Tensor:
+    """Draw factors 1/most..most; enlarging and reducing by the same one are equally likely."""
+    return _uniform(count, -math.log(most), math.log(most), generator).exp()
+
+
+def _move(grey: Tensor, config: AugmentConfig, generator: torch.Generator) -> Tensor:
+    """Mirror some of the crops; rotate, scale and shift all of them in one resampling."""
     count = len(grey)
-    angle = _uniform(count, -MAX_ROTATION, MAX_ROTATION, generator) * (math.pi / 180)
-    # Log-uniform, so that enlarging and reducing by the same factor are equally likely.
-    low, high = (math.log(scale) for scale in SCALES)
-    inverse_scale = (-_uniform(count, low, high, generator)).exp()
-    mirror = torch.where(torch.rand(count, generator=generator) < 0.5, -1.0, 1.0)
-    shift = _uniform(2 * count, -2 * MAX_SHIFT, 2 * MAX_SHIFT, generator).view(count, 2)
-    cosine, sine = angle.cos() * inverse_scale, angle.sin() * inverse_scale
+    angle = _uniform(count, -config.rotation, config.rotation, generator) * (math.pi / 180)
+    scale = _factors(count, config.scale, generator)
+    mirror = torch.where(torch.rand(count, generator=generator) < config.flip, -1.0, 1.0)
+    # The grid spans -1..1: a shift by 2 is one by the side of the crop.
+    shift = _uniform(2 * count, -2 * config.shift, 2 * config.shift, generator).view(count, 2)
+    cosine, sine = angle.cos() / scale, angle.sin() / scale
     theta = torch.stack(
         [
             torch.stack([cosine * mirror, -sine * mirror, shift[:, 0]], 1),
             torch.stack([sine, cosine, shift[:, 1]], 1),
         ],
         1,
-    )
+    ).to(grey.device)
     grid = F.affine_grid(theta, [count, 1, *grey.shape[1:]], align_corners=False)
     moved = F.grid_sample(
         grey[:, None], grid, mode="bilinear", padding_mode="reflection", align_corners=False
@@ -71,28 +151,11 @@ def _move(grey: Tensor, generator: torch.Generator) -> Tensor:
     return moved[:, 0]
 
 
-def _light(grey: Tensor, generator: torch.Generator) -> Tensor:
+def _light(grey: Tensor, config: AugmentConfig, generator: torch.Generator) -> Tensor:
     """Change contrast about each crop's mean, and brightness."""
     count = len(grey)
-    contrast = _uniform(count, *CONTRASTS, generator).view(-1, 1, 1)
-    offset = _uniform(count, -MAX_OFFSET, MAX_OFFSET, generator).view(-1, 1, 1)
+    contrast = _factors(count, config.contrast, generator)
+    offset = _uniform(count, -config.brightness, config.brightness, generator)
+    contrast, offset = (x.view(-1, 1, 1).to(grey.device) for x in (contrast, offset))
     mean = grey.mean((1, 2), keepdim=True)
     return ((grey - mean) * contrast + mean + offset).clamp(0, 255)
-
-
-def _erase(grey: Tensor, probability: float, generator: torch.Generator) -> Tensor:
-    """Replace one rectangle per chosen crop by uniform noise (Zhong et al., AAAI 2020)."""
-    count, size = len(grey), grey.shape[-1]
-    chosen = torch.rand(count, generator=generator) < probability
-    area = _uniform(count, *ERASED_AREA, generator) * size * size
-    ratio = _uniform(count, math.log(0.4), math.log(2.5), generator).exp()
-    height = (area * ratio).sqrt().clamp(1, size)
-    width = (area / ratio).sqrt().clamp(1, size)
-    top = torch.rand(count, generator=generator) * (size - height)
-    left = torch.rand(count, generator=generator) * (size - width)
-    line = torch.arange(size)
-    rows = (line >= top[:, None]) & (line < (top + height)[:, None])
-    columns = (line >= left[:, None]) & (line < (left + width)[:, None])
-    inside = rows[:, :, None] & columns[:, None, :] & chosen[:, None, None]
-    noise = torch.rand(grey.shape, generator=generator) * 255
-    return torch.where(inside, noise, grey)

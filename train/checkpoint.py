@@ -138,6 +138,8 @@ def unpack_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor
                 # The fused kernel walks parameter and state in memory order, so a channels-last
                 # weight needs channels-last moments; the file holds them contiguous.
                 value = torch.empty_like(parameter, requires_grad=False).copy_(value)
+            else:
+                value = value.clone()
             state.setdefault(int(index), {})[name] = value
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": state, "param_groups": groups})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from emotion.align import DEFAULT_ZOOM
@@ -39,20 +39,24 @@ def read_data(config: FitConfig, data: Path) -> TrainingData:
     Raises:
         DataError: if a corpus was not prepared in ``data``.
     """
+    options = config.data
     training: list[FaceStore] = []
     validation: dict[str, FaceStore] = {}
     parts: dict[str, range] = {}
     first = 0
-    for corpus in config.data.corpora:
-        faces = read_split(data, corpus, "train")
+    for corpus in options.corpora:
+        faces = read_split(
+            data, corpus, "train", options.annotation, soft_labels=options.soft_labels
+        )
         if corpus in VALIDATION_SPLITS:
             validation[corpus] = read_split(data, corpus, VALIDATION_SPLITS[corpus])
         else:
-            faces, validation[corpus] = hold_out(faces, 0.1, seed=0)
-        training.append(stratified(faces, config.data.limit, config.seed))
+            faces, held = hold_out(faces, 0.1, seed=0)
+            validation[corpus] = replace(held, soft=None)
+        training.append(stratified(faces, options.limit, config.seed))
         parts[corpus] = range(first, first + len(training[-1]))
-        first += len(training[-1])
-    splits = tuple(f"{corpus}/train" for corpus in config.data.corpora)
+        first = parts[corpus].stop
+    splits = tuple(f"{corpus}/train" for corpus in options.corpora)
     return TrainingData(concatenate(training), validation, splits, _zoom(data), parts)
 
 

@@ -26,11 +26,13 @@ def predict_logits(network: nn.Module, faces: Tensor, size: int, batch_size: int
         float32 (N, 6) logits, at temperature 1.
     """
     assert isinstance(network.config, NetworkConfig)
+    device = next(network.parameters()).device
     parts = []
-    with torch.inference_mode(), autocast():
+    with torch.inference_mode(), autocast(device):
         for batch in torch.split(faces, batch_size):
-            inputs = normalise(resize(batch, size), network.config)
-            parts.append(network(inputs.contiguous(memory_format=torch.channels_last)).float())
+            inputs = normalise(resize(batch.to(device), size), network.config)
+            logits = network(inputs.contiguous(memory_format=torch.channels_last))
+            parts.append(logits.float().cpu())
     return torch.cat(parts)
 
 
@@ -45,8 +47,11 @@ def save_network(network: EmotionNet, folder: Path) -> None:
     partial.rmdir()
 
 
-def autocast() -> AbstractContextManager[Any]:
+def autocast(device: torch.device) -> AbstractContextManager[Any]:
     """Compute in bfloat16 where that is faster than float32."""
-    # oneDNN reports bf16 only where it is faster than fp32; elsewhere the context does nothing.
-    supported = bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
-    return torch.autocast("cpu", torch.bfloat16, enabled=supported)
+    if device.type == "cpu":
+        # oneDNN reports bf16 only where it is faster than fp32.
+        supported = bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    else:
+        supported = torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.autocast(device.type, torch.bfloat16, enabled=supported)

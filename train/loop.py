@@ -3,53 +3,37 @@
 from __future__ import annotations
 
 import json
+import math
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from emotion.errors import ConfigError, DataError
+from emotion.errors import DataError
 from emotion.files import write_text
 from emotion.labels import LABELS
 from emotion.network import EmotionNet, normalise
-from train import checkpoint
-from train.augment import augment
+from train import checkpoint, distributed
+from train.augment import augment, mix
 from train.calibrate import fit_temperature
-from train.config import FitConfig, read_config, to_json
+from train.checks import check_claim, choose_device, warn_of_stacking
+from train.config import FitConfig, to_json
+from train.consistency import AttentionConsistency
 from train.data import read_data
 from train.inference import autocast, predict_logits, save_network
-from train.losses import class_weights
+from train.losses import Objective
 from train.metrics import evaluate_probabilities
 from train.optim import WeightAverage, build_optimizer, learning_rate
 from train.sampling import BatchSource
+from train.step import ExtraLoss, FeaturesAndLogits, Step
 from train.store import FaceStore, concatenate
 
-
-@dataclass(frozen=True)
-class Step:
-    """What one training step computed, before its loss.
-
-    Attributes:
-        rows: int64 (B,), which faces of the source's store these are.
-        inputs: float32 (B, 3, size, size), the augmented and normalised crops.
-        features: (B, K, h, w), the last feature maps.
-        logits: float32 (B, 6).
-    """
-
-    rows: Tensor
-    inputs: Tensor
-    features: Tensor
-    logits: Tensor
-
-
-ExtraLoss = Callable[[Step], Tensor]
-"""A scalar that is added to the classification loss, differentiable in features and logits."""
+_CPU = torch.device("cpu")
 
 
 def fit(config: FitConfig, data: Path, out: Path, *, resume: bool = False) -> dict[str, Any]:
@@ -76,18 +60,21 @@ def fit(config: FitConfig, data: Path, out: Path, *, resume: bool = False) -> di
     """
     from train.domains.trainers import build_trainer  # the trainers there build on this module
 
-    _check_claim(config, out, resume=resume)
+    check_claim(config, out, resume=resume)
     if config.machine.threads:
         torch.set_num_threads(config.machine.threads)
-    faces = read_data(config, data)
-    trainer = build_trainer(config, faces, out)
-    write_text(out / "fit.json", json.dumps(to_json(config), indent=2) + "\n")
-    if resume:
-        trainer.resume()
-    while not trainer.finished:
-        trainer.epoch()
-    trainer.finish()
-    return trainer.best
+    with distributed.joined(choose_device(config.machine.device)) as device:
+        distributed.wait()  # until every process has checked that the folder is free
+        trainer = build_trainer(config, read_data(config, data), out, device)
+        if not distributed.rank():
+            write_text(out / "fit.json", json.dumps(to_json(config), indent=2) + "\n")
+        if resume:
+            trainer.resume()
+        while not trainer.finished:
+            trainer.epoch()
+        if not distributed.rank():
+            trainer.finish()
+        return trainer.best
 
 
 class Trainer:
@@ -100,6 +87,7 @@ class Trainer:
         validation: corpus -> faces that choose the kept epoch.
         out: folder of the run.
         extras: terms added to the classification loss.
+        device: where to train.
         supervised: whether the faces' labels are learnt; if not, the extras are the whole loss.
 
     Raises:
@@ -114,28 +102,42 @@ class Trainer:
         validation: dict[str, FaceStore],
         out: Path,
         extras: Sequence[ExtraLoss] = (),
+        device: torch.device = _CPU,
         *,
         supervised: bool = True,
     ) -> None:
         self.config, self.source, self.validation, self.out = config, source, validation, out
-        self.extras = extras
+        self.extras = list(extras)
         self.history: list[dict[str, Any]] = []
         self._batch, self._loss, self._seconds = 0, 0.0, 0.0
-        self.network = network.to(memory_format=torch.channels_last)
-        self._forward: nn.Module = _FeaturesAndLogits(self.network)
+        self.device = device
+        self.network = network.to(device).to(memory_format=torch.channels_last)
+        distributed.check_batch_size(config.data.batch_size)
+        if distributed.count() > 1:
+            distributed.synchronise_norms(self.network)
+        if config.objective.attention_consistency:
+            weight = config.objective.attention_consistency
+            self.extras.append(AttentionConsistency(self.network, weight))
+        self._forward = distributed.parallel(FeaturesAndLogits(self.network))
         if config.machine.compile:
             self._forward = torch.compile(self._forward, dynamic=False)  # type: ignore[assignment]
         self.average = WeightAverage(self.network, config.optimizer.ema_decay)
         self.optimizer = build_optimizer(self.network, config.optimizer)
-        self.supervised = supervised
+        self.objective: Objective | None = None
         if supervised:
             counts = source.store.counts(len(LABELS))
-            self.weights = class_weights(counts, config.objective.class_weights)
+            total = config.schedule.total_epochs
+            self.objective = Objective(config.objective, counts, source.prior, total)
+        warn_of_stacking(config)
 
     @property
     def finished(self) -> bool:
-        """Whether every epoch is done."""
-        return self.clock >= self.config.schedule.total_epochs
+        """Whether every epoch is done, or the run stops early."""
+        schedule = self.config.schedule
+        waited = len(self.history) - self.best["epoch"] if self.history else 0
+        last_stage = self.clock > schedule.total_epochs - schedule.epochs[-1]
+        stops = last_stage and 0 < schedule.early_stopping <= waited
+        return stops or self.clock >= schedule.total_epochs
 
     @property
     def clock(self) -> int:
@@ -170,10 +172,12 @@ class Trainer:
         }
         self.history.append(line)
         self._batch, self._loss, self._seconds = 0, 0.0, 0.0
+        if distributed.rank():
+            return
         if self.best is line:
             self._export()
         write_text(self.out / "log.jsonl", "".join(json.dumps(x) + "\n" for x in self.history))
-        checkpoint.save(self.out / "checkpoints", self.snapshot())
+        self._save()
         tqdm.write(
             f"epoch {epoch + 1}/{schedule.total_epochs} at {size} px: loss {line['loss']:.4f}, "
             f"validation accuracy {line['accuracy']:.4f}, macro F1 {line['macro_f1']:.4f} "
@@ -187,13 +191,14 @@ class Trainer:
         started = saved = time.monotonic()
         spent, interval = self._seconds, 60 * self.config.machine.checkpoint_minutes
         title = f"epoch {epoch + 1} ({size} px)"
-        with tqdm(total=steps, initial=done, desc=title, leave=False) as bar:
+        quiet = distributed.rank() > 0
+        with tqdm(total=steps, initial=done, desc=title, leave=False, disable=quiet) as bar:
             for index in range(done, steps):
                 self._loss += self._step(epoch, index, size)
                 now = time.monotonic()
                 self._batch, self._seconds = index + 1, spent + now - started
                 if interval and now - saved > interval and index + 1 < steps:
-                    checkpoint.save(self.out / "checkpoints", self.snapshot())
+                    self._save()
                     saved = time.monotonic()
                 if index % 20 == 0:
                     bar.set_postfix(loss=f"{self._loss / (index + 1):.3f}")
@@ -205,43 +210,44 @@ class Trainer:
         # Augmentation and dropout depend on (seed, epoch, batch) only, so that a resumed run
         # repeats what an uninterrupted one does, and no random state needs saving.
         seed = (config.seed * 100_003 + epoch) * 1_000_003 + index
-        torch.manual_seed(seed)
+        torch.manual_seed(seed + distributed.rank())
         generator = torch.Generator().manual_seed(seed)
+        scores = [line["macro_f1"] for line in self.history]
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(epoch, index, self.source.steps, config)
-        rows, store = self.source.rows(index), self.source.store
-        crops = augment(store.faces[rows], size, config.augment, generator)
-        inputs = normalise(crops, self.network.config).contiguous(memory_format=torch.channels_last)
-        with autocast():
+            group["lr"] = learning_rate(epoch, index, self.source.steps, config, scores)
+        rows = self.source.rows(index)
+        faces = self.source.store.select(rows)
+        crops = augment(faces.faces.to(self.device), size, config.augment, generator)
+        crops, targets = mix(crops, faces.targets.to(self.device), config.augment, generator)
+        inputs = normalise(distributed.share(crops), self.network.config)
+        inputs = inputs.contiguous(memory_format=torch.channels_last)
+        with autocast(self.device):
             features, logits = self._forward(inputs)
         logits = logits.float()
         loss = logits.new_zeros(())
-        if self.supervised:
-            loss = F.cross_entropy(
-                logits,
-                store.labels[rows],
-                weight=self.weights,
-                label_smoothing=config.objective.label_smoothing,
-            )
+        if self.objective:
+            loss = self.objective(logits, distributed.share(targets), epoch, targets)
         for extra in self.extras:
-            loss = loss + extra(Step(rows, inputs, features, logits))
-        if not torch.isfinite(loss):
+            loss = loss + extra(Step(distributed.share(rows), inputs, features, logits, generator))
+        value = distributed.mean(loss).item()
+        if not math.isfinite(value):
             raise DataError(
-                f"The loss became {loss.item()} in batch {index} of epoch {epoch + 1}; the "
-                "last checkpoint is kept. Lower --lr, or check the prepared images."
+                f"The loss became {value} in batch {index} of epoch {epoch + 1}; the last "
+                "checkpoint is kept. Lower --lr, or check the prepared images."
             )
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.network.parameters(), config.optimizer.clip_norm)
         self.optimizer.step()
         self.average.update(self.network)
-        return loss.item()
+        return value
 
     def _validate(self, size: int) -> dict[str, Any]:
         """Score the averaged weights on every validation split; the means come first."""
         scores = {}
         for corpus, faces in self.validation.items():
-            logits = predict_logits(self.average.network, faces.faces, size)
+            part = distributed.share(faces.faces)
+            logits = distributed.gathered(predict_logits(self.average.network, part, size))
             result = evaluate_probabilities(logits.softmax(1).numpy(), faces.labels.numpy())
             scores[corpus] = {k: result[k] for k in ("accuracy", "macro_f1", "ece")}
         mean = {
@@ -267,6 +273,10 @@ class Trainer:
         calibrated = EmotionNet(replace(network.config, temperature=temperature)).half()
         calibrated.load_state_dict(network.state_dict())
         save_network(calibrated, self.out)
+
+    def _save(self) -> None:
+        if not distributed.rank():
+            checkpoint.save(self.out / "checkpoints", self.snapshot())
 
     def snapshot(self) -> checkpoint.Checkpoint:
         """Return the whole state of the run; its tensors are the live ones, not copies."""
@@ -300,34 +310,9 @@ class Trainer:
         newest = checkpoint.load_newest(self.out / "checkpoints")
         if newest:
             self.restore(newest)
-
-
-class _FeaturesAndLogits(nn.Module):
-    """The network's two outputs that training needs, as one forward pass."""
-
-    def __init__(self, network: EmotionNet) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        features = self.network.features(inputs)
-        return features, self.network.classify(features)
+        distributed.wait()
 
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """Return the tensors whose names begin with a prefix, without it."""
     return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-
-
-def _check_claim(config: FitConfig, out: Path, *, resume: bool) -> None:
-    """Check that ``out`` may be written."""
-    saved = out / "fit.json"
-    if not saved.exists():
-        return
-    if not resume:
-        raise ConfigError(f"{out} already holds a run; add --resume, or choose another --out.")
-    if replace(read_config(saved), machine=config.machine) != config:
-        raise ConfigError(
-            f"The run in {out} was started with other options; repeat those of {saved}, or "
-            "choose another --out."
-        )

@@ -1,13 +1,17 @@
-"""What all groups of options have in common."""
+"""The groups of options that a training run has; ``train.config`` puts them together."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal, get_args, get_origin, get_type_hints
 
 from emotion.errors import ConfigError
 
+Annotation = Literal["first", "second", "mean"]
+Weighting = Literal["none", "inverse", "sqrt", "effective", "dynamic"]
 
-class Group:
+
+class _Group:
     """What the groups have in common: values that came from JSON are checked like typed ones."""
 
     def __post_init__(self) -> None:
@@ -19,17 +23,261 @@ class Group:
                 object.__setattr__(self, name, tuple(value))
             if get_origin(hint) is Literal and value not in get_args(hint):
                 raise ConfigError(
-                    f"{option(name)} must be one of {', '.join(get_args(hint))}, not {value!r}."
+                    f"{_option(name)} must be one of {', '.join(get_args(hint))}, not {value!r}."
                 )
 
-    def check(self, names: str, low: float, high: float = float("inf")) -> None:
+    def _check(self, names: str, low: float, high: float = float("inf")) -> None:
         """Refuse values outside [low, high]; ``names`` are separated by blanks."""
         for name in names.split():
             if not low <= getattr(self, name) <= high:
                 limit = f"at least {low}" if high == float("inf") else f"between {low} and {high}"
-                raise ConfigError(f"{option(name)} must be {limit}, not {getattr(self, name)}.")
+                raise ConfigError(f"{_option(name)} must be {limit}, not {getattr(self, name)}.")
 
 
-def option(name: str) -> str:
-    """Return how the command line calls an option."""
+@dataclass(frozen=True)
+class DataConfig(_Group):
+    """What is trained on.
+
+    Attributes:
+        corpora: prepared corpora to train on.
+        limit: use this many training images of each corpus, the same share of every class, chosen
+            by the seed; 0 uses all.
+        annotation: which of two annotations labels an image that has both (AffectNet's mirrors):
+            the ``first``, the ``second``, or the ``mean`` of both.
+        soft_labels: learn the class probabilities that a corpus carries instead of its labels;
+            not together with another annotation than the first.
+        sampling: ``natural`` shows every image once per epoch; ``sqrt`` and ``uniform`` draw as
+            many, with replacement, a class of n images in proportion to n^1/2 or all alike.
+        batch_size: images per step, over all processes.
+    """
+
+    corpora: tuple[str, ...] = ("fer2013",)
+    limit: int = 0
+    annotation: Annotation = "first"
+    soft_labels: bool = False
+    sampling: Literal["natural", "sqrt", "uniform"] = "natural"
+    batch_size: int = 64
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.corpora:
+            raise ConfigError("Name at least one corpus: --corpora NAME.")
+        if self.soft_labels and self.annotation != "first":
+            raise ConfigError(f"Choose either --soft-labels or --annotation {self.annotation}.")
+        self._check("limit", 0)
+        self._check("batch_size", 2)
+
+
+@dataclass(frozen=True)
+class ArchitectureConfig(_Group):
+    """The network, see ``emotion.network.NetworkConfig``.
+
+    Attributes:
+        init: SPEC of weights to start from (fine-tuning), see ``emotion.weights.load``; empty
+            starts from random ones. Their architecture must be the one configured here; grey mean
+            and deviation are theirs.
+        backbone: ``resnet18``, ``cnn`` (a plain baseline) or ``alexnet`` (adapted to 64x64).
+        activation: ``relu`` or ``silu`` (Swish).
+        max_pool: keep the max-pooling after ResNet-18's stem.
+        widths: channels of the backbone's stages, empty for its own; narrow ones train in seconds.
+        block_dropout: channel dropout rate in the last blocks, 0..1.
+        head_dropout: dropout rate before the linear layer, 0..1.
+    """
+
+    init: str = ""
+    backbone: Literal["resnet18", "cnn", "alexnet"] = "resnet18"
+    activation: Literal["relu", "silu"] = "relu"
+    max_pool: bool = False
+    widths: tuple[int, ...] = ()
+    block_dropout: float = 0.1
+    head_dropout: float = 0.2
+
+
+@dataclass(frozen=True)
+class ObjectiveConfig(_Group):
+    """What is minimised.
+
+    Attributes:
+        label_smoothing: mass spread over all classes, 0..1.
+        class_weights: how rare classes weigh more, see ``train.losses.class_weights``; ``dynamic``
+            is the dynamically weighted balanced loss (Fernando and Tsokos, 2021).
+        effective_beta: beta of the ``effective`` weights; .999 suits some thousand images a class.
+        reweight_after: share of the epochs before the class weights take effect, 0..1 (deferred
+            re-weighting, Cao et al., 2019).
+        focal_gamma: exponent of the focal loss, 0 for cross-entropy (Lin et al., 2017).
+        brier_term: discourage over-confidence by subtracting sum p (1 - p).
+        logit_adjustment: multiple of the classes' log prior that is added to the logits while
+            training (Menon et al., 2021); 0 for none, 1 is balanced softmax.
+        attention_consistency: weight of erasing attention consistency, see ``train.consistency``; 0
+            for none, 5 in the paper.
+    """
+
+    label_smoothing: float = 0.1
+    class_weights: Weighting = "sqrt"
+    effective_beta: float = 0.999
+    reweight_after: float = 0.0
+    focal_gamma: float = 0.0
+    brier_term: bool = False
+    logit_adjustment: float = 0.0
+    attention_consistency: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._check("label_smoothing reweight_after", 0, 1)
+        self._check("focal_gamma logit_adjustment attention_consistency", 0)
+        if not 0 <= self.effective_beta < 1:
+            raise ConfigError(f"--effective-beta must lie in [0, 1), not {self.effective_beta}.")
+
+
+@dataclass(frozen=True)
+class OptimizerConfig(_Group):
+    """How it is minimised.
+
+    Attributes:
+        optimizer: ``adamw``, ``adam`` or ``sgd`` with Nesterov's momentum.
+        lr: peak learning rate.
+        weight_decay: not applied to norm layers and biases; decoupled in AdamW, in the others added
+            to the gradient as the derivative of an L2 penalty, where useful values are smaller.
+        momentum: of SGD.
+        clip_norm: gradients are clipped to this global norm.
+        ema_decay: decay per step of the averaged weights, which are the ones kept.
+    """
+
+    optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
+    lr: float = 1e-3
+    weight_decay: float = 0.05
+    momentum: float = 0.9
+    clip_norm: float = 5.0
+    ema_decay: float = 0.999
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.lr <= 0 or self.clip_norm <= 0:
+            raise ConfigError("lr and clip_norm must be positive.")
+        if not 0 <= self.ema_decay < 1:
+            raise ConfigError(f"--ema-decay must lie in [0, 1), not {self.ema_decay}.")
+        self._check("weight_decay", 0)
+        if not 0 < self.momentum < 1:
+            raise ConfigError(f"--momentum must lie in (0, 1), not {self.momentum}.")
+
+
+@dataclass(frozen=True)
+class ScheduleConfig(_Group):
+    """How long, at which size of the crops, and at which rate.
+
+    Attributes:
+        sizes: side in px of the crops in each stage (progressive resizing; the last should be 64).
+        epochs: epochs of each stage, as many numbers as ``sizes``.
+        schedule: how the rate falls from its peak: ``cosine`` to zero over the whole run,
+            ``warm_restarts`` to zero again and again (both Loshchilov and Hutter, 2017), or
+            ``plateau`` by a factor whenever validation macro-F1 stands still.
+        warmup_epochs: before that the rate rises linearly over so many epochs, may be a fraction.
+        last_stage_lr: in the cosine of several stages, the last one begins at this rate and anneals
+            it to zero in its own cosine: the end of the first one is too slow for a new size.
+        restart_epochs: length of the first cycle of ``warm_restarts``.
+        restart_factor: each further cycle is so many times longer.
+        plateau_factor: what ``plateau`` multiplies the rate by.
+        plateau_patience: epochs without a better score that ``plateau`` bears.
+        early_stopping: stop after so many epochs of the last stage without a better validation
+            macro-F1; 0 never stops.
+    """
+
+    sizes: tuple[int, ...] = (32, 40, 64)
+    epochs: tuple[int, ...] = (4, 7, 2)
+    schedule: Literal["cosine", "warm_restarts", "plateau"] = "cosine"
+    warmup_epochs: float = 1.0
+    last_stage_lr: float = 4e-4
+    restart_epochs: int = 1
+    restart_factor: int = 2
+    plateau_factor: float = 0.75
+    plateau_patience: int = 5
+    early_stopping: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.sizes or len(self.sizes) != len(self.epochs):
+            raise ConfigError("--sizes and --epochs need the same number of values, one per stage.")
+        if min(self.sizes) < 16 or max(self.sizes) > 64 or min(self.epochs) < 1:
+            raise ConfigError(
+                "Sizes must lie between 16 and 64 px, and every stage needs an epoch."
+            )
+        if self.last_stage_lr <= 0 or not 0 < self.plateau_factor < 1:
+            raise ConfigError("last_stage_lr must be positive and plateau_factor in (0, 1).")
+        self._check("warmup_epochs plateau_patience early_stopping", 0)
+        self._check("restart_epochs restart_factor", 1)
+
+    @property
+    def total_epochs(self) -> int:
+        """Number of epochs over all stages."""
+        return sum(self.epochs)
+
+    def size_at(self, epoch: int) -> int:
+        """Return the side in px of the crops in this epoch, counted from 0."""
+        for size, length in zip(self.sizes, self.epochs, strict=True):
+            if epoch < length:
+                return size
+            epoch -= length
+        return self.sizes[-1]
+
+
+@dataclass(frozen=True)
+class AugmentConfig(_Group):
+    """How crops are changed before each step.
+
+    Attributes:
+        flip: probability that a crop is mirrored, 0..1.
+        rotation: most degrees that it is turned, either way.
+        shift: most that it is shifted, as a share of its side.
+        scale: largest factor by which it is enlarged or reduced.
+        contrast: largest factor of its contrast, up or down.
+        brightness: most grey levels that are added or taken.
+        degrade: probability of blur, noise and JPEG compression, 0..1.
+        erase: probability that a rectangle is erased, 0..1.
+        mixup: alpha of mixup, 0 for off.
+        cutmix: alpha of CutMix, 0 for off.
+    """
+
+    flip: float = 0.5
+    rotation: float = 12.0
+    shift: float = 0.07
+    scale: float = 1.14
+    contrast: float = 1.4
+    brightness: float = 30.0
+    degrade: float = 0.0
+    erase: float = 0.25
+    mixup: float = 0.0
+    cutmix: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._check("flip degrade erase", 0, 1)
+        self._check("rotation", 0, 180)
+        self._check("shift", 0, 0.5)
+        self._check("scale contrast", 1)
+        self._check("brightness mixup cutmix", 0)
+
+
+@dataclass(frozen=True)
+class MachineConfig(_Group):
+    """What may change when a run is resumed.
+
+    Attributes:
+        device: ``auto`` takes a GPU if there is one.
+        threads: CPU threads; 0 takes all.
+        compile: fuse the network with torch.compile; needs a C++ compiler.
+        checkpoint_minutes: write a checkpoint within an epoch, too, whenever so many minutes have
+            passed; 0 writes one per epoch.
+    """
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    threads: int = 0
+    compile: bool = False
+    checkpoint_minutes: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._check("threads checkpoint_minutes", 0)
+
+
+def _option(name: str) -> str:
     return f"--{name.replace('_', '-')}"

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 
 from emotion.errors import DataError
+from emotion.labels import LABELS
+from train.options import DataConfig
 from train.store import FaceStore
 
 
@@ -28,6 +30,10 @@ class BatchSource(Protocol):
     def steps(self) -> int:
         """Batches of the running epoch."""
 
+    @property
+    def prior(self) -> Tensor:
+        """Share of each class among the faces that are shown, (6,)."""
+
     def begin_epoch(self, epoch: int) -> None:
         """Choose the batches of an epoch, counted from 0."""
 
@@ -42,18 +48,21 @@ class BatchSource(Protocol):
 
 
 class ShuffledSource:
-    """Every face once per epoch in random order, without the incomplete last batch.
+    """Faces in random order, without the incomplete last batch.
 
     Args:
         store: the faces.
         batch_size: faces per batch.
         seed: orders depend on it and on the epoch.
+        balance: 0 shows every face once per epoch. Otherwise as many are drawn with replacement, a
+            class of n faces with a probability in proportion to n^(1 - balance): 0.5 for the square
+            root, 1 for all classes alike.
 
     Raises:
         DataError: if there are fewer faces than one batch.
     """
 
-    def __init__(self, store: FaceStore, batch_size: int, seed: int) -> None:
+    def __init__(self, store: FaceStore, batch_size: int, seed: int, balance: float = 0.0) -> None:
         self.store = store
         self.steps = len(store) // batch_size
         if not self.steps:
@@ -61,14 +70,26 @@ class ShuffledSource:
                 f"{len(store)} training images are fewer than one batch of {batch_size}; "
                 "choose a smaller --batch-size."
             )
-        self._batch_size, self._seed = batch_size, seed
+        self._batch_size, self._seed, self._balance = batch_size, seed, balance
+        self._counts = torch.from_numpy(store.counts(len(LABELS))).double()
         self._plan = torch.empty(0, batch_size, dtype=torch.int64)
 
+    @property
+    def prior(self) -> Tensor:
+        """Share of each class among the faces that are shown, float64 (6,)."""
+        shares = torch.where(self._counts > 0, self._counts ** (1 - self._balance), 0.0)
+        return shares / shares.sum()
+
     def begin_epoch(self, epoch: int) -> None:
-        """Draw the order of an epoch, counted from 0."""
+        """Draw the batches of an epoch, counted from 0."""
         generator = torch.Generator().manual_seed(self._seed * 100_003 + epoch)
-        order = torch.randperm(len(self.store), generator=generator)
-        self._plan = order[: self.steps * self._batch_size].view(self.steps, self._batch_size)
+        count = self.steps * self._batch_size
+        if self._balance:
+            weights = (self.prior / self._counts)[self.store.labels]
+            order = torch.multinomial(weights, count, replacement=True, generator=generator)
+        else:
+            order = torch.randperm(len(self.store), generator=generator)[:count]
+        self._plan = order.view(self.steps, self._batch_size)
 
     def rows(self, index: int) -> Tensor:
         """Return the rows of one batch of the running epoch, int64 (B,)."""
@@ -91,3 +112,9 @@ class ShuffledSource:
                 "another --out."
             )
         self._plan = plan
+
+
+def build_source(store: FaceStore, config: DataConfig, seed: int) -> ShuffledSource:
+    """Build the source that the config asks for."""
+    balance = {"natural": 0.0, "sqrt": 0.5, "uniform": 1.0}[config.sampling]
+    return ShuffledSource(store, config.batch_size, seed, balance)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from torch import Tensor
 from emotion.align import CROP_SIZE
 from emotion.errors import DataError
 from emotion.labels import LABELS
+from train.options import Annotation
 
 
 @dataclass(frozen=True)
@@ -52,8 +54,22 @@ class FaceStore:
         return np.bincount(self.labels.numpy(), minlength=classes)
 
 
-def read_split(directory: Path, corpus: str, split: str) -> FaceStore:
+def read_split(
+    directory: Path,
+    corpus: str,
+    split: str,
+    annotation: Annotation = "first",
+    *,
+    soft_labels: bool = False,
+) -> FaceStore:
     """Read one split that ``python -m train prepare`` wrote.
+
+    Args:
+        directory: that folder.
+        corpus: name of the corpus.
+        split: the corpus's own word.
+        annotation: see ``from_dataset``.
+        soft_labels: see ``from_dataset``.
 
     Raises:
         DataError: if the folder was not prepared, or lacks the corpus or the split.
@@ -70,19 +86,49 @@ def read_split(directory: Path, corpus: str, split: str) -> FaceStore:
     assert isinstance(splits, DatasetDict)
     if split not in splits:
         raise DataError(f"{corpus} has no split {split!r}; it has {', '.join(splits)}.")
-    return from_dataset(splits[split])
+    return from_dataset(splits[split], annotation, soft_labels=soft_labels)
 
 
-def from_dataset(dataset: Dataset) -> FaceStore:
-    """Turn prepared rows (columns ``px``, ``label``, ``face_found``) into a store."""
+def from_dataset(
+    dataset: Dataset, annotation: Annotation = "first", *, soft_labels: bool = False
+) -> FaceStore:
+    """Turn prepared rows (columns of ``train.alignment.PREPARED``) into a store.
+
+    Args:
+        dataset: rows of the six expressions.
+        annotation: which annotation counts where a row has a second one. With ``second``, rows that
+            it calls neutral or contempt are left out; the ``mean`` of such a row is the first.
+        soft_labels: learn the class probabilities of the rows that have some.
+    """
     table = dataset.with_format("arrow")[:]
     pixels = b"".join(table.column("px").to_pylist())
     faces = np.frombuffer(bytearray(pixels), np.uint8).reshape(-1, CROP_SIZE, CROP_SIZE)
-    return FaceStore(
-        torch.from_numpy(faces),
-        torch.tensor(table.column("label").to_pylist(), dtype=torch.int64),
-        torch.tensor(table.column("face_found").to_pylist(), dtype=torch.bool),
-    )
+    labels = torch.tensor(table.column("label").to_pylist(), dtype=torch.int64)
+    found = torch.tensor(table.column("face_found").to_pylist(), dtype=torch.bool)
+    store = FaceStore(torch.from_numpy(faces), labels, found)
+    if annotation != "first":
+        store = _reannotated(store, table.column("second_label").to_pylist(), annotation)
+    if soft_labels:
+        given = table.column("soft_label").to_pylist()
+        soft = store.targets
+        for row in (i for i, probabilities in enumerate(given) if probabilities is not None):
+            soft[row] = torch.tensor(given[row])
+        store = replace(store, soft=soft)
+    return store
+
+
+def _reannotated(
+    store: FaceStore, second: Sequence[str | None], annotation: Annotation
+) -> FaceStore:
+    names = {name: index for index, name in enumerate(LABELS)}
+    other = torch.tensor([names.get(name or "", -1) for name in second], dtype=torch.int64)
+    both = other >= 0
+    if annotation == "mean":
+        second_targets = F.one_hot(torch.where(both, other, store.labels), len(LABELS)).float()
+        return replace(store, soft=(store.targets + second_targets) / 2)
+    relabelled = replace(store, labels=torch.where(both, other, store.labels))
+    missing = torch.tensor([name is None for name in second], dtype=torch.bool)
+    return relabelled.select(both | missing)
 
 
 def concatenate(stores: list[FaceStore]) -> FaceStore:

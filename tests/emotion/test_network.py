@@ -10,7 +10,9 @@ from safetensors.torch import load_file
 from torchvision.models import resnet18
 
 from emotion.errors import ConfigError, WeightsError
+from emotion.explain import class_activation_maps, grad_cam
 from emotion.network import EmotionNet, NetworkConfig, normalise
+from emotion.weights import load_weights
 
 
 def crops(count: int = 2) -> torch.Tensor:
@@ -53,6 +55,29 @@ def test_every_variant_trains(activation: str, max_pool: bool) -> None:
 
     assert all(p.grad is not None and p.grad.isfinite().all() for p in network.parameters())
     assert network.features(crops()).shape == (2, 16, 4 if max_pool else 8, 4 if max_pool else 8)
+
+
+@pytest.mark.parametrize(("backbone", "count"), [("cnn", 1_174_758), ("alexnet", 2_458_566)])
+def test_the_other_backbones_keep_an_8x8_map_train_and_explain_themselves(
+    backbone: str, count: int, tmp_path: Path
+) -> None:
+    config = NetworkConfig(backbone=backbone, block_dropout=0.3, activation="silu")  # type: ignore[arg-type]
+    network = EmotionNet(config).train()
+
+    network(crops()).sum().backward()
+
+    assert sum(p.numel() for p in network.parameters()) == count
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in network.parameters())
+    network.eval().save_pretrained(tmp_path)
+    loaded = load_weights(str(tmp_path))
+    with torch.inference_mode():
+        features = loaded.features(crops())
+        assert features.shape == (2, config.widths[-1], 8, 8)
+        assert torch.equal(loaded(crops()), network(crops()))
+        maps = class_activation_maps(features, loaded.fc.weight)
+    for target in (0, 4):
+        last = getattr(loaded, "block4" if backbone == "cnn" else "block5")
+        torch.testing.assert_close(maps[:, target], grad_cam(loaded, crops(), target, last))
 
 
 def test_dropout_acts_in_the_last_blocks_and_the_head_and_only_in_training() -> None:
@@ -118,6 +143,9 @@ def test_the_config_survives_json() -> None:
         {"activation": "tanh"},
         {"stem": "5x5"},
         {"widths": (1, 2)},
+        {"backbone": "vgg"},
+        {"backbone": "alexnet", "widths": (1, 2, 3, 4)},
+        {"backbone": "cnn", "max_pool": True},
         {"head_dropout": 1.0},
         {"std": 0.0},
         {"temperature": -1.0},

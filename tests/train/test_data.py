@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from datasets import Dataset
 
 from emotion.errors import DataError
 from train.config import FitConfig
 from train.data import read_data
 from train.sampling import ShuffledSource
-from train.store import FaceStore, concatenate, hold_out, stratified
+from train.store import FaceStore, concatenate, from_dataset, hold_out, stratified
 
 Tiny = Callable[..., FitConfig]
 
@@ -116,3 +117,62 @@ def test_a_restored_source_continues_its_epoch_and_refuses_another_stores() -> N
 def test_too_few_images_for_a_batch_are_named() -> None:
     with pytest.raises(DataError, match="smaller --batch-size"):
         ShuffledSource(numbered(3, 3), 7, seed=1)
+
+
+@pytest.mark.parametrize(("balance", "power"), [(0.5, 0.5), (1.0, 0.0)])
+def test_over_sampling_shows_classes_by_their_power(balance: float, power: float) -> None:
+    counts = torch.tensor([800, 100, 40, 20, 20, 20])
+    store = numbered(*counts.tolist())
+    source = ShuffledSource(store, 100, seed=1, balance=balance)
+
+    shown = torch.zeros(6)
+    for number in range(20):
+        rows = torch.tensor(epoch(source, number)).flatten()
+        assert len(rows) == len(store)
+        shown += torch.bincount(store.labels[rows], minlength=6)
+
+    expected = counts**power / (counts**power).sum()
+    torch.testing.assert_close(shown / shown.sum(), expected, atol=0.015, rtol=0)
+    torch.testing.assert_close(source.prior, expected.double())
+    assert ShuffledSource(store, 100, seed=1).prior[0] == 0.8
+
+
+@pytest.fixture
+def annotated() -> Dataset:
+    return Dataset.from_dict(
+        {
+            "px": [bytes([level]) * 4096 for level in range(4)],
+            "label": [0, 1, 2, 3],
+            "face_found": [True] * 4,
+            "second_label": ["fear", None, "neutral", "anger"],
+            "soft_label": [None, [0.1, 0.9, 0, 0, 0, 0], None, [0, 0, 0, 0.5, 0, 0.5]],
+        }
+    )
+
+
+def test_the_second_annotation_replaces_the_first_and_drops_what_it_calls_neutral(
+    annotated: Dataset,
+) -> None:
+    assert from_dataset(annotated).labels.tolist() == [0, 1, 2, 3]
+
+    second = from_dataset(annotated, "second")
+
+    assert second.labels.tolist() == [5, 1, 3]
+    assert numbers(second) == [0, 1, 3]
+    assert second.soft is None
+
+
+def test_the_mean_annotation_shares_the_probability(annotated: Dataset) -> None:
+    mean = from_dataset(annotated, "mean")
+
+    one = torch.eye(6)
+    expected = torch.stack([(one[0] + one[5]) / 2, one[1], one[2], one[3]])
+    torch.testing.assert_close(mean.targets, expected)
+
+
+def test_soft_labels_are_learnt_where_there_are_some(annotated: Dataset) -> None:
+    soft = from_dataset(annotated, soft_labels=True)
+
+    assert soft.targets[1].tolist() == pytest.approx([0.1, 0.9, 0, 0, 0, 0])
+    assert soft.targets[0].tolist() == [1, 0, 0, 0, 0, 0]
+    assert soft.labels.tolist() == [0, 1, 2, 3]

@@ -17,11 +17,13 @@ from emotion.errors import ConfigError, DataError
 from emotion.weights import load_weights
 from train import loop
 from train.build import build_network
-from train.config import AugmentConfig, FitConfig, override, to_json
+from train.config import FitConfig, override, to_json
 from train.data import TrainingData, read_data
 from train.inference import predict_logits
-from train.loop import Step, Trainer, fit
-from train.sampling import ShuffledSource
+from train.loop import Trainer, fit
+from train.options import AugmentConfig
+from train.sampling import ShuffledSource, build_source
+from train.step import Step
 from train.store import FaceStore, read_split
 
 Tiny = Callable[..., FitConfig]
@@ -150,6 +152,67 @@ def test_an_extra_loss_sees_features_and_logits_and_is_learnt(
     assert seen[0].features.shape == (16, 16, 4, 4)
     assert seen[0].logits.shape == (16, 6)
     assert torch.equal(seen[0].rows, source.rows(0))
+
+
+def test_correcting_imbalance_twice_warns(
+    prepared: Path, tmp_path: Path, tiny: Tiny, caplog: pytest.LogCaptureFixture
+) -> None:
+    data = read_data(tiny(), prepared)
+    for config, warns in (
+        (tiny(sampling="uniform"), False),
+        (tiny(sampling="uniform", class_weights="inverse"), True),
+        (tiny(logit_adjustment=1.0, class_weights="sqrt"), True),
+    ):
+        caplog.clear()
+        source = build_source(data.training, config.data, config.seed)
+        Trainer(config, build_network(config, data), source, data.validation, tmp_path)
+        assert ("more than once" in caplog.text) == warns
+
+
+def test_a_run_stops_early_when_the_last_stage_no_longer_improves(
+    tmp_path: Path, prepared: Path, tiny: Tiny
+) -> None:
+    config = tiny(sizes=(24, 32), epochs=(3, 9), early_stopping=2)
+    data = read_data(config, prepared)
+    source = build_source(data.training, config.data, config.seed)
+    trainer = Trainer(config, build_network(config, data), source, data.validation, tmp_path)
+
+    def after(*scores: float) -> bool:
+        sizes = [24] * 3 + [32] * 9
+        trainer.history = [
+            {"epoch": number, "size": size, "macro_f1": score}
+            for number, (size, score) in enumerate(zip(sizes, scores, strict=False), 1)
+        ]
+        return trainer.finished
+
+    assert not after(0.5, 0.4, 0.3)  # an earlier stage does not count
+    assert not after(0.5, 0.4, 0.3, 0.2, 0.1)
+    assert after(0.5, 0.4, 0.3, 0.2, 0.1, 0.1)
+    assert not after(0.5, 0.4, 0.3, 0.2, 0.1, 0.3, 0.2)
+    assert after(*[0.1 * number for number in range(12)])
+
+
+def test_an_option_of_every_kind_trains_together(
+    prepared: Path, tmp_path: Path, tiny: Tiny
+) -> None:
+    config = tiny(
+        epochs=(1,),
+        backbone="cnn",
+        widths=(4, 4, 8, 8),
+        optimizer="sgd",
+        schedule="warm_restarts",
+        class_weights="dynamic",
+        focal_gamma=1.0,
+        brier_term=True,
+        attention_consistency=5.0,
+        degrade=0.5,
+        mixup=0.2,
+        cutmix=1.0,
+    )
+
+    fit(config, prepared, tmp_path / "run")
+
+    assert load_weights(str(tmp_path / "run")).config.backbone == "cnn"
 
 
 def test_stages_train_at_their_own_size(prepared: Path, tmp_path: Path, tiny: Tiny) -> None:

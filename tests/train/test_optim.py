@@ -4,15 +4,14 @@ import itertools
 import math
 from collections.abc import Callable
 
-import numpy as np
 import pytest
 import torch
+from torch.optim.lr_scheduler import CosineAnnealingWarmRestarts, ReduceLROnPlateau
 
-from emotion.errors import DataError
 from emotion.network import EmotionNet, NetworkConfig
 from train.calibrate import fit_temperature
+from train.checkpoint import pack_optimizer, unpack_optimizer
 from train.config import FitConfig
-from train.losses import class_weights
 from train.optim import WeightAverage, build_optimizer, learning_rate
 
 
@@ -35,6 +34,86 @@ def test_the_last_stage_has_a_cosine_of_its_own(tiny: Callable[..., FitConfig]) 
     assert rates[30] == pytest.approx(0.1)
     assert rates[40] == pytest.approx(0.05)
     assert rates[49] == pytest.approx(0.05 * (1 + math.cos(math.pi * 19 / 20)))
+
+
+@pytest.mark.parametrize(("first", "factor"), [(1, 2), (3, 1), (2, 3)])
+def test_warm_restarts_are_torchs(first: int, factor: int, tiny: Callable[..., FitConfig]) -> None:
+    config = tiny(
+        schedule="warm_restarts",
+        warmup_epochs=0.0,
+        restart_epochs=first,
+        restart_factor=factor,
+        epochs=(9,),
+        lr=0.3,
+    )
+    layer = torch.nn.Linear(1, 1)
+    reference = torch.optim.SGD(layer.parameters(), lr=0.3)
+    scheduler = CosineAnnealingWarmRestarts(reference, T_0=first, T_mult=factor)
+
+    for step in range(90):
+        scheduler.step(step / 10)
+        ours = learning_rate(*divmod(step, 10), 10, config)
+        assert ours == pytest.approx(reference.param_groups[0]["lr"], abs=1e-9), step
+
+
+def test_the_plateau_schedule_is_torchs(tiny: Callable[..., FitConfig]) -> None:
+    config = tiny(
+        schedule="plateau", plateau_patience=2, plateau_factor=0.5, warmup_epochs=0.0, lr=0.3
+    )
+    scores = [0.1, 0.2, 0.2, 0.2, 0.2, 0.1, 0.3, 0.29, 0.28, 0.27, 0.26, 0.25, 0.24, 0.31, 0.3]
+    layer = torch.nn.Linear(1, 1)
+    reference = torch.optim.SGD(layer.parameters(), lr=0.3)
+    scheduler = ReduceLROnPlateau(reference, "max", factor=0.5, patience=2, threshold=0)
+
+    rates = set()
+    for epoch in range(len(scores)):
+        scheduler.step(scores[epoch])
+        ours = learning_rate(epoch + 1, 3, 10, config, scores[: epoch + 1])
+        rates.add(ours)
+        assert ours == pytest.approx(reference.param_groups[0]["lr"])
+    assert len(rates) == 4
+
+
+@pytest.mark.parametrize(
+    ("name", "reference"),
+    [
+        ("adam", lambda p: torch.optim.Adam(p, lr=0.1, weight_decay=0.3)),
+        ("adamw", lambda p: torch.optim.AdamW(p, lr=0.1, weight_decay=0.3)),
+        (
+            "sgd",
+            lambda p: torch.optim.SGD(p, lr=0.1, weight_decay=0.3, momentum=0.8, nesterov=True),
+        ),
+    ],
+)
+def test_each_optimizer_is_torchs_and_survives_packing(
+    name: str,
+    reference: Callable[..., torch.optim.Optimizer],
+    tiny: Callable[..., FitConfig],
+) -> None:
+    config = tiny(optimizer=name, lr=0.1, weight_decay=0.3, momentum=0.8).optimizer
+
+    def build() -> torch.nn.Linear:
+        torch.manual_seed(0)
+        return torch.nn.Linear(3, 2, bias=False)
+
+    def steps(layer: torch.nn.Linear, optimizer: torch.optim.Optimizer) -> None:
+        for value in (1.0, -2.0, 3.0):
+            optimizer.zero_grad()
+            (layer(torch.full((1, 3), value)) ** 2).sum().backward()
+            optimizer.step()
+
+    ours, theirs, resumed = build(), build(), build()
+    optimizers = build_optimizer(ours, config), reference(theirs.parameters())
+    for layer, optimizer in zip((ours, theirs), optimizers, strict=True):
+        steps(layer, optimizer)
+    torch.testing.assert_close(ours.weight, theirs.weight)
+
+    resumed.load_state_dict(ours.state_dict())
+    second = build_optimizer(resumed, config)
+    unpack_optimizer(second, pack_optimizer(optimizers[0]))
+    steps(ours, optimizers[0])
+    steps(resumed, second)
+    assert torch.equal(resumed.weight, ours.weight)
 
 
 def test_norm_layers_and_biases_do_not_decay(tiny: Callable[..., FitConfig]) -> None:
@@ -64,21 +143,6 @@ def test_the_average_follows_the_recursion_and_the_warm_up() -> None:
     weight = next(average.network.parameters())
     assert weight.item() == pytest.approx(expected, rel=1e-6)
     assert not weight.requires_grad
-
-
-def test_square_root_weights_are_n_to_the_minus_half_with_mean_one() -> None:
-    counts = np.array([7215, 3171, 4830, 3995, 436, 4097])
-
-    weights = class_weights(counts, "sqrt")
-
-    np.testing.assert_allclose(weights, [0.57, 0.86, 0.70, 0.77, 2.33, 0.76], atol=0.005)
-    assert weights.mean().item() == pytest.approx(1)
-    assert class_weights(counts, "none").tolist() == [1] * 6
-
-
-def test_a_class_without_images_is_named() -> None:
-    with pytest.raises(DataError, match="disgust"):
-        class_weights(np.array([1, 2, 3, 4, 0, 6]), "none")
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.5])

@@ -29,9 +29,10 @@ from train.domains.pseudo_labels import (
     pseudo_label_loss,
     sample_labels,
 )
-from train.loop import Step, Trainer
-from train.losses import class_weights
+from train.loop import Trainer
+from train.losses import Objective
 from train.sampling import ShuffledSource
+from train.step import Step
 from train.store import FaceStore
 
 _SAMPLE = 1000  # faces that measure the spread of the features
@@ -107,70 +108,67 @@ class Bort2Loss:
     """
 
     def __init__(self, config: FitConfig, student: Student, source: LabelledSource) -> None:
-        self._options, self._objective = config.bort2, config.objective
+        self._options = config.bort2
         self._student, self._source, self._labeller = student, source, source.labeller
-        self._class_weights: Tensor | None = None
+        self._objective: Objective | None = None
         if self._options.mode == "blend":
             counts = source.store.counts(len(LABELS))
-            self._class_weights = class_weights(counts, config.objective.class_weights)
+            total = config.schedule.total_epochs
+            self._objective = Objective(config.objective, counts, source.prior, total)
 
     def __call__(self, step: Step) -> Tensor:
         """Sample the features, and compare with the labels that are believed."""
         source, options, labeller = self._source, self._options, self._labeller
-        weak = self._weak_view(source.store.faces[step.rows], step.inputs.shape[-1])
+        faces = source.store.select(step.rows)
+        weak = self._weak_view(faces.faces.to(step.inputs.device), step.inputs.shape[-1])
         mean = step.features.float().mean((2, 3))
         self._student.spread.follow(mean)
         due = options.bilevel_every and source.step % options.bilevel_every == 0
         if due and source.epoch >= options.fixed_epochs:
-            self._teach_labeller(step.rows, mean.detach(), weak)
+            self._teach_labeller(faces, mean.detach(), weak)
         probabilities = labeller.probabilities(weak)
         labeller.threshold.update(probabilities)
         believed = labeller.threshold.believed(probabilities)
         targets = F.one_hot(probabilities.argmax(1), len(LABELS)).float()
         sample, entropy = self._student.spread(mean)
-        given = source.store.labels[step.rows]
         source.add(
-            faces=len(given),
+            faces=len(faces),
             believed=int(believed.sum()),
-            contradicted=int(contradicts(given, targets, believed).sum()),
-            right=int((targets.argmax(1) == given).sum()),
+            contradicted=int(contradicts(faces.labels, targets.cpu(), believed.cpu()).sum()),
+            right=int((targets.argmax(1).cpu() == faces.labels).sum()),
             entropy=float(entropy.detach().sum()),
             hinged=int((entropy < options.entropy).sum()),
         )
-        return self._lower(self._student.fc(sample), entropy, given, targets, believed)
+        return self._lower(self._student.fc(sample), entropy, faces, targets, believed)
 
     def _lower(
-        self, logits: Tensor, entropy: Tensor, given: Tensor, targets: Tensor, believed: Tensor
+        self, logits: Tensor, entropy: Tensor, faces: FaceStore, targets: Tensor, believed: Tensor
     ) -> Tensor:
         """The loss of the lower level."""
         options = self._options
         hinge = options.entropy_weight * entropy_hinge(entropy, options.entropy)
-        if options.mode != "blend":
+        if self._objective is None:
             return hinge + pseudo_label_loss(logits, targets, believed)
-        supervised = F.cross_entropy(
-            logits,
-            given,
-            weight=self._class_weights,
-            label_smoothing=self._objective.label_smoothing,
-        )
-        contradicted = contradicts(given, targets, believed)
+        given = faces.targets.to(logits.device)
+        supervised = self._objective(logits, given, self._source.epoch)
+        contradicted = contradicts(faces.labels.to(logits.device), targets, believed)
         repair = pseudo_label_loss(logits, targets, contradicted)
         return hinge + supervised + options.pseudo_weight * repair
 
-    def _teach_labeller(self, rows: Tensor, mean: Tensor, weak: Tensor) -> None:
+    def _teach_labeller(self, faces: FaceStore, mean: Tensor, weak: Tensor) -> None:
         """Move the labeller by the hyper-gradient: one half of the batch is learnt, the other asks.
 
         Inner parameters are the spread and the classifier; the features below them stay as they
         are, since second derivatives through the whole network would cost several steps.
         """
         options, student, labeller = self._options, self._student, self._labeller
-        half = len(rows) // 2
+        half = len(faces) // 2
         sample, entropy = student.spread(mean)
         logits = labeller.logits(weak[:half])
         lower = self._lower(
             student.fc(sample[:half]),
             entropy[:half],
-            self._source.store.labels[rows[:half]],
+            faces.select(torch.arange(half)),
             sample_labels(logits),
             labeller.threshold.believed(logits.detach().softmax(1)),
         )
@@ -190,7 +188,7 @@ class Bort2Loss:
         """Mirror half of the crops and change nothing else: normalised (B, 3, size, size)."""
         grey = resize(faces, size)
         mirrored = torch.rand(len(grey)) < 0.5
-        grey = torch.where(mirrored[:, None, None], grey.flip(2), grey)
+        grey = torch.where(mirrored[:, None, None].to(grey.device), grey.flip(2), grey)
         inputs = normalise(grey, self._student.config)
         return inputs.contiguous(memory_format=torch.channels_last)
 
@@ -203,19 +201,25 @@ class Bort2Trainer(Trainer):
         network: trained weights, of which both begin as a copy.
         data: faces of the target; their labels count in mode ``blend`` alone.
         out: folder of the run.
+        device: where to train.
     """
 
     def __init__(
-        self, config: FitConfig, network: EmotionNet, data: TrainingData, out: Path
+        self,
+        config: FitConfig,
+        network: EmotionNet,
+        data: TrainingData,
+        out: Path,
+        device: torch.device,
     ) -> None:
         student = Student(network.config)
         student.load_state_dict(network.state_dict(), strict=False)
-        labeller = Labeller(network, config.bort2.labeller_lr)
+        labeller = Labeller(network.to(device), config.bort2.labeller_lr)
         self.labels = LabelledSource(data.training, config, labeller)
         self._look_at(student, config)
         loss = Bort2Loss(config, student, self.labels)
         super().__init__(
-            config, student, self.labels, data.validation, out, [loss], supervised=False
+            config, student, self.labels, data.validation, out, [loss], device, supervised=False
         )
 
     def _look_at(self, student: Student, config: FitConfig) -> None:

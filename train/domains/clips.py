@@ -16,6 +16,7 @@ from emotion.align import align_face
 from emotion.detect import Detector, RetinaFaceDetector
 from emotion.errors import AlignmentError, DataError, ImageError
 from emotion.images import decode_image
+from emotion.labels import LABELS
 from train.store import FaceStore
 
 PICTURES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
@@ -40,7 +41,8 @@ def read_clips(folder: Path, zoom: float, detector: Detector | None = None) -> F
         detector: finds the faces; RetinaFace by default.
 
     Returns:
-        The faces in the order of the files' names and of time, with label ``UNLABELLED``.
+        The faces in the order of the files' names and of time, with label ``UNLABELLED`` and
+        all classes equally probable.
 
     Raises:
         DataError: if the folder has no video or picture, or those show no face.
@@ -64,6 +66,7 @@ def read_clips(folder: Path, zoom: float, detector: Detector | None = None) -> F
         torch.from_numpy(np.stack(crops)),
         torch.full((count,), UNLABELLED),
         torch.ones(count, dtype=torch.bool),
+        torch.full((count, len(LABELS)), 1 / len(LABELS)),
     )
 
 

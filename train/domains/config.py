@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from emotion.errors import ConfigError
-from train.options import Group
+from train.options import _Group
 
 
 @dataclass(frozen=True)
-class AdaptationConfig(Group):
+class AdaptationConfig(_Group):
     """How several corpora are brought together for one of them.
 
     Attributes:
@@ -49,9 +49,9 @@ class AdaptationConfig(Group):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.check("trial_epochs final_epochs shards", 1)
-        self.check("target_epochs memory tolerance alignment", 0)
-        self.check("risk", 0, 1)
+        self._check("trial_epochs final_epochs shards", 1)
+        self._check("target_epochs memory tolerance alignment", 0)
+        self._check("risk", 0, 1)
         if list(self.relevance_thresholds) != sorted(set(self.relevance_thresholds), reverse=True):
             raise ConfigError("--relevance-thresholds must fall from one to the next.")
         if not self.relevance_thresholds:
@@ -59,7 +59,7 @@ class AdaptationConfig(Group):
 
 
 @dataclass(frozen=True)
-class Bort2Config(Group):
+class Bort2Config(_Group):
     """How the target is trained on once more, robust against wrong labels (Deng et al., BMVC 2022).
 
     Attributes:
@@ -91,6 +91,6 @@ class Bort2Config(Group):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.check("pseudo_weight entropy_weight fixed_epochs bilevel_every neumann_terms", 0)
+        self._check("pseudo_weight entropy_weight fixed_epochs bilevel_every neumann_terms", 0)
         if self.neumann_step <= 0 or self.labeller_lr <= 0:
             raise ConfigError("neumann_step and labeller_lr must be positive.")

@@ -34,14 +34,11 @@ class GaussianFeatures(nn.Module):
             # A new tensor, since the old one may still be part of a graph.
             self.unit = self.unit.lerp(_spread(features), _MOMENTUM)
 
-    def forward(
-        self, mean: Tensor, generator: torch.Generator | None = None
-    ) -> tuple[Tensor, Tensor]:
+    def forward(self, mean: Tensor) -> tuple[Tensor, Tensor]:
         """Sample once around each feature vector.
 
         Args:
             mean: float (B, D).
-            generator: source of the samples.
 
         Returns:
             Samples (B, D), which are ``mean`` itself in evaluation mode, and the entropy (B,): the
@@ -52,8 +49,7 @@ class GaussianFeatures(nn.Module):
         entropy = (deviation + 1e-7).log().mean(1)
         if not self.training:
             return mean, entropy
-        noise = torch.randn(mean.shape, generator=generator)
-        return mean + deviation * self.unit * noise, entropy
+        return mean + deviation * self.unit * torch.randn_like(mean), entropy
 
 
 def entropy_hinge(entropy: Tensor, target: float) -> Tensor:

@@ -11,12 +11,13 @@ from torch import Tensor, nn
 from emotion.network import EmotionNet
 from train.domains.hypergradient import hypergradient
 from train.domains.pseudo_labels import ConfidenceThreshold
+from train.inference import autocast
 
 _MAX_NORM = 10.0
 
 
 class Labeller:
-    """A frozen copy of a network whose last block and classifier are moved by the hyper-gradient.
+    """A frozen copy of a network whose last stage and classifier are moved by the hyper-gradient.
 
     It always runs in evaluation mode: the statistics of its norm layers stay those of its training.
 
@@ -28,14 +29,14 @@ class Labeller:
     def __init__(self, network: EmotionNet, lr: float) -> None:
         self.network = copy.deepcopy(network).eval().requires_grad_(False)
         self.threshold = ConfidenceThreshold()
-        self._outer = [*self.network.layer4[-1].parameters(), *self.network.fc.parameters()]
+        self._outer = _last_layers(self.network)
         for parameter in self._outer:
             parameter.requires_grad_()
         self._optimizer = torch.optim.SGD(self._outer, lr)
 
     def probabilities(self, inputs: Tensor) -> Tensor:
         """Label normalised crops (B, 3, size, size): float32 (B, 6)."""
-        with torch.no_grad():
+        with torch.no_grad(), autocast(inputs.device):
             return self.logits(inputs).softmax(1)
 
     def logits(self, inputs: Tensor) -> Tensor:
@@ -75,3 +76,10 @@ class Labeller:
         self.network.load_state_dict(
             {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
         )
+
+
+def _last_layers(network: EmotionNet) -> list[nn.Parameter]:
+    """Return the parameters of the last stage and of the classifier."""
+    stages = [list(module.parameters()) for module in network.children()]
+    last, classifier = [stage for stage in stages if stage][-2:]
+    return [*last, *classifier]

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from emotion.errors import DataError
+from emotion.labels import LABELS
 from train.domains.curriculum import Curriculum
 from train.domains.mixture import draw_plan
 from train.domains.relevance import Relevance
@@ -86,6 +87,12 @@ class Progress:
             )
         self._plan = torch.empty(0, self.batch_size, dtype=torch.int64)
         self._epoch, self._position = 0, 0.0
+
+    @property
+    def prior(self) -> Tensor:
+        """Share of each class among the faces of all corpora, float64 (6,)."""
+        counts = torch.from_numpy(self.store.counts(len(LABELS))).double()
+        return counts / counts.sum()
 
     @property
     def target(self) -> range:

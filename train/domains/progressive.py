@@ -11,6 +11,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 from tqdm import tqdm
 
@@ -48,10 +49,16 @@ class ProgressiveTrainer(Trainer):
         network: its weights before the first step.
         data: faces of all corpora.
         out: folder of the run.
+        device: where to train.
     """
 
     def __init__(
-        self, config: FitConfig, network: EmotionNet, data: TrainingData, out: Path
+        self,
+        config: FitConfig,
+        network: EmotionNet,
+        data: TrainingData,
+        out: Path,
+        device: torch.device,
     ) -> None:
         self.options = config.adaptation
         self.progress = Progress(
@@ -67,7 +74,7 @@ class ProgressiveTrainer(Trainer):
             self.progress.target,
             lambda: self.progress.done,
         )
-        super().__init__(config, network, self.progress, data.validation, out, [alignment])
+        super().__init__(config, network, self.progress, data.validation, out, [alignment], device)
         self._held_out = data.validation[config.data.corpora[0]]
 
     @property

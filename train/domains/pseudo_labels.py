@@ -56,12 +56,12 @@ def soft_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
     return -(targets * logits.log_softmax(1)).sum(1)
 
 
-def sample_labels(logits: Tensor, generator: torch.Generator | None = None) -> Tensor:
+def sample_labels(logits: Tensor) -> Tensor:
     """Draw one-hot labels (B, 6) whose gradient reaches the logits.
 
     Straight-through Gumbel-softmax at temperature 1 (Jang et al., ICLR 2017).
     """
-    uniform = torch.rand(logits.shape, generator=generator).clamp_min(1e-20)
+    uniform = torch.rand_like(logits).clamp_min(1e-20)
     soft = (logits - (-uniform.log()).log()).softmax(1)
     hard = F.one_hot(soft.argmax(1), logits.shape[1]).to(soft.dtype)
     return hard - soft.detach() + soft

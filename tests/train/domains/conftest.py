@@ -14,7 +14,7 @@ from train.data import TrainingData
 from train.store import FaceStore, concatenate
 
 
-def draw(count: int, shift: float, seed: int, noise: float = 20.0) -> FaceStore:
+def draw(count: int, shift: float, seed: int, noise: float = 110.0) -> FaceStore:
     """Draw two bright or dark spots at one of three heights, in noise.
 
     Args:
@@ -25,7 +25,7 @@ def draw(count: int, shift: float, seed: int, noise: float = 20.0) -> FaceStore:
     """
     generator = torch.Generator().manual_seed(seed)
     labels = torch.arange(count) % 6
-    y = 14.0 + 18 * (labels % 3) + shift + 2 * torch.randn(count, generator=generator)
+    y = 14.0 + 18 * (labels % 3) + shift + 3 * torch.randn(count, generator=generator)
     line = torch.arange(64.0)
     rows = torch.exp(-((line - y[:, None]) ** 2) / 60)
     columns = torch.exp(-((line - 20) ** 2) / 60) + torch.exp(-((line - 43) ** 2) / 60)

@@ -1,0 +1,140 @@
+"""The bodies of the expression network: grey crops in, feature maps out, one registry.
+
+Each is a chain of named modules, so that global average pooling and one linear layer can follow and
+its class activation maps have a closed form. At 64x64 all of them end in an 8x8 map (ResNet-18 with
+max-pooling in a 4x4 one).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from emotion.network import NetworkConfig
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """One kind of body.
+
+    Attributes:
+        widths: channels of its stages where none are configured.
+        build: makes its modules, by name, in the order in which they follow each other.
+    """
+
+    widths: tuple[int, ...]
+    build: Callable[[NetworkConfig], dict[str, nn.Module]]
+
+
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions with a shortcut (He et al., CVPR 2016, fig. 2)."""
+
+    def __init__(
+        self, inputs: int, outputs: int, stride: int, activation: Any, dropout: float
+    ) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(outputs)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(outputs)
+        self.act = activation()
+        self.dropout = nn.Dropout2d(dropout) if dropout else nn.Identity()
+        self.downsample: nn.Module | None = None
+        if stride != 1 or inputs != outputs:
+            self.downsample = nn.Sequential(
+                nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs)
+            )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, inputs, H, W) to (B, outputs, H / stride, W / stride)."""
+        shortcut = x if self.downsample is None else self.downsample(x)
+        out = self.act(self.bn1(self.conv1(x)))
+        out = self.bn2(self.conv2(self.dropout(out)))
+        return self.act(out + shortcut)  # type: ignore[no-any-return]
+
+
+def _resnet18(config: NetworkConfig) -> dict[str, nn.Module]:
+    """ResNet-18 (He et al., CVPR 2016) with a 3x3 stride-1 stem; torchvision's names."""
+    activation = _activation(config)
+    first = config.widths[0]
+    kernel, stride = (3, 1) if config.stem == "3x3" else (7, 2)
+    modules: dict[str, nn.Module] = {
+        "conv1": nn.Conv2d(3, first, kernel, stride, kernel // 2, bias=False),
+        "bn1": nn.BatchNorm2d(first),
+        "act": activation(),
+        "maxpool": nn.MaxPool2d(3, 2, 1) if config.max_pool else nn.Identity(),
+    }
+    inputs = first
+    for stage, width in enumerate(config.widths, 1):
+        dropout = config.block_dropout if stage == len(config.widths) else 0.0
+        modules[f"layer{stage}"] = nn.Sequential(
+            BasicBlock(inputs, width, 1 if stage == 1 else 2, activation, dropout),
+            BasicBlock(width, width, 1, activation, dropout),
+        )
+        inputs = width
+    return modules
+
+
+def _cnn(config: NetworkConfig) -> dict[str, nn.Module]:
+    """Pairs of 3x3 convolutions with max-pooling between the pairs: the plain baseline."""
+    activation = _activation(config)
+    modules: dict[str, nn.Module] = {}
+    inputs, last = 3, len(config.widths)
+    for stage, width in enumerate(config.widths, 1):
+        modules[f"block{stage}"] = nn.Sequential(
+            *_convolution(inputs, width, 3, 1, activation),
+            *([nn.Dropout2d(config.block_dropout)] if stage == last else []),
+            *_convolution(width, width, 3, 1, activation),
+        )
+        if stage < last:
+            modules[f"pool{stage}"] = nn.MaxPool2d(2)
+        inputs = width
+    return modules
+
+
+def _alexnet(config: NetworkConfig) -> dict[str, nn.Module]:
+    """AlexNet's five convolutions (Krizhevsky, 2014) for 64x64.
+
+    The first one has 7x7 pixels and stride 2 where the original has 11x11 and 4, the third pooling
+    is left out, and so the map stays 8x8; batch normalisation takes the place of the response
+    normalisation, and the pooled linear layer that of the three large ones.
+    """
+    activation = _activation(config)
+    one, two, three, four, five = config.widths
+    return {
+        "block1": nn.Sequential(*_convolution(3, one, 7, 2, activation)),
+        "pool1": nn.MaxPool2d(3, 2, 1),
+        "block2": nn.Sequential(*_convolution(one, two, 5, 1, activation)),
+        "pool2": nn.MaxPool2d(3, 2, 1),
+        "block3": nn.Sequential(*_convolution(two, three, 3, 1, activation)),
+        "block4": nn.Sequential(*_convolution(three, four, 3, 1, activation)),
+        "dropout4": nn.Dropout2d(config.block_dropout),
+        "block5": nn.Sequential(*_convolution(four, five, 3, 1, activation)),
+    }
+
+
+def _convolution(
+    inputs: int, outputs: int, kernel: int, stride: int, activation: Any
+) -> tuple[nn.Module, ...]:
+    return (
+        nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False),
+        nn.BatchNorm2d(outputs),
+        activation(),
+    )
+
+
+def _activation(config: NetworkConfig) -> Any:
+    return partial(nn.ReLU, inplace=True) if config.activation == "relu" else nn.SiLU
+
+
+BACKBONES: dict[str, Backbone] = {
+    "resnet18": Backbone((64, 128, 256, 512), _resnet18),
+    "cnn": Backbone((32, 64, 128, 256), _cnn),
+    "alexnet": Backbone((64, 192, 384, 256, 256), _alexnet),
+}
+"""Values of ``NetworkConfig.backbone``."""
