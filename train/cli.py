@@ -15,6 +15,7 @@ from emotion.errors import ConfigError, DataError, EmotionError
 from emotion.files import write_text
 from train.alignment import AlignConfig
 from train.config import FitConfig
+from train.domains import study
 from train.evaluate import EvaluateConfig, evaluate, to_text
 from train.loop import fit
 from train.prepare import PrepareConfig, prepare
@@ -166,6 +167,10 @@ def _evaluate(arguments: list[str]) -> int:
     return 0
 
 
+def _domains(arguments: list[str]) -> int:
+    return study.run(tyro.cli(study.StudyArguments, args=arguments, prog="python -m train domains"))
+
+
 def _superres(arguments: list[str]) -> int:
     return superres.run(
         tyro.cli(superres.SuperresArguments, args=arguments, prog="python -m train superres")
@@ -182,6 +187,7 @@ _COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "prepare": _prepare,
     "fit": _fit,
     "evaluate": _evaluate,
+    "domains": _domains,
     "superres": _superres,
     "superres-fit": _superres_fit,
 }

@@ -55,7 +55,7 @@ class LabelledSource(ShuffledSource):
 
     def __init__(self, store: FaceStore, config: FitConfig, labeller: Labeller) -> None:
         super().__init__(store, config.data.batch_size, config.seed)
-        self.labeller = labeller
+        self.labeller, self._labelled = labeller, config.bort2.mode != "video"
         self.sums = torch.zeros(len(_SUMS) + len(_BILEVEL), dtype=torch.float64)
         self.epoch = self.step = 0
 
@@ -87,11 +87,19 @@ class LabelledSource(ShuffledSource):
             self.sums[(*_SUMS, *_BILEVEL).index(name)] += value
 
     def summary(self) -> dict[str, float]:
-        """Return what the running epoch's sums say: shares of the faces, and means."""
+        """Return what the running epoch's sums say: shares of the faces, and means.
+
+        ``believed``: pseudo-labels above the threshold. ``contradicted``: believed ones that
+        differ from the given label. ``right``: all that agree with it. ``entropy``: its mean.
+        ``hinged``: faces whose entropy is below the one wanted.
+        """
         sums = dict(zip((*_SUMS, *_BILEVEL), self.sums.tolist(), strict=True))
         faces, learnt = max(sums["faces"], 1.0), max(sums["learnt"], 1.0)
+        shares = {name: sums[name] / faces for name in _SUMS[1:]}
+        if not self._labelled:
+            del shares["contradicted"], shares["right"]
         return {
-            **{name: sums[name] / faces for name in _SUMS[1:]},
+            **shares,
             "labeller_steps": sums["learnt"],
             "labeller_steps_skipped": sums["skipped"],
             "hypergradient_norm": sums["norm"] / learnt,

@@ -24,8 +24,6 @@ VIDEOS = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".w
 FRAMES_PER_SECOND = 4.0
 """How densely videos are sampled; neighbouring frames show the same face."""
 
-UNLABELLED = -1
-
 logger = logging.getLogger(__name__)
 
 
@@ -41,8 +39,8 @@ def read_clips(folder: Path, zoom: float, detector: Detector | None = None) -> F
         detector: finds the faces; RetinaFace by default.
 
     Returns:
-        The faces in the order of the files' names and of time, with label ``UNLABELLED`` and
-        all classes equally probable.
+        The faces in the order of the files' names and of time. Their labels mean nothing: ``soft``
+        holds the same probability for every class.
 
     Raises:
         DataError: if the folder has no video or picture, or those show no face.
@@ -64,7 +62,7 @@ def read_clips(folder: Path, zoom: float, detector: Detector | None = None) -> F
     count = len(crops)
     return FaceStore(
         torch.from_numpy(np.stack(crops)),
-        torch.full((count,), UNLABELLED),
+        torch.zeros(count, dtype=torch.int64),
         torch.ones(count, dtype=torch.bool),
         torch.full((count, len(LABELS)), 1 / len(LABELS)),
     )

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from emotion.errors import ConfigError
 from emotion.files import write_text
 from emotion.network import EmotionNet
 from train.config import FitConfig
@@ -50,6 +51,9 @@ class ProgressiveTrainer(Trainer):
         data: faces of all corpora.
         out: folder of the run.
         device: where to train.
+
+    Raises:
+        ConfigError: if the run is too short.
     """
 
     def __init__(
@@ -61,6 +65,13 @@ class ProgressiveTrainer(Trainer):
         device: torch.device,
     ) -> None:
         self.options = config.adaptation
+        needed = self.options.target_epochs + self.options.final_epochs
+        if config.schedule.total_epochs < needed:
+            raise ConfigError(
+                f"{self.options.target_epochs} epochs on the target and "
+                f"{self.options.final_epochs} after the last trial do not fit in "
+                f"{config.schedule.total_epochs}; give at least {needed} with --epochs."
+            )
         self.progress = Progress(
             data.training,
             data.parts,
@@ -89,6 +100,11 @@ class ProgressiveTrainer(Trainer):
         return max(choice or self.history[-1:], key=lambda line: line["macro_f1"])
 
     @property
+    def finished(self) -> bool:
+        """Whether every epoch is done; before the last trial nothing stops the run early."""
+        return self.progress.introduced is not None and super().finished
+
+    @property
     def clock(self) -> int:
         """Finished epochs of the schedule, branches that were given up not counted."""
         return len(self.history) - self.progress.discarded
@@ -104,24 +120,28 @@ class ProgressiveTrainer(Trainer):
         progress, length = self.progress, self.options.trial_epochs
         if progress.curriculum is None:
             plan(progress, self.options, self.average.network, self._size)
-        curriculum = progress.curriculum
-        assert curriculum is not None
         trial = progress.trial
         if trial and self.clock >= trial.start + length:
             if trial.branch == "control":
                 self._begin_second_branch(trial)
             else:
-                self._decide(curriculum, trial)
+                self._decide(trial)
         if progress.trial is None:
             schedule = self.config.schedule
             # All trials have the same size of crops, and enough epochs after them.
             end = min(schedule.epochs[0], schedule.total_epochs - self.options.final_epochs)
-            if curriculum.current is None or self.clock + length > end:
-                self._end_introduction(curriculum)
+            if self._curriculum.current is None or self.clock + length > end:
+                self._end_introduction()
             else:
                 progress.trial = Trial("control", self.clock, self._copy(), self.average.updates)
         lines = (json.dumps(event) + "\n" for event in progress.events)
         write_text(self.out / LOG, "".join(lines))
+
+    @property
+    def _curriculum(self) -> Curriculum:
+        """The present curriculum; every restored snapshot brings a new object."""
+        assert self.progress.curriculum is not None
+        return self.progress.curriculum
 
     @property
     def _size(self) -> int:
@@ -135,9 +155,9 @@ class ProgressiveTrainer(Trainer):
         self.progress.trial = Trial("trial", trial.start, end, updates, control)
         self.progress.discarded += self.options.trial_epochs
 
-    def _decide(self, curriculum: Curriculum, trial: Trial) -> None:
+    def _decide(self, trial: Trial) -> None:
         """Keep the branch with the group, or go back to the one without it."""
-        current = curriculum.current
+        current = self._curriculum.current
         assert current is not None
         assert trial.control is not None
         verdict = paired_bootstrap(
@@ -147,13 +167,13 @@ class ProgressiveTrainer(Trainer):
             tolerance=self.options.tolerance,
             risk=self.options.risk,
         )
-        if not verdict.accepted:
-            self._put_back(trial)
         self.progress.trial = None
-        curriculum.decide(verdict)
-        self._record_group(curriculum, current)
+        self._curriculum.decide(verdict)
+        self._record_group(current)
         if verdict.accepted:
             refresh_memory(self.progress, self.options, self.average.network, self._size)
+        else:
+            self._put_back(trial)
 
     def _copy(self) -> dict[str, Tensor]:
         """Copy every tensor of network, average and optimiser."""
@@ -169,13 +189,14 @@ class ProgressiveTrainer(Trainer):
         values = {**now.values, "updates": trial.updates}
         self.restore(replace(now, tensors={**now.tensors, **trial.saved}, values=values))
 
-    def _end_introduction(self, curriculum: Curriculum) -> None:
+    def _end_introduction(self) -> None:
         """Go on with what was accepted; name what was never tried."""
+        curriculum = self._curriculum
         curriculum.close()
         self.progress.introduced = len(self.history)
         for i, state in enumerate(curriculum.states):
             if state in ("empty", "untried"):
-                self._record_group(curriculum, i)
+                self._record_group(i)
         untried = curriculum.states.count("untried")
         if untried:
             tqdm.write(
@@ -188,7 +209,8 @@ class ProgressiveTrainer(Trainer):
                 f"{self.config.data.corpora[0]} alone."
             )
 
-    def _record_group(self, curriculum: Curriculum, position: int) -> None:
+    def _record_group(self, position: int) -> None:
+        curriculum = self._curriculum
         group, verdict = curriculum.groups[position], curriculum.verdicts[position]
         state = curriculum.states[position]
         images = len(self.progress.members(group.shards))

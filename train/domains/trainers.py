@@ -36,10 +36,8 @@ def build_trainer(
         DataError: if there are too few faces, or a class has none.
         WeightsError: if the weights to start from cannot be used.
     """
-    if config.adaptation.method != "none" and distributed.count() > 1:
-        raise ConfigError(
-            f"{config.adaptation.method} trains in one process; start it without torchrun."
-        )
+    if config.adaptation.method != "none":
+        _check(config)
     if config.adaptation.method == "bort2":
         return _bort2(config, data, out, device)
     network = build_network(config, data)
@@ -52,6 +50,19 @@ def build_trainer(
         )
     source = build_source(data.training, config.data, config.seed)
     return Trainer(config, network, source, data.validation, out, device=device)
+
+
+def _check(config: FitConfig) -> None:
+    """Refuse options that the method would silently ignore or break."""
+    method = config.adaptation.method
+    if distributed.count() > 1:
+        raise ConfigError(f"{method} trains in one process; start it without torchrun.")
+    if config.data.sampling != "natural":
+        raise ConfigError(f"{method} chooses its batches itself; leave out --sampling.")
+    if config.augment.mixup or config.augment.cutmix:
+        raise ConfigError(
+            f"{method} needs to know whose face each crop is; leave out --mixup and --cutmix."
+        )
 
 
 def _bort2(config: FitConfig, data: TrainingData, out: Path, device: torch.device) -> Trainer:

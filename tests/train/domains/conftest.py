@@ -11,10 +11,26 @@ from datasets import Dataset, DatasetDict
 
 from train.config import FitConfig, override
 from train.data import TrainingData
+from train.domains.trainers import build_trainer
 from train.store import FaceStore, concatenate
 
+TINY: dict[str, object] = {
+    "sizes": (16,),
+    "warmup_epochs": 0.5,
+    "widths": (8, 8, 16, 16),
+    "block_dropout": 0.0,
+    "head_dropout": 0.0,
+    "erase": 0.0,
+    "batch_size": 24,
+    "lr": 8e-3,
+    "label_smoothing": 0.0,
+    "class_weights": "none",
+    "ema_decay": 0.8,
+    "threads": 1,
+}
 
-def draw(count: int, shift: float, seed: int, noise: float = 110.0) -> FaceStore:
+
+def draw(count: int, shift: float, seed: int, noise: float = 60.0) -> FaceStore:
     """Draw two bright or dark spots at one of three heights, in noise.
 
     Args:
@@ -56,20 +72,10 @@ def small() -> Callable[..., FitConfig]:
         return override(
             FitConfig(),
             **{
+                **TINY,
                 "method": "progressive",
                 "corpora": ("fer2013", "raf-db", "affectnet"),
-                "sizes": (16,),
-                "epochs": (6,),
-                "warmup_epochs": 0.5,
-                "widths": (8, 8, 16, 16),
-                "block_dropout": 0.0,
-                "head_dropout": 0.0,
-                "erase": 0.0,
-                "batch_size": 24,
-                "lr": 4e-3,
-                "class_weights": "none",
-                "ema_decay": 0.8,
-                "threads": 1,
+                "epochs": (4,),
                 "target_epochs": 2,
                 "final_epochs": 1,
                 "shards": 2,
@@ -80,6 +86,18 @@ def small() -> Callable[..., FitConfig]:
         )
 
     return build
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that learnt the domain without a shift."""
+    out = tmp_path_factory.mktemp("weights")
+    data = gather({"fer2013": draw(240, 0, 1)}, draw(120, 0, 2))
+    config = override(FitConfig(), **{**TINY, "corpora": ("fer2013",), "epochs": (3,)})
+    trainer = build_trainer(config, data, out, torch.device("cpu"))
+    while not trainer.finished:
+        trainer.epoch()
+    return out
 
 
 @pytest.fixture(scope="session")
