@@ -17,6 +17,7 @@ from train import compare, copies, evaluate, figures, publish, results, tensorbo
 from train.alignment import AlignConfig
 from train.config import FitConfig
 from train.corpora import parse_corpus
+from train.domains import study
 from train.loop import fit
 from train.prepare import PrepareConfig, prepare
 from train.publish_prepared import check, push_prepared
@@ -201,6 +202,10 @@ def _tensorboard(arguments: list[str]) -> int:
     )
 
 
+def _domains(arguments: list[str]) -> int:
+    return study.run(tyro.cli(study.StudyArguments, args=arguments, prog="python -m train domains"))
+
+
 def _superres(arguments: list[str]) -> int:
     return superres.run(
         tyro.cli(superres.SuperresArguments, args=arguments, prog="python -m train superres")
@@ -226,6 +231,7 @@ _COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "fit": _fit,
     "evaluate": _evaluate,
     "compare": _compare,
+    "domains": _domains,
     "calibrate": _calibrate,
     "copies": _copies,
     "results": _results,

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from emotion.errors import ConfigError
+from train.domains.config import AdaptationConfig, Bort2Config
 from train.options import (
     ArchitectureConfig,
     AugmentConfig,
@@ -35,6 +36,8 @@ class FitConfig:
         optimizer: how it is minimised.
         schedule: how long and at which rate.
         augment: how crops are changed.
+        adaptation: how several corpora are brought together for one of them.
+        bort2: how a target is trained on once more.
         machine: what may change when a run is resumed.
         seed: of initialisation, order, augmentation and dropout.
     """
@@ -45,6 +48,8 @@ class FitConfig:
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
+    adaptation: AdaptationConfig = field(default_factory=AdaptationConfig)
+    bort2: Bort2Config = field(default_factory=Bort2Config)
     machine: MachineConfig = field(default_factory=MachineConfig)
     seed: int = 1
 
@@ -56,6 +61,8 @@ GROUPS: dict[str, type] = {
     "optimizer": OptimizerConfig,
     "schedule": ScheduleConfig,
     "augment": AugmentConfig,
+    "adaptation": AdaptationConfig,
+    "bort2": Bort2Config,
     "machine": MachineConfig,
 }
 """Field of ``FitConfig`` -> its dataclass."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from emotion.align import DEFAULT_ZOOM
@@ -20,12 +20,14 @@ class TrainingData:
         validation: corpus -> faces that are never trained on.
         splits: the splits that ``training`` was taken from, as ``corpus/split``.
         zoom: scale of the crops, see ``emotion.align.template``.
+        parts: corpus -> which faces of ``training`` are its own, in the order of the corpora.
     """
 
     training: FaceStore
     validation: dict[str, FaceStore]
     splits: tuple[str, ...]
     zoom: float = DEFAULT_ZOOM
+    parts: dict[str, range] = field(default_factory=dict)
 
 
 def read_data(config: FitConfig, data: Path) -> TrainingData:
@@ -37,6 +39,8 @@ def read_data(config: FitConfig, data: Path) -> TrainingData:
     options = config.data
     training: list[FaceStore] = []
     validation: dict[str, FaceStore] = {}
+    parts: dict[str, range] = {}
+    first = 0
     for corpus in options.corpora:
         faces = read_split(
             data, corpus, "train", options.annotation, soft_labels=options.soft_labels
@@ -45,6 +49,8 @@ def read_data(config: FitConfig, data: Path) -> TrainingData:
             faces, _ = hold_out(faces, HELD_OUT, seed=0)
         validation[corpus] = read_split(data, corpus, VALIDATION)
         training.append(stratified(faces, options.limit, config.seed))
+        parts[corpus] = range(first, first + len(training[-1]))
+        first = parts[corpus].stop
     splits = tuple(f"{corpus}/train" for corpus in options.corpora)
     zoom = prepared_zoom(data) or DEFAULT_ZOOM
-    return TrainingData(concatenate(training), validation, splits, zoom)
+    return TrainingData(concatenate(training), validation, splits, zoom, parts)

@@ -20,7 +20,6 @@ from emotion.labels import LABELS
 from emotion.network import EmotionNet, normalise
 from train import checkpoint, distributed
 from train.augment import augment, mix
-from train.build import build_network
 from train.calibrate import ask, calibrate, write_calibration
 from train.checks import check_claim, choose_device, warn_of_stacking
 from train.config import FitConfig, to_json
@@ -30,7 +29,7 @@ from train.inference import autocast, predict_logits, save_network
 from train.losses import Objective
 from train.metrics import evaluate_probabilities
 from train.optim import WeightAverage, build_optimizer, learning_rate
-from train.sampling import BatchSource, build_source
+from train.sampling import BatchSource
 from train.step import ExtraLoss, FeaturesAndLogits, Step
 from train.store import FaceStore, read_neutral
 
@@ -59,15 +58,14 @@ def fit(config: FitConfig, data: Path, out: Path, *, resume: bool = False) -> di
         DataError: if the data are missing, the loss is not a number, or ``out`` cannot be written.
         WeightsError: if the weights to start from cannot be used.
     """
+    from train.domains.trainers import build_trainer  # the trainers there build on this module
+
     check_claim(config, out, resume=resume)
     if config.machine.threads:
         torch.set_num_threads(config.machine.threads)
     with distributed.joined(choose_device(config.machine.device)) as device:
         distributed.wait()  # until every process has checked that the folder is free
-        faces = read_data(config, data)
-        source = build_source(faces.training, config.data, config.seed)
-        network = build_network(config, faces)
-        trainer = Trainer(config, network, source, faces.validation, out, device=device)
+        trainer = build_trainer(config, read_data(config, data), out, device)
         if not distributed.rank():
             write_text(out / "fit.json", json.dumps(to_json(config), indent=2) + "\n")
         if resume:
@@ -90,6 +88,7 @@ class Trainer:
         out: folder of the run.
         extras: terms added to the classification loss.
         device: where to train.
+        supervised: whether the faces' labels are learnt; if not, the extras are the whole loss.
 
     Raises:
         DataError: if a class has no training image.
@@ -104,6 +103,8 @@ class Trainer:
         out: Path,
         extras: Sequence[ExtraLoss] = (),
         device: torch.device = _CPU,
+        *,
+        supervised: bool = True,
     ) -> None:
         self.config, self.source, self.validation, self.out = config, source, validation, out
         self.extras = list(extras)
@@ -122,9 +123,11 @@ class Trainer:
             self._forward = torch.compile(self._forward, dynamic=False)  # type: ignore[assignment]
         self.average = WeightAverage(self.network, config.optimizer.ema_decay)
         self.optimizer = build_optimizer(self.network, config.optimizer)
-        counts = source.store.counts(len(LABELS))
-        total = config.schedule.total_epochs
-        self.objective = Objective(config.objective, counts, source.prior, total)
+        self.objective: Objective | None = None
+        if supervised:
+            counts = source.store.counts(len(LABELS))
+            total = config.schedule.total_epochs
+            self.objective = Objective(config.objective, counts, source.prior, total)
         warn_of_stacking(config)
 
     @property
@@ -132,9 +135,14 @@ class Trainer:
         """Whether every epoch is done, or the run stops early."""
         schedule = self.config.schedule
         waited = len(self.history) - self.best["epoch"] if self.history else 0
-        last_stage = len(self.history) > schedule.total_epochs - schedule.epochs[-1]
+        last_stage = self.clock > schedule.total_epochs - schedule.epochs[-1]
         stops = last_stage and 0 < schedule.early_stopping <= waited
-        return stops or len(self.history) >= schedule.total_epochs
+        return stops or self.clock >= schedule.total_epochs
+
+    @property
+    def clock(self) -> int:
+        """Finished epochs of the schedule; rates, sizes and random numbers follow it."""
+        return len(self.history)
 
     @property
     def best(self) -> dict[str, Any]:
@@ -145,7 +153,7 @@ class Trainer:
 
     def epoch(self) -> None:
         """Train the next epoch, validate, and write checkpoint, log and weights."""
-        epoch, schedule = len(self.history), self.config.schedule
+        epoch, schedule = self.clock, self.config.schedule
         size = schedule.size_at(epoch)
         if not self._batch:
             self.source.begin_epoch(epoch)
@@ -155,7 +163,7 @@ class Trainer:
         self._train(epoch, size)
         steps = self.source.steps
         line = {
-            "epoch": epoch + 1,
+            "epoch": len(self.history) + 1,
             "size": size,
             "loss": self._loss / steps,
             "seconds": round(self._seconds, 1),
@@ -223,7 +231,9 @@ class Trainer:
         with autocast(self.device):
             features, logits = self._forward(inputs)
         logits = logits.float()
-        loss = self.objective(logits, distributed.share(targets), epoch, targets)
+        loss = logits.new_zeros(())
+        if self.objective:
+            loss = self.objective(logits, distributed.share(targets), epoch, targets)
         for extra in self.extras:
             loss = loss + extra(Step(distributed.share(rows), inputs, features, logits, generator))
         value = distributed.mean(loss).item()
@@ -256,7 +266,9 @@ class Trainer:
     def _export(self) -> None:
         """Write the averaged weights in half precision, as a folder that SPEC accepts."""
         network = EmotionNet(self.network.config).half()
-        network.load_state_dict(self.average.network.state_dict())
+        state = self.average.network.state_dict()
+        # What a recipe's network has beyond the one that is served stays behind.
+        network.load_state_dict({name: state[name] for name in network.state_dict()})
         save_network(network, self.out)
 
     def finish(self, neutral: Mapping[str, FaceStore] | None = None) -> None:

@@ -26,6 +26,22 @@ RECIPES: dict[str, FitConfig] = {
     "cnn": override(_BASELINE, backbone="cnn"),
     "alexnet": override(_BASELINE, backbone="alexnet"),
     "quick": override(_BASELINE, sizes=(32, 40), epochs=(2, 1), max_pool=True, warmup_epochs=0.3),
+    "progressive": override(
+        _BASELINE,
+        method="progressive",
+        corpora=("fer2013", "raf-db", "affectnet"),
+        sizes=(40, 64),
+        epochs=(12, 2),
+    ),
+    "bort2": override(
+        _BASELINE,
+        method="bort2",
+        init="embedded",
+        sizes=(64,),
+        epochs=(4,),
+        lr=1e-4,
+        warmup_epochs=0.2,
+    ),
     "demo": override(
         _BASELINE,
         corpora=("synthetic",),
@@ -40,9 +56,10 @@ RECIPES: dict[str, FitConfig] = {
         head_dropout=0.0,
     ),
 }
-"""``baseline`` made the embedded weights, ``report`` and ``sgd`` minimise in other ways, ``cnn``
-and ``alexnet`` are other networks, ``quick`` takes minutes, ``demo`` learns drawn faces. What else
-differs in one choice is ``override(RECIPES["baseline"], option=value)``.
+"""``baseline`` is the default, ``report`` and ``sgd`` minimise in other ways, ``cnn`` and
+``alexnet`` are other networks, ``quick`` takes minutes, ``demo`` learns drawn faces.
+``progressive`` lets other corpora in part by part, ``bort2`` trains given weights against wrong
+labels. What else differs in one choice is ``override(RECIPES["baseline"], option=value)``.
 """
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from torch import Tensor
 
 from train.domains.mmd import class_balance, mmd, ramp
-from train.loop import Step
+from train.step import Step
 
 
 class AlignmentLoss:
@@ -35,8 +35,11 @@ class AlignmentLoss:
         if inside.all() or not inside.any():
             return features.new_zeros(())
         labels = self._labels[step.rows]
-        weights = class_balance(labels[inside], labels[~inside])
+        mine, theirs = class_balance(labels[inside], labels[~inside])
         discrepancy = mmd(
-            features[inside], features[~inside], x_weights=weights[0], y_weights=weights[1]
+            features[inside],
+            features[~inside],
+            x_weights=mine.to(features.device),
+            y_weights=theirs.to(features.device),
         )
         return self._weight * ramp(self._progress()) * discrepancy

@@ -16,14 +16,13 @@ from emotion.align import align_face
 from emotion.detect import Detector, RetinaFaceDetector
 from emotion.errors import AlignmentError, DataError, ImageError
 from emotion.images import decode_image
+from emotion.labels import LABELS
 from train.store import FaceStore
 
 PICTURES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 VIDEOS = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm"})
 FRAMES_PER_SECOND = 4.0
 """How densely videos are sampled; neighbouring frames show the same face."""
-
-UNLABELLED = -1
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +39,8 @@ def read_clips(folder: Path, zoom: float, detector: Detector | None = None) -> F
         detector: finds the faces; RetinaFace by default.
 
     Returns:
-        The faces in the order of the files' names and of time, with label ``UNLABELLED``.
+        The faces in the order of the files' names and of time. Their labels mean nothing: ``soft``
+        holds the same probability for every class.
 
     Raises:
         DataError: if the folder has no video or picture, or those show no face.
@@ -62,8 +62,9 @@ def read_clips(folder: Path, zoom: float, detector: Detector | None = None) -> F
     count = len(crops)
     return FaceStore(
         torch.from_numpy(np.stack(crops)),
-        torch.full((count,), UNLABELLED),
+        torch.zeros(count, dtype=torch.int64),
         torch.ones(count, dtype=torch.bool),
+        torch.full((count, len(LABELS)), 1 / len(LABELS)),
     )
 
 

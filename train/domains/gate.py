@@ -20,22 +20,22 @@ class Verdict:
 
     Attributes:
         accepted: whether the trial stays.
-        before: macro F1 without it.
-        after: macro F1 with it.
+        control: macro F1 without it.
+        trial: macro F1 with it.
         drop_probability: share of the bootstrap's draws in which macro F1 falls by more than the
             tolerance.
         interval: 95 % interval of the change of macro F1.
     """
 
     accepted: bool
-    before: float
-    after: float
+    control: float
+    trial: float
     drop_probability: float
     interval: tuple[float, float]
 
 
 def paired_bootstrap(
-    truth: _Labels, before: _Labels, after: _Labels, *, tolerance: float, risk: float
+    truth: _Labels, control: _Labels, trial: _Labels, *, tolerance: float, risk: float
 ) -> Verdict:
     """Decide whether a trial lowered macro F1 (paired bootstrap, Efron and Tibshirani, 1993).
 
@@ -44,8 +44,8 @@ def paired_bootstrap(
 
     Args:
         truth: (N,) labels 0..5.
-        before: (N,) predictions without the trial.
-        after: (N,) predictions with it.
+        control: (N,) predictions without the trial.
+        trial: (N,) predictions with it.
         tolerance: a fall of macro F1 that is still accepted.
         risk: the trial stays if a larger fall is at most so probable.
 
@@ -53,17 +53,17 @@ def paired_bootstrap(
         The verdict; the same input gives the same one.
     """
     classes, count = len(LABELS), len(truth)
-    # Drawing N images with replacement is drawing from the cells (truth, before, after).
-    cells = np.bincount((truth * classes + before) * classes + after, minlength=classes**3)
+    # Drawing N images with replacement is drawing from the cells (truth, control, trial).
+    cells = np.bincount((truth * classes + control) * classes + trial, minlength=classes**3)
     draws = np.random.default_rng(0).multinomial(count, cells / count, size=DRAWS)
     changes = np.subtract(*reversed(_both_scores(draws)))
-    score_before, score_after = (float(score[0]) for score in _both_scores(cells[None]))
+    score_control, score_trial = (float(score[0]) for score in _both_scores(cells[None]))
     drop_probability = float((changes < -tolerance).mean())
     low, high = np.quantile(changes, [0.025, 0.975])
     return Verdict(
         drop_probability <= risk,
-        score_before,
-        score_after,
+        score_control,
+        score_trial,
         drop_probability,
         (float(low), float(high)),
     )
@@ -72,7 +72,7 @@ def paired_bootstrap(
 def _both_scores(
     cells: npt.NDArray[np.integer],
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Macro F1 before and after, (K,) each, from counts (K, 216)."""
+    """Macro F1 without and with the trial, (K,) each, from counts (K, 216)."""
     cube = cells.reshape(-1, len(LABELS), len(LABELS), len(LABELS))
     return _macro_f1(cube.sum(3)), _macro_f1(cube.sum(2))
 

@@ -28,29 +28,28 @@ class GaussianFeatures(nn.Module):
         """Set the units to the spread of features (N, D) of the data."""
         self.unit = _spread(features)
 
-    def forward(
-        self, mean: Tensor, generator: torch.Generator | None = None
-    ) -> tuple[Tensor, Tensor]:
+    def follow(self, features: Tensor) -> None:
+        """Move the units towards the spread of a batch (B, D), as batch normalisation would."""
+        if len(features) > 1:
+            # A new tensor, since the old one may still be part of a graph.
+            self.unit = self.unit.lerp(_spread(features), _MOMENTUM)
+
+    def forward(self, mean: Tensor) -> tuple[Tensor, Tensor]:
         """Sample once around each feature vector.
 
         Args:
             mean: float (B, D).
-            generator: source of the samples.
 
         Returns:
             Samples (B, D), which are ``mean`` itself in evaluation mode, and the entropy (B,): the
             mean over the features of the logarithm of the standard deviation in units, which is
             the differential entropy up to constants.
         """
-        if self.training and len(mean) > 1:
-            # A new tensor, since the old one may still be part of a graph.
-            self.unit = self.unit.lerp(_spread(mean), _MOMENTUM)
         deviation = F.softplus(self.scale(mean / self.unit))
         entropy = (deviation + 1e-7).log().mean(1)
         if not self.training:
             return mean, entropy
-        noise = torch.randn(mean.shape, generator=generator)
-        return mean + deviation * self.unit * noise, entropy
+        return mean + deviation * self.unit * torch.randn_like(mean), entropy
 
 
 def entropy_hinge(entropy: Tensor, target: float) -> Tensor:

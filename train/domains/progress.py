@@ -5,39 +5,48 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from emotion.errors import DataError
+from emotion.labels import LABELS
 from train.domains.curriculum import Curriculum
 from train.domains.mixture import draw_plan
 from train.domains.relevance import Relevance
 from train.domains.shards import Shard
 from train.store import FaceStore
 
-_BEFORE = "before."
+_SAVED = "saved."
 
 
 @dataclass
 class Trial:
-    """A trial that is running.
+    """A trial that is running: two branches from the same weights, one of them with the group.
 
     Attributes:
-        start: number of epochs that were finished when it began.
-        before: copies of every tensor of network, average and optimiser at that time.
-        updates: of the average at that time.
+        branch: which of the two is running; the one without the group comes first.
+        start: where the schedule was when they parted.
+        saved: copies of every tensor of network, average and optimiser: while the first branch
+            runs, those of the parting; while the second one does, those of the first one's end.
+        updates: of the average, as in ``saved``.
+        control: int64, predictions of the first branch on the target's validation faces; None
+            while it runs.
     """
 
+    branch: Literal["control", "trial"]
     start: int
-    before: dict[str, Tensor]
+    saved: dict[str, Tensor]
     updates: int
+    control: Tensor | None = None
 
 
 @dataclass
 class Progress:
-    """The batches of a progressive run (``train.sampling.BatchSource``) and all that they follow from.
+    """The batches of a progressive run, and all that they follow from.
+
+    It is a ``train.sampling.BatchSource``, so every checkpoint holds it.
 
     Attributes:
         store: the faces of all corpora, the target's first.
@@ -50,8 +59,8 @@ class Progress:
         curriculum: None until the target has been learnt.
         memory: rows of the store that are replayed.
         trial: the running trial, if there is one.
-        predictions: int64, of the present weights on the target's validation faces; None before
-            the first trial.
+        discarded: number of epochs that were trained on branches that were given up.
+        introduced: number of epochs that had been trained when the last trial was over, or None.
         events: what happened, in order, for the log.
     """
 
@@ -65,7 +74,8 @@ class Progress:
     curriculum: Curriculum | None = None
     memory: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.int64))
     trial: Trial | None = None
-    predictions: Tensor | None = None
+    discarded: int = 0
+    introduced: int | None = None
     events: list[dict[str, Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -77,6 +87,12 @@ class Progress:
             )
         self._plan = torch.empty(0, self.batch_size, dtype=torch.int64)
         self._epoch, self._position = 0, 0.0
+
+    @property
+    def prior(self) -> Tensor:
+        """Share of each class among the faces of all corpora, float64 (6,)."""
+        counts = torch.from_numpy(self.store.counts(len(LABELS))).double()
+        return counts / counts.sum()
 
     @property
     def target(self) -> range:
@@ -96,15 +112,19 @@ class Progress:
     def pools(self) -> list[Tensor]:
         """Return what the next epoch's batches are mixed from.
 
-        The target; the group on trial, or everything accepted when none is on trial; the memory.
+        The target; the group on trial, or else everything accepted; the memory.
         """
         target = torch.arange(self.target.start, self.target.stop)
         if self.curriculum is None:
             return [target]
         current = self.curriculum.current
-        if self.trial is None or current is None:
+        if self.trial is None or self.trial.branch == "control" or current is None:
             return [target, self.members(self.curriculum.accepted), self.memory]
         return [target, self.members(self.curriculum.groups[current].shards), self.memory]
+
+    def record(self, event: str, **values: Any) -> None:
+        """Add a line to the log."""
+        self.events.append({"event": event, **values})
 
     def begin_epoch(self, epoch: int) -> None:
         """Draw the batches of an epoch, counted from 0."""
@@ -124,15 +144,17 @@ class Progress:
             "shards": [[s.corpus, s.label, s.number] for s in self.shards],
             "relevance": [asdict(score) for score in self.relevance],
             "curriculum": self.curriculum and self.curriculum.to_json(),
-            "trial": self.trial and [self.trial.start, self.trial.updates],
+            "trial": self.trial and [self.trial.branch, self.trial.start, self.trial.updates],
+            "discarded": self.discarded,
+            "introduced": self.introduced,
             "events": self.events,
         }
         tensors = {"plan": self._plan, "memory": self.memory, "values": _pack(values)}
-        tensors["shard_of"] = self._shard_of()
-        if self.predictions is not None:
-            tensors["predictions"] = self.predictions
+        tensors["shard_of"] = self.shard_of()
         if self.trial:
-            tensors |= {_BEFORE + name: value for name, value in self.trial.before.items()}
+            tensors |= {_SAVED + name: value for name, value in self.trial.saved.items()}
+            if self.trial.control is not None:
+                tensors["control"] = self.trial.control
         return tensors
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
@@ -149,25 +171,25 @@ class Progress:
             )
         values = _unpack(state["values"])
         self._plan, self._epoch = plan, values["epoch"]
-        self.memory, self.predictions = state["memory"], state.get("predictions")
+        self.memory, self.discarded = state["memory"], values["discarded"]
         self.shards = [
             Shard(corpus, label, number, torch.nonzero(shard_of == i)[:, 0])
             for i, (corpus, label, number) in enumerate(values["shards"])
         ]
         self.relevance = [Relevance(**score) for score in values["relevance"]]
         self.curriculum = values["curriculum"] and Curriculum.from_json(values["curriculum"])
-        self.events = values["events"]
+        self.introduced, self.events = values["introduced"], values["events"]
         self.trial = None
         if values["trial"]:
-            before = {
-                name.removeprefix(_BEFORE): value
+            saved = {
+                name.removeprefix(_SAVED): value
                 for name, value in state.items()
-                if name.startswith(_BEFORE)
+                if name.startswith(_SAVED)
             }
-            start, updates = values["trial"]
-            self.trial = Trial(start, before, updates)
+            branch, start, updates = values["trial"]
+            self.trial = Trial(branch, start, saved, updates, state.get("control"))
 
-    def _shard_of(self) -> Tensor:
+    def shard_of(self) -> Tensor:
         """Return the shard of every row of the store, -1 for those in none."""
         shard_of = torch.full((len(self.store),), -1)
         for i, shard in enumerate(self.shards):

@@ -26,12 +26,8 @@ class ConfidenceThreshold:
     def __init__(self) -> None:
         self.values = torch.full((len(LABELS),), torch.nan)
 
-    def update(self, probabilities: Tensor) -> Tensor:
-        """Take a batch (B, 6) into account.
-
-        Returns:
-            bool (B,), which of its pseudo-labels are believed.
-        """
+    def update(self, probabilities: Tensor) -> None:
+        """Take the labeller's probabilities (B, 6) of a batch into account."""
         confidence, predicted = probabilities.max(1)
         for label in predicted.unique().tolist():
             own = confidence[predicted == label]
@@ -40,6 +36,10 @@ class ConfidenceThreshold:
                 self.values[label] = (mean + deviation).clamp_max(_START_AT_MOST)
             else:
                 self.values[label] = self.values[label].lerp(mean - deviation, 1 - _DECAY)
+
+    def believed(self, probabilities: Tensor) -> Tensor:
+        """Return which pseudo-labels of (B, 6) are believed, bool (B,)."""
+        confidence, predicted = probabilities.max(1)
         return confidence >= self.values[predicted]
 
 
@@ -56,39 +56,28 @@ def soft_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
     return -(targets * logits.log_softmax(1)).sum(1)
 
 
-def sample_labels(logits: Tensor, generator: torch.Generator | None = None) -> Tensor:
+def sample_labels(logits: Tensor) -> Tensor:
     """Draw one-hot labels (B, 6) whose gradient reaches the logits.
 
     Straight-through Gumbel-softmax at temperature 1 (Jang et al., ICLR 2017).
     """
-    uniform = torch.rand(logits.shape, generator=generator).clamp_min(1e-20)
+    uniform = torch.rand_like(logits).clamp_min(1e-20)
     soft = (logits - (-uniform.log()).log()).softmax(1)
     hard = F.one_hot(soft.argmax(1), logits.shape[1]).to(soft.dtype)
     return hard - soft.detach() + soft
 
 
-def pseudo_label_loss(logits: Tensor, labels: Tensor, believed: Tensor) -> Tensor:
+def pseudo_label_loss(logits: Tensor, targets: Tensor, believed: Tensor) -> Tensor:
     """Cross-entropy with the believed pseudo-labels, divided by the size of the whole batch.
 
     Args:
         logits: float (B, 6).
-        labels: int64 (B,).
+        targets: float (B, 6), the pseudo-labels, one-hot.
         believed: bool (B,).
     """
-    return (F.cross_entropy(logits, labels, reduction="none") * believed).mean()
+    return (soft_cross_entropy(logits, targets) * believed).mean()
 
 
-def repair_loss(
-    logits: Tensor, given: Tensor, labels: Tensor, believed: Tensor, weight: float
-) -> Tensor:
-    """Cross-entropy with the given labels, blended with pseudo-labels where those contradict them.
-
-    Args:
-        logits: float (B, 6).
-        given: int64 (B,), the corpus's labels.
-        labels: int64 (B,), the pseudo-labels.
-        believed: bool (B,), which pseudo-labels are believed.
-        weight: of the pseudo-labels' loss.
-    """
-    contradicted = believed & (labels != given)
-    return F.cross_entropy(logits, given) + weight * pseudo_label_loss(logits, labels, contradicted)
+def contradicts(given: Tensor, targets: Tensor, believed: Tensor) -> Tensor:
+    """Return where a believed pseudo-label (B, 6) differs from the given label (B,), bool (B,)."""
+    return believed & (targets.argmax(1) != given)

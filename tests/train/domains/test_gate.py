@@ -22,8 +22,8 @@ def test_the_scores_are_macro_f1(truth: np.ndarray, random: np.random.Generator)
 
     verdict = paired_bootstrap(truth, before, after, tolerance=0.005, risk=0.5)
 
-    assert verdict.before == pytest.approx(f1_score(truth, before, average="macro"))
-    assert verdict.after == pytest.approx(f1_score(truth, after, average="macro"))
+    assert verdict.control == pytest.approx(f1_score(truth, before, average="macro"))
+    assert verdict.trial == pytest.approx(f1_score(truth, after, average="macro"))
 
 
 def test_a_clear_fall_is_rejected_and_a_rise_accepted(
@@ -58,7 +58,7 @@ def test_the_interval_covers_the_change_and_is_narrower_than_unpaired(
     verdict = paired_bootstrap(truth, before, after, tolerance=0.005, risk=0.5)
 
     low, high = verdict.interval
-    assert low <= verdict.after - verdict.before <= high
+    assert low <= verdict.trial - verdict.control <= high
     unpaired = []
     for _ in range(60):
         a, b = (random.integers(0, len(truth), len(truth)) for _ in range(2))

@@ -82,6 +82,7 @@ def noisy_accuracy(seed: int, gaussian: int) -> float:
             features = body(inputs[batch])
             loss = torch.tensor(0.0)
             if gaussian:
+                layer.follow(features)
                 features, entropy = layer(features)
                 loss = 0.1 * entropy_hinge(entropy, 1.0)
             loss = loss + F.cross_entropy(classifier(features), noisy[batch])

@@ -1,0 +1,78 @@
+"""Which trainer a config asks for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from emotion.errors import ConfigError
+from train import distributed
+from train.build import build_network
+from train.config import FitConfig
+from train.data import TrainingData
+from train.domains.bort2 import Bort2Trainer
+from train.domains.clips import read_clips
+from train.domains.progressive import ProgressiveTrainer
+from train.loop import Trainer
+from train.sampling import build_source
+
+
+def build_trainer(
+    config: FitConfig, data: TrainingData, out: Path, device: torch.device
+) -> Trainer:
+    """Build the trainer of a run, before its first step.
+
+    Args:
+        config: what to train.
+        data: faces of the corpora.
+        out: folder of the run.
+        device: where to train.
+
+    Raises:
+        ConfigError: if options contradict each other.
+        DataError: if there are too few faces, or a class has none.
+        WeightsError: if the weights to start from cannot be used.
+    """
+    if config.adaptation.method != "none":
+        _check(config)
+    if config.adaptation.method == "bort2":
+        return _bort2(config, data, out, device)
+    network = build_network(config, data)
+    if config.adaptation.method == "progressive":
+        if len(data.parts) > 1:
+            return ProgressiveTrainer(config, network, data, out, device)
+        tqdm.write(
+            f"{config.data.corpora[0]} is the only corpus, so there is nothing to bring in "
+            "progressively; training the baseline on it."
+        )
+    source = build_source(data.training, config.data, config.seed)
+    return Trainer(config, network, source, data.validation, out, device=device)
+
+
+def _check(config: FitConfig) -> None:
+    """Refuse options that the method would silently ignore or break."""
+    method = config.adaptation.method
+    if distributed.count() > 1:
+        raise ConfigError(f"{method} trains in one process; start it without torchrun.")
+    if config.data.sampling != "natural":
+        raise ConfigError(f"{method} chooses its batches itself; leave out --sampling.")
+    if config.augment.mixup or config.augment.cutmix:
+        raise ConfigError(
+            f"{method} needs to know whose face each crop is; leave out --mixup and --cutmix."
+        )
+
+
+def _bort2(config: FitConfig, data: TrainingData, out: Path, device: torch.device) -> Trainer:
+    if not config.architecture.init:
+        raise ConfigError(
+            "bort2 needs trained weights to start from: --init embedded, or the folder of a run."
+        )
+    if config.bort2.mode == "video":
+        if not config.bort2.clips:
+            raise ConfigError("Name the folder of the person's videos and pictures: --clips PATH.")
+        clips = read_clips(Path(config.bort2.clips), data.zoom)
+        data = replace(data, training=clips, splits=("clips/all",), parts={})
+    return Bort2Trainer(config, build_network(config, data), data, out, device)
