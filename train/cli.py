@@ -16,6 +16,7 @@ from emotion.files import write_text
 from train.alignment import AlignConfig
 from train.config import FitConfig
 from train.evaluate import EvaluateConfig, evaluate, to_text
+from train.export import ExportArguments, export
 from train.loop import fit
 from train.prepare import PrepareConfig, prepare
 from train.recipes import RECIPES
@@ -170,6 +171,10 @@ def _evaluate(arguments: list[str]) -> int:
     return 0
 
 
+def _export(arguments: list[str]) -> int:
+    return export(tyro.cli(ExportArguments, args=arguments, prog="python -m train export"))
+
+
 def _superres(arguments: list[str]) -> int:
     return superres.run(
         tyro.cli(superres.SuperresArguments, args=arguments, prog="python -m train superres")
@@ -186,6 +191,7 @@ _COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "prepare": _prepare,
     "fit": _fit,
     "evaluate": _evaluate,
+    "export": _export,
     "superres": _superres,
     "superres-fit": _superres_fit,
 }
