@@ -1,0 +1,210 @@
+"""Faces over time: who is who from frame to frame, and numbers that do not flicker."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from emotion.analyzer import FaceResult
+
+Array = npt.NDArray[np.float32]
+
+TIME_CONSTANT = 0.3
+"""Seconds after which a new expression makes up 63 % of the smoothed logits and maps."""
+
+PATIENCE = 2.0
+"""Seconds for which a face that frames do not show keeps its track."""
+
+LONGEST_PAUSE = 10.0
+"""Seconds between two frames after which nobody is taken for the same."""
+
+MARGIN = 0.05
+"""How far above the threshold the confidence must rise to end a "not sure"."""
+
+SAME_FACE = -0.5
+"""Lowest likeness of one face in two frames; between them it may move two thirds of its width."""
+
+_LEAST = 1e-4  # bounds the logits, so that one overconfident frame cannot outweigh all others
+
+
+@dataclass(frozen=True)
+class TrackedFace:
+    """One face of the newest frame, and what its track says.
+
+    Attributes:
+        id: number of the track, 1 for the tracker's first; never given twice.
+        face: the newest result with smoothed probabilities and maps, and with ``sure`` decided over
+            time; box, landmarks, crop and matrix are the newest frame's own.
+    """
+
+    id: int
+    face: FaceResult
+
+
+class Tracker:
+    """Follows the faces of one video; one thread at a time may use it."""
+
+    def __init__(self, abstain_below: float = 0.0) -> None:
+        """Start without tracks.
+
+        Args:
+            abstain_below: of the network's config: a confidence below it is "not sure", 0..1.
+        """
+        self.abstain_below = abstain_below
+        self.time_s = -math.inf  # of the newest frame
+        self._tracks: list[_Track] = []
+        self._last_id = 0
+
+    def update(self, results: Sequence[FaceResult], time_s: float) -> list[TrackedFace]:
+        """Take the faces of the next frame.
+
+        A face that no track fits starts one, which knows nothing of the others. A track ends when
+        its face was missing from frames for ``PATIENCE``, and all do in a ``LONGEST_PAUSE``; so a
+        slow machine, which sees few frames, does not lose faces.
+
+        Args:
+            results: detected faces, that is, with boxes.
+            time_s: when the frame was taken, in seconds from any fixed moment.
+
+        Returns:
+            The faces in the order of ``results``.
+
+        Raises:
+            ValueError: if the frame is older than the one before.
+        """
+        if time_s < self.time_s:
+            raise ValueError(f"A frame of {time_s} s came after one of {self.time_s} s.")
+        if time_s - self.time_s > LONGEST_PAUSE:
+            self._tracks = []
+        self.time_s = time_s
+        known = _pair(self._tracks, results)
+        tracked = [
+            self._start(result) if track is None else self._continue(track, result)
+            for track, result in zip(known, results, strict=True)
+        ]
+        self._tracks = [track for track in self._tracks if time_s - track.seen_s <= PATIENCE]
+        return tracked
+
+    def _start(self, result: FaceResult) -> TrackedFace:
+        self._last_id += 1
+        logits = _logits(result.probabilities)
+        sure = float(_softmax(logits).max()) >= self.abstain_below
+        place = _box(result), _points(result)
+        track = _Track(self._last_id, *place, logits, result.cams, sure, self.time_s)
+        self._tracks.append(track)
+        return track.says(result)
+
+    def _continue(self, track: _Track, result: FaceResult) -> TrackedFace:
+        elapsed = self.time_s - track.seen_s
+        track.logits = smooth(track.logits, _logits(result.probabilities), elapsed)
+        track.cams = smooth(track.cams, result.cams, elapsed)
+        track.sure = is_sure(float(_softmax(track.logits).max()), track.sure, self.abstain_below)
+        track.box, track.points, track.seen_s = _box(result), _points(result), self.time_s
+        return track.says(result)
+
+
+@dataclass
+class _Track:
+    """What is remembered of a face: numbers, no pixels."""
+
+    id: int
+    box: Array
+    points: Array
+    logits: Array
+    cams: Array
+    sure: bool
+    seen_s: float
+
+    def says(self, result: FaceResult) -> TrackedFace:
+        probabilities = _softmax(self.logits)
+        face = replace(result, probabilities=probabilities, cams=self.cams, sure=self.sure)
+        return TrackedFace(self.id, face)
+
+
+def smooth(before: Array, now: Array, elapsed: float) -> Array:
+    """Average exponentially in continuous time, a first-order low-pass.
+
+    ``y(t) = y(t - dt) exp(-dt / T) + x (1 - exp(-dt / T))`` is the exact response to an input that
+    keeps the value ``x`` during ``dt``; so the frame rate does not matter.
+
+    Args:
+        before: smoothed values so far.
+        now: the new ones, of the same shape.
+        elapsed: seconds between the two, >= 0.
+
+    Returns:
+        float32 of the same shape, between the two everywhere.
+    """
+    keep = math.exp(-elapsed / TIME_CONSTANT)
+    return np.asarray(keep * before + (1 - keep) * now, np.float32)
+
+
+def is_sure(confidence: float, was_sure: bool, abstain_below: float) -> bool:
+    """Decide whether an answer is sure, with hysteresis.
+
+    Args:
+        confidence: smoothed probability of the top class, 0..1.
+        was_sure: what was decided for the frame before.
+        abstain_below: the calibrated threshold, 0..1.
+    """
+    if was_sure:
+        return confidence >= abstain_below
+    return confidence >= min(abstain_below + MARGIN, (abstain_below + 1) / 2)
+
+
+def _likeness(track: _Track, result: FaceResult) -> float:
+    """Say how well a face fits a track, by place, size and pose.
+
+    Returns:
+        Intersection over union of the boxes less the landmarks' mean distance in widths of the
+        face: 1 for the same place, below ``SAME_FACE`` for neighbours.
+    """
+    boxes = track.box, _box(result)
+    low, high = np.maximum(*(box[:2] for box in boxes)), np.minimum(*(box[2:] for box in boxes))
+    shared = float(np.prod(np.maximum(high - low, 0)))
+    areas = [float(np.prod(np.maximum(box[2:] - box[:2], 1e-3))) for box in boxes]
+    width = math.sqrt(sum(areas) / 2)
+    distances = np.linalg.norm(track.points - _points(result), axis=1)
+    return shared / (sum(areas) - shared) - float(distances.mean()) / width
+
+
+def _pair(tracks: list[_Track], results: Sequence[FaceResult]) -> list[_Track | None]:
+    """Give each face the track it fits best, each track to one face at most, best fits first."""
+    fits = [
+        (_likeness(track, result), index, track)
+        for index, result in enumerate(results)
+        for track in tracks
+    ]
+    found: list[_Track | None] = [None] * len(results)
+    taken: set[int] = set()
+    for fit, index, track in sorted(fits, key=lambda fit: fit[0], reverse=True):
+        if fit >= SAME_FACE and found[index] is None and track.id not in taken:
+            found[index] = track
+            taken.add(track.id)
+    return found
+
+
+def _box(face: FaceResult) -> Array:
+    if face.box is None:
+        raise ValueError("Only detected faces, which have boxes, can be tracked.")
+    return face.box
+
+
+def _points(face: FaceResult) -> Array:
+    return _box(face).reshape(2, 2) if face.landmarks is None else face.landmarks
+
+
+def _logits(probabilities: Array) -> Array:
+    # Log-probabilities are the logits over the temperature, up to a shift that softmax ignores.
+    return np.log(np.maximum(probabilities, _LEAST))
+
+
+def _softmax(logits: Array) -> Array:
+    powers = np.exp(logits - logits.max())
+    return np.asarray(powers / powers.sum(), np.float32)
