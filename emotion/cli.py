@@ -59,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = _parser().parse_args(argv)
     try:
-        return arguments.run(arguments)
+        return int(arguments.run(arguments))
     except EmotionError as error:
         print(error, file=sys.stderr)
         return 2
