@@ -45,7 +45,7 @@ format: $(DEVELOPMENT)  ## rewrite the code in the house style
 	$(BIN)/ruff format .
 
 ifneq ($(BENCHMARKS),)
-bench: $(RUNTIME)  ## run every benchmark
+bench: $(DEVELOPMENT)  ## run every benchmark
 	@set -e; for file in $(BENCHMARKS); do echo "== $$file"; \
 	    $(BIN)/python -m benchmarks.$$(basename $$file .py); done
 endif

@@ -155,18 +155,23 @@ class Analyzer:
         return self._classify([(face, *self.crop(image, face)) for face in faces])
 
     def analyze_frame(
-        self, image: npt.NDArray[np.uint8], *, max_faces: int
+        self,
+        image: npt.NDArray[np.uint8],
+        *,
+        max_faces: int | None = None,
+        max_side: int = FRAME_SIDE,
     ) -> tuple[list[FaceResult], int]:
-        """Analyze one frame of a live view: faces are looked for on a small copy, within ms.
+        """Analyze one frame of a video: faces are looked for on a small copy, within ms.
 
         Args:
             image: uint8 RGB (H, W, 3).
             max_faces: analyze only this many of the largest faces.
+            max_side: longer side in px of that copy.
 
         Returns:
             One result per face, the largest first, and how many faces were found.
         """
-        faces = self.detector.detect(image, max_side=FRAME_SIDE)
+        faces = self.detector.detect(image, max_side=max_side)
         chosen = faces[:max_faces]
         return self._classify([(face, *self.crop(image, face)) for face in chosen]), len(faces)
 

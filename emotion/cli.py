@@ -1,4 +1,4 @@
-"""The shell's way in: ``python -m emotion classify``."""
+"""The shell's way in: ``python -m emotion classify`` and ``python -m emotion video``."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from emotion.analyzer import Analyzer, FaceResult
-from emotion.errors import DataError, EmotionError, ImageError
+from emotion.errors import ConfigError, DataError, EmotionError, ImageError
 from emotion.files import write_text
 from emotion.images import decode_image
 from emotion.labels import LABELS
+from emotion.video import analyze_video, check_paths, summary
 
 SUFFIXES = frozenset(
     {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".pgm", ".tif", ".tiff", ".webp"}
@@ -28,6 +29,14 @@ _EXAMPLES = """examples:
   python -m emotion classify photos/ --csv scores.csv
   python -m emotion classify group.jpg --all-faces --json faces.json
   python -m emotion classify crops/ --no-detect --weights runs/baseline
+"""
+
+_VIDEO_EXAMPLES = """examples:
+  python -m emotion video clip.mov
+  python -m emotion video clip.mov --csv clip.csv --out boxes.mp4 --heat
+
+The copy has no sound and is MPEG-4 Part 2, which every player reads; for browsers:
+  ffmpeg -i boxes.mp4 -c:v libx264 boxes-h264.mp4
 """
 
 
@@ -50,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = _parser().parse_args(argv)
     try:
-        return _classify(arguments)
+        return int(arguments.run(arguments))
     except EmotionError as error:
         print(error, file=sys.stderr)
         return 2
@@ -81,12 +90,26 @@ def _parser() -> argparse.ArgumentParser:
     classify.add_argument(
         "--no-detect", action="store_true", help="the pictures are crops: take each as one face"
     )
-    classify.add_argument(
-        "--weights",
-        metavar="SPEC",
-        help="embedded, a folder, or hf://USER/NAME@REVISION (default: EMOTION_WEIGHTS, or the "
-        "model of space.yaml, or embedded)",
+    classify.set_defaults(run=_classify)
+    video = commands.add_parser(
+        "video",
+        help="classify the faces of a video, frame by frame",
+        description="Follow the faces of a video, smoothed over time.",
+        epilog=_VIDEO_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    video.add_argument("path", type=Path, metavar="IN", help="video or GIF")
+    video.add_argument("--out", type=Path, metavar="F.mp4", help="write a copy with boxes")
+    video.add_argument("--csv", type=Path, metavar="F", help="write one row per face and frame")
+    video.add_argument("--heat", action="store_true", help="draw heat maps on the copy too")
+    video.set_defaults(run=_video)
+    for command in (classify, video):
+        command.add_argument(
+            "--weights",
+            metavar="SPEC",
+            help="embedded, a folder, or hf://USER/NAME@REVISION (default: EMOTION_WEIGHTS, or the "
+            "model of space.yaml, or embedded)",
+        )
     return parser
 
 
@@ -124,6 +147,20 @@ def _classify(arguments: argparse.Namespace) -> int:
     if arguments.json is not None:
         values = [_to_json(result) for result in results]
         write_text(arguments.json, json.dumps(values, indent=2) + "\n")
+    return 0
+
+
+def _video(arguments: argparse.Namespace) -> int:
+    if arguments.heat and arguments.out is None:
+        raise ConfigError("Heat maps are drawn on the copy; name it with --out F.mp4.")
+    check_paths(arguments.path, arguments.out, arguments.csv)
+    analyzer = Analyzer.from_weights(arguments.weights)
+    frames = analyze_video(
+        analyzer, arguments.path, arguments.out, arguments.csv, heat=arguments.heat
+    )
+    lines = summary(frames)
+    print(f"{arguments.path}: {len(frames)} frames, {len(lines)} faces")
+    print("\n".join(lines))
     return 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import cv2
@@ -71,12 +72,15 @@ def heat_on_photo(image: Pixels, result: FaceResult, index: int, opacity: float 
     return _blend(image, np.asarray(weight, np.float32), opacity)
 
 
-def draw_faces(image: Pixels, results: list[FaceResult]) -> Pixels:
+def draw_faces(
+    image: Pixels, results: list[FaceResult], numbers: Sequence[int] | None = None
+) -> Pixels:
     """Draw a numbered box around every detected face.
 
     Args:
         image: uint8 RGB (H, W, 3).
-        results: faces, numbered from 1 in this order; those without a box are left out.
+        results: faces; those without a box are left out.
+        numbers: theirs; by default from 1 in the given order.
 
     Returns:
         A new uint8 RGB array of the same shape.
@@ -86,7 +90,7 @@ def draw_faces(image: Pixels, results: list[FaceResult]) -> Pixels:
     draw = ImageDraw.Draw(canvas)
     unit = max(2, round(max(height, width) / 320))
     font = ImageFont.load_default(size=7 * unit)
-    for number, result in enumerate(results, 1):
+    for number, result in zip(numbers or range(1, len(results) + 1), results, strict=True):
         if result.box is None:
             continue
         x0, y0, x1, y1 = (float(value) for value in result.box)

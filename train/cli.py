@@ -18,6 +18,7 @@ from train.alignment import AlignConfig
 from train.config import FitConfig
 from train.corpora import parse_corpus
 from train.domains import study
+from train.export import ExportArguments, export
 from train.loop import fit
 from train.prepare import PrepareConfig, prepare
 from train.publish_prepared import check, push_prepared
@@ -206,6 +207,10 @@ def _domains(arguments: list[str]) -> int:
     return study.run(tyro.cli(study.StudyArguments, args=arguments, prog="python -m train domains"))
 
 
+def _export(arguments: list[str]) -> int:
+    return export(tyro.cli(ExportArguments, args=arguments, prog="python -m train export"))
+
+
 def _superres(arguments: list[str]) -> int:
     return superres.run(
         tyro.cli(superres.SuperresArguments, args=arguments, prog="python -m train superres")
@@ -235,6 +240,7 @@ _COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "calibrate": _calibrate,
     "copies": _copies,
     "results": _results,
+    "export": _export,
     "push": _push,
     "figures": _figures,
     "tensorboard": _tensorboard,

@@ -160,6 +160,9 @@ class RetinaFaceDetector:
 class DetectorGraph(nn.Module):
     """Everything between a picture and the heads' outputs, so that one call computes it."""
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, network: nn.Module, backbone: Backbone) -> None:
         super().__init__()
         self.network = network

@@ -54,7 +54,7 @@ class OpenVINOEngine:
         with warnings.catch_warnings(), torch.inference_mode():
             # Tracing warns of every shape that it takes for a constant, and of its own old age.
             warnings.simplefilter("ignore")
-            traced = torch.jit.trace(network, example, check_trace=False)
+            traced = torch.jit.trace(network, example, check_trace=False)  # type: ignore[no-untyped-call]
             model = self._openvino.convert_model(traced, example_input=example)
         model.reshape([-1 if axis in varying else size for axis, size in enumerate(example.shape)])
         return model

@@ -7,6 +7,7 @@ measure of relevance, and a gate.
 from __future__ import annotations
 
 import json
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from train.domains.curriculum import Curriculum
 from train.domains.gate import paired_bootstrap
 from train.domains.planning import plan, refresh_memory
 from train.domains.progress import Progress, Trial
+from train.inference import predict_logits
 from train.loop import Trainer
 
 LOG = "domains.jsonl"

@@ -1,0 +1,143 @@
+"""The 8-bit model is used with the weights it was made from, and with no others."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from emotion.engine import Classifier, TorchEngine, int8
+from emotion.engine.classifier import EXAMPLE, VARYING, ClassifierGraph
+from emotion.engine.openvino_engine import OpenVINOEngine
+from emotion.network import EmotionNet, NetworkConfig
+from emotion.weights import Loaded, load
+from train.loop import save_network
+
+CONFIG = NetworkConfig(widths=(8, 8, 16, 16), trained_on=("synthetic/train",))
+
+
+@pytest.fixture(scope="module")
+def openvino() -> OpenVINOEngine:
+    return OpenVINOEngine()
+
+
+@pytest.fixture(autouse=True)
+def processor_with_avx2(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.backends.cpu.get_cpu_capability", lambda: "AVX2")
+
+
+@pytest.fixture
+def loaded(tmp_path: Path, openvino: OpenVINOEngine) -> Loaded:
+    """Weights with a model beside them that answers otherwise, so that tests can tell them apart.
+
+    It was made from another network; what makes it an 8-bit one is no matter here.
+    """
+    torch.manual_seed(0)
+    save_network(EmotionNet(CONFIG), tmp_path)
+    loaded = load(str(tmp_path))
+    model = openvino.convert(ClassifierGraph(EmotionNet(CONFIG)), EXAMPLE, VARYING)
+    openvino.save(model, tmp_path / "made.xml")
+    files = [(tmp_path / f"made.{end}").read_bytes() for end in ("xml", "bin")]
+    int8.write(tmp_path, (files[0], files[1]), loaded.digest, loaded.network.config, {})
+    return loaded
+
+
+def engine_of(loaded: Loaded, engine: OpenVINOEngine | TorchEngine) -> str:
+    """Build a classifier, check that it computes what its name says, and return the name."""
+    classifier = Classifier(loaded.network, engine, (loaded.folder, loaded.digest))
+    crops = np.random.default_rng(0).integers(0, 256, (2, 64, 64), np.uint8)
+    exact = Classifier(loaded.network, TorchEngine())(crops).logits
+    equal = np.allclose(classifier(crops).logits, exact, atol=1e-3)
+    assert equal == ("int8" not in classifier.engine)
+    return classifier.engine
+
+
+def test_the_model_that_belongs_to_the_weights_runs(
+    loaded: Loaded, openvino: OpenVINOEngine
+) -> None:
+    assert engine_of(loaded, openvino) == "OpenVINO int8"
+
+
+def test_torch_runs_the_weights_themselves(loaded: Loaded) -> None:
+    assert engine_of(loaded, TorchEngine()) == "torch"
+
+
+def test_weights_without_such_a_model_run_as_they_are_and_nothing_is_said(
+    loaded: Loaded, openvino: OpenVINOEngine, caplog: pytest.LogCaptureFixture
+) -> None:
+    (loaded.folder / int8.RECORD).unlink()
+
+    assert engine_of(loaded, openvino) == "OpenVINO"
+    assert not caplog.messages
+
+
+def test_a_processor_without_fast_8_bit_arithmetic_runs_the_weights(
+    loaded: Loaded, openvino: OpenVINOEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.backends.cpu.get_cpu_capability", lambda: "DEFAULT")
+
+    assert engine_of(loaded, openvino) == "OpenVINO"
+
+
+def test_replaced_weights_leave_the_old_model_unused(
+    loaded: Loaded, openvino: OpenVINOEngine, caplog: pytest.LogCaptureFixture
+) -> None:
+    save_network(EmotionNet(CONFIG), loaded.folder)
+
+    assert engine_of(load(str(loaded.folder)), openvino) == "OpenVINO"
+    assert "other weights" in caplog.text
+
+
+def test_another_normalisation_leaves_the_old_model_unused(
+    loaded: Loaded, openvino: OpenVINOEngine
+) -> None:
+    values = json.loads((loaded.folder / "config.json").read_text("utf-8"))
+    (loaded.folder / "config.json").write_text(json.dumps({**values, "mean": 0.4}))
+
+    assert engine_of(load(str(loaded.folder)), openvino) == "OpenVINO"
+
+
+def test_another_temperature_or_threshold_needs_no_new_model(
+    loaded: Loaded, openvino: OpenVINOEngine
+) -> None:
+    config = replace(loaded.network.config, temperature=2.0, abstain_below=0.5)
+
+    assert int8.load(loaded.folder, loaded.digest, config, openvino)
+
+
+@pytest.mark.parametrize("name", [int8.RECORD, int8.STRUCTURE, int8.CONSTANTS])
+@pytest.mark.parametrize("damage", ["cut", "emptied", "gone"])
+def test_a_damaged_model_is_one_line_and_the_weights_run(
+    name: str,
+    damage: str,
+    loaded: Loaded,
+    openvino: OpenVINOEngine,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    file = loaded.folder / name
+    content = file.read_bytes()
+    file.write_bytes(content[: len(content) // 2] if damage == "cut" else b"")
+    if damage == "gone":
+        file.unlink()
+
+    assert int8.load(loaded.folder, loaded.digest, loaded.network.config, openvino) is None
+    missing_altogether = damage == "gone" and name == int8.RECORD
+    assert len(caplog.messages) == (0 if missing_altogether else 1)
+    assert all("\n" not in line and "not used" in line for line in caplog.messages)
+
+
+def test_an_interrupted_replacement_leaves_no_model_of_two_halves(
+    loaded: Loaded, openvino: OpenVINOEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("emotion.engine.int8.write_text", stop)
+    with pytest.raises(KeyboardInterrupt):
+        int8.write(loaded.folder, (b"a", b"b"), loaded.digest, loaded.network.config, {})
+
+    assert int8.load(loaded.folder, loaded.digest, loaded.network.config, openvino) is None

@@ -1,0 +1,140 @@
+"""``python -m train export``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import spearmanr
+
+from emotion.engine import Classifier, int8
+from emotion.engine.openvino_engine import OpenVINOEngine
+from emotion.network import EmotionNet, NetworkConfig
+from emotion.weights import load
+from train import export as exporter
+from train.cli import main
+from train.export import cam_correlation, read_faces, too_costly
+from train.loop import save_network
+
+GOOD = {"accuracy_float32": 0.71, "accuracy_int8": 0.7072, "cam_correlation": 0.981}
+
+
+@pytest.fixture
+def run_folder(tmp_path: Path) -> Path:
+    """Untrained narrow weights that say they come from drawn faces."""
+    torch.manual_seed(1)
+    config = NetworkConfig(widths=(8, 8, 16, 16), trained_on=("synthetic/train",))
+    save_network(EmotionNet(config), tmp_path)
+    return tmp_path
+
+
+def test_the_model_is_written_measured_and_then_used(
+    run_folder: Path,
+    prepared: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    # Untrained weights hardly tell the twelve faces apart, so that anything turns an answer.
+    monkeypatch.setattr(exporter, "MAX_LOSS", 0.5)
+    monkeypatch.setattr(exporter, "MIN_CORRELATION", 0.9)
+
+    code = main(["export", "--run", str(run_folder), "--data", str(prepared)])
+
+    output = capsys.readouterr().out
+    measured = json.loads((run_folder / int8.RECORD).read_text("utf-8"))["measured"]
+    assert code == 0
+    assert list(measured) == ["synthetic", "all"]
+    assert measured["all"]["n"] == 12
+    assert f"{measured['all']['cam_correlation']:.4f}" in output
+    loaded = load(str(run_folder))
+    place = (loaded.folder, loaded.digest)
+    engine = OpenVINOEngine()
+    ours, exact = Classifier(loaded.network, engine, place), Classifier(loaded.network, engine)
+    crops = np.random.default_rng(0).integers(0, 256, (4, 64, 64), np.uint8)
+    assert ours.engine == "OpenVINO int8"
+    assert 0 < np.abs(ours(crops).logits - exact(crops).logits).max() < 0.5
+    for one, many in zip(ours(crops[:1]), ours(crops), strict=True):
+        np.testing.assert_allclose(one[0], many[0], atol=1e-4)
+
+
+def test_a_model_beyond_the_limits_is_not_written_and_the_numbers_are_said(
+    run_folder: Path,
+    prepared: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(exporter, "MIN_CORRELATION", 0.999999)
+    before = sorted(run_folder.iterdir())
+
+    code = main(["export", "--weights", str(run_folder), "--data", str(prepared)])
+
+    assert code == 1
+    assert "must be above 0.999999" in capsys.readouterr().out
+    assert sorted(run_folder.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, None),
+        ({"accuracy_int8": 0.75}, None),
+        ({"accuracy_int8": 0.706}, "0.40 points"),
+        ({"cam_correlation": 0.98}, "0.9800"),
+        ({"cam_correlation": float("nan")}, "nan"),
+    ],
+)
+def test_the_limits_are_those_of_the_design(changes: dict[str, float], words: str | None) -> None:
+    reason = too_costly({**GOOD, **changes})
+
+    assert reason is None if words is None else words in str(reason)
+
+
+def test_the_maps_correlation_is_spearmans_for_the_chosen_class() -> None:
+    random = np.random.default_rng(0)
+    exact = np.maximum(random.normal(size=(5, 6, 8, 8)), 0).astype(np.float32)
+    rough = np.maximum(exact + random.normal(0, 0.3, exact.shape), 0).astype(np.float32)
+    chosen = np.array([0, 5, 2, 2, 1])
+    exact[4, 1] = 0
+
+    values = cam_correlation(exact, rough, chosen)
+
+    for face in range(4):
+        expected = spearmanr(exact[face, chosen[face]].ravel(), rough[face, chosen[face]].ravel())
+        assert values[face] == pytest.approx(expected.statistic, abs=1e-5)
+    assert np.isnan(values[4])
+
+
+def test_calibration_sees_training_faces_only(prepared: Path) -> None:
+    training, validation = read_faces(prepared, ["synthetic"], 20, 5)
+
+    held = {face.numpy().tobytes() for face in validation["synthetic"].faces}
+    assert len(training) == 20
+    assert len(validation["synthetic"]) == 5
+    assert not held & {face.numpy().tobytes() for face in training}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--weights", "hf://a/b", "--data", "{data}"], "download them"),
+        (["--weights", "{run}"], "holds no prepared synthetic"),
+        (["--weights", "{run}", "--data", "{data}", "--calibration", "0"], "--calibration"),
+        (["--weights", "{run}/gone", "--data", "{data}"], "are not there"),
+    ],
+)
+def test_unusable_input_is_one_sentence_and_exit_code_2(
+    arguments: list[str],
+    words: str,
+    run_folder: Path,
+    prepared: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    code = main(["export", *(text.format(run=run_folder, data=prepared) for text in arguments)])
+
+    errors = capsys.readouterr().err
+    assert code == 2
+    assert words in errors
+    assert errors.count("\n") == 1
