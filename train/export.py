@@ -22,7 +22,7 @@ from emotion.engine.openvino_engine import OpenVINOEngine
 from emotion.errors import ConfigError, DataError
 from emotion.network import EmotionNet
 from emotion.weights import load
-from train.loop import VALIDATION_SPLITS
+from train.prepared import HELD_OUT, VALIDATION, VALIDATION_SPLITS
 from train.store import FaceStore, hold_out, read_split
 
 MAX_LOSS = 0.003
@@ -128,16 +128,14 @@ def read_faces(
     generator = torch.Generator().manual_seed(0)
 
     def some(store: FaceStore, count: int) -> FaceStore:
-        rows = torch.randperm(len(store), generator=generator)[:count]
-        return FaceStore(store.faces[rows], store.labels[rows], store.found[rows])
+        return store.select(torch.randperm(len(store), generator=generator)[:count])
 
     training, validation = [], {}
     for corpus in corpora:
         faces = read_split(data, corpus, "train")
-        if corpus in VALIDATION_SPLITS:
-            held = read_split(data, corpus, VALIDATION_SPLITS[corpus])
-        else:
-            faces, held = hold_out(faces, 0.1, seed=0)
+        if corpus not in VALIDATION_SPLITS:
+            faces, _ = hold_out(faces, HELD_OUT, seed=0)
+        held = read_split(data, corpus, VALIDATION)
         training.append(some(faces, -(-calibration // len(corpora))).faces)
         validation[corpus] = some(held, limit) if limit else held
     return torch.cat(training), validation
