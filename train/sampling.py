@@ -106,7 +106,8 @@ class ShuffledSource:
             DataError: if it was drawn from other data.
         """
         plan = state["plan"]
-        if plan.shape != (self.steps, self._batch_size) or int(plan.max()) >= len(self.store):
+        begun = plan.shape == (self.steps, self._batch_size) and plan.max() < len(self.store)
+        if not (begun or plan.shape == (0, self._batch_size)):
             raise DataError(
                 "The checkpoint was written with other prepared data; train on those, or choose "
                 "another --out."

@@ -110,6 +110,7 @@ def test_a_restored_source_continues_its_epoch_and_refuses_another_stores() -> N
     other.restore(source.state())
 
     assert [other.rows(index).tolist() for index in range(3)] == batches
+    other.restore(ShuffledSource(store, 6, seed=1).state())  # taken before the first epoch
     with pytest.raises(DataError, match="other prepared data"):
         ShuffledSource(numbered(30, 30), 6, seed=1).restore(source.state())
 

@@ -67,12 +67,14 @@ def test_two_processes_train_what_one_does_up_to_rounding(
     )
     assert one.keys() == two.keys()
     for name, value in one.items():
-        torch.testing.assert_close(two[name], value, rtol=1e-3, atol=1e-5)
+        difference = (two[name] - value).float().norm()
+        assert difference <= 1e-3 * value.float().norm() + 1e-6, name
     logs = [
         [json.loads(line) for line in (tmp_path / run / "log.jsonl").read_text().splitlines()]
         for run in ("1", "2")
     ]
-    assert [line["loss"] for line in logs[1]] == pytest.approx([line["loss"] for line in logs[0]])
+    losses = [[line["loss"] for line in log] for log in logs]
+    assert losses[1] == pytest.approx(losses[0], rel=1e-4)
 
 
 @pytest.mark.slow
