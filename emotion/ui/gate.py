@@ -20,7 +20,10 @@ FRAMES_PER_SECOND, FRAMES_AT_ONCE = 50.0, 25.0
 """How many frames one address may send: two visitors at full rate, or several behind one router."""
 
 CLAIM_LASTS = 0.6
-"""Seconds for which a refused visitor's turn is kept; the page asks again long before."""
+"""Seconds for which a refused visitor's turn is kept after the moment they were told."""
+
+LONGEST_WAIT = 1.0
+"""Most seconds after which a refused visitor is told to come again, however long the row is."""
 
 _REMEMBERED = 2048  # visitors and addresses of which the last turn is known
 _BUSY = "The server is busy; try again in a few seconds."
@@ -119,13 +122,13 @@ class Gate:
             if wait := self._rate.wait(client.address):
                 raise BusyError(wait=wait)
             now = self._clock()
-            claim = self._claims.get(client) or self._claim(client)
-            claim.until = now + CLAIM_LASTS
-            self._claims[client] = claim
+            claim = self._claims.pop(client, None) or self._claim(client)
             ahead = self._ahead(claim)
             if ahead >= self._slots - len(self._running):
-                raise BusyError(wait=self._expected_wait(ahead, now))
-            del self._claims[client]
+                wait = self._expected_wait(ahead, now)
+                claim.until = now + wait + CLAIM_LASTS
+                self._claims[client] = claim
+                raise BusyError(wait=wait)
             self._begin(client, now)
         try:
             yield
@@ -189,7 +192,7 @@ class Gate:
     def _expected_wait(self, ahead: int, now: float) -> float:
         """Estimate the seconds until a slot is free for somebody with ``ahead`` before them."""
         first = min(self._running, default=now) + self._typical - now
-        return max(first, 0.0) + ahead * self._typical / self._slots
+        return min(max(first, 0.0) + ahead * self._typical / self._slots, LONGEST_WAIT)
 
     def _begin(self, client: Client, now: float) -> None:
         self._turn += 1
