@@ -93,9 +93,11 @@ class Serving:
 
 
 def _is_same(loaded: Loaded, source: Loaded | None) -> bool:
-    return source is not None and all(
-        getattr(loaded, name) == getattr(source, name) for name in ("spec", "revision", "digest")
-    )
+    """Compare what was loaded; a calibration changes the config and not the tensors."""
+    if source is None or loaded.network.config != source.network.config:
+        return False
+    facts = ("spec", "revision", "digest")
+    return all(getattr(loaded, name) == getattr(source, name) for name in facts)
 
 
 def warm_up(analyzer: Analyzer) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from pathlib import Path
 
@@ -60,6 +61,16 @@ def test_newer_weights_answer_after_a_renewal_and_not_before(serving, gate, fold
     assert np.array_equal(serving.classify(CROPS)[0], expected)
     assert not np.array_equal(expected, before)
     assert not serving.renew(gate)
+
+
+def test_a_new_calibration_of_the_same_tensors_is_newer_too(serving, gate, folder):
+    before, _ = serving.classify(CROPS)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "temperature": 9.0}))
+
+    assert serving.renew(gate)
+
+    assert serving.classify(CROPS)[0].max() < before.max()
 
 
 def test_weights_that_cannot_be_had_leave_the_old_ones_at_work(serving, gate, folder):

@@ -76,12 +76,13 @@ def fetch_archive(location: str, *, folders: bool = True) -> Path | None:
     repository, revision = _parse(location)
     with _sentences(location), quiet_client():
         names = patiently(lambda: _list_files(repository, revision))
-        kinds = Counter(PurePosixPath(name).suffix.lower() for name in names if name not in _ASIDE)
-        rows = kinds.keys() & _ROWS or not kinds.keys() & _PICTURES
-        if rows or kinds[".zip"] > 1 or not (folders or kinds[".zip"]):
+        kinds = {PurePosixPath(name).suffix.lower() for name in names if name not in _ASIDE}
+        rows = kinds & _ROWS or not kinds & _PICTURES
+        zips = [name for name in names if name.lower().endswith(".zip")]
+        if rows or len(zips) > 1 or not (folders or zips):
             return None
         folder = patiently(lambda: _snapshot(repository, revision))
-    return next(folder.rglob("*.zip"), folder)
+    return folder / zips[0] if zips else folder
 
 
 def _list_files(repository: str, revision: str | None) -> list[str]:
