@@ -254,7 +254,9 @@ def test_a_visitor_may_look_at_the_differences_of_a_public_space(deploy, name):
     outcome = deploy(token="", dry_run=True)
 
     assert outcome.code == 0
-    assert "variables and secrets: only a token with write access may read them" in outcome.out
+    assert outcome.out.split(f"{name} is up to date.\n")[1].splitlines() == [
+        "  variables and secrets: only a token with write access may read them"
+    ]
 
 
 def test_a_name_without_owner_belongs_to_the_account_of_the_token(hub, deploy, name, project):
@@ -298,6 +300,14 @@ def test_a_missing_secret_is_told_before_anything_is_made(hub, deploy, name, pro
 def test_a_token_that_will_not_do_is_told(hub, deploy, name, token, says):
     check_sentence(deploy(token=token), says)
     assert name not in hub.spaces
+
+
+def test_a_token_that_may_only_read_a_space_changes_nothing(hub, deploy, name):
+    deploy()
+    hub.reset()
+
+    check_sentence(deploy(token=READER), f"Your token may not change {name}")
+    assert changes(hub) == []
 
 
 def test_a_space_that_the_command_did_not_make_is_left_alone(hub, client, deploy, name):

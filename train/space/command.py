@@ -68,10 +68,13 @@ def run(args: SpaceArguments, root: Path = ROOT) -> int:
     repository = name_of(api, config, needs_token=not args.dry_run)
     with explained(f"The Space {repository} could not be looked up"):
         remote = look(api, repository)
+    known = remote is None or None not in (remote.variables, remote.secrets)
+    if not known and not args.dry_run:
+        raise SpaceError(f"Your token may not change {repository}; use one with write access.")
     differences = compare(config, staged, remote, renew=args.renew_secrets)
     lines = describe(config, differences, remote)
     if args.dry_run:
-        _print_differences(repository, lines, known=remote is None or remote.secrets is not None)
+        _print_differences(repository, lines, known=known)
         return 0
     commit = apply(api, repository, config, staged, differences, remote, _say)
     if not lines:

@@ -27,7 +27,7 @@ class Remote:
         hardware: what it runs on or has been asked to run on; None if the Hub does not say.
         stage: what it does now, a word such as ``RUNNING``.
         variables: name to value; None if the token may not read them.
-        secrets: names; None if the token may not read them.
+        secrets: names; None if the token may not read them, which one that may write can.
     """
 
     commit: str
@@ -111,15 +111,23 @@ def compare(
             "The Space is there already and was not made by this command (it has no "
             f"{FILE}); choose another name in {FILE}, or delete the Space first."
         )
-    variables = remote.variables or {} if remote else {}
-    secrets = remote.secrets or frozenset() if remote else frozenset()
+    variables = remote.variables if remote else {}
+    secrets = remote.secrets if remote else frozenset()
     visibility = "private" if remote and remote.private else "public"
     return Differences(
         upload=[path for path, data in staged.items() if not _is_same(data, files.get(path))],
         delete=[path for path in files if path not in staged and path != _ATTRIBUTES],
-        set_variables={k: v for k, v in config.variables.items() if variables.get(k) != v},
-        delete_variables=[name for name in variables if name not in config.variables],
-        set_secrets=[name for name in config.secrets if renew or name not in secrets],
+        set_variables={
+            name: value
+            for name, value in config.variables.items()
+            if variables is not None and variables.get(name) != value
+        },
+        delete_variables=[name for name in variables or {} if name not in config.variables],
+        set_secrets=[
+            name
+            for name in config.secrets
+            if secrets is not None and (renew or name not in secrets)
+        ],
         visibility=_changed(visibility, config.space.visibility) if remote else None,
         hardware=_changed(remote.hardware, config.space.hardware) if remote else None,
     )

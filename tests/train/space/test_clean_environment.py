@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
@@ -49,9 +48,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def python(folder: Path) -> str:
     """Interpreter of an environment with what the Space asks for and the platform adds."""
-    given = os.environ.get("EMOTION_SPACE_PYTHON")
-    if given:
-        return given
     config = read(REPOSITORY)
     environment = folder.parent / "environment"
     subprocess.run([find_python(config.card.python_version), "-m", "venv", environment], check=True)
