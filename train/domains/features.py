@@ -37,7 +37,7 @@ def per_class(labels: Tensor, count: int, seed: int) -> Tensor:
     """Choose up to ``count`` rows of every class at random: int64 rows in ascending order."""
     generator = torch.Generator().manual_seed(seed)
     chosen = []
-    for label in labels.unique().tolist():
+    for label in sorted(set(labels.tolist())):
         members = torch.nonzero(labels == label)[:, 0]
         chosen.append(members[torch.randperm(len(members), generator=generator)[:count]])
     return torch.cat(chosen).sort().values if chosen else torch.zeros(0, dtype=torch.int64)

@@ -34,7 +34,8 @@ def kmeans(
         # A cluster that lost all its points keeps its place; it may win some again.
         kept = counts > 0
         centroids[kept] = sums[kept] / counts[kept, None]
-    return torch.unique(assigned, return_inverse=True)[1]
+    numbered: Tensor = torch.unique(assigned, return_inverse=True)[1]
+    return numbered
 
 
 def _seeds(points: Tensor, clusters: int, generator: torch.Generator) -> Tensor:

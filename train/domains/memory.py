@@ -45,7 +45,7 @@ def _densest_and_closest(
     if len(members) <= quota:
         return members
     density = features.new_zeros(len(members))
-    for shard in shards.unique():
+    for shard in set(shards.tolist()):
         inside = shards == shard
         density[inside] = neighbour_distance(features[inside])
     distance = (features - centroid).norm(dim=1).nan_to_num(0.0)
@@ -74,4 +74,5 @@ def neighbour_distance(points: Tensor, neighbours: int = NEIGHBOURS) -> Tensor:
 
 def _ranks(values: Tensor) -> Tensor:
     """Rank from 0; equal values share a rank."""
-    return torch.unique(values, return_inverse=True)[1]
+    ranks: Tensor = torch.unique(values, return_inverse=True)[1]
+    return ranks

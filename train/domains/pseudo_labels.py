@@ -29,7 +29,7 @@ class ConfidenceThreshold:
     def update(self, probabilities: Tensor) -> None:
         """Take the labeller's probabilities (B, 6) of a batch into account."""
         confidence, predicted = probabilities.max(1)
-        for label in predicted.unique().tolist():
+        for label in set(predicted.tolist()):
             own = confidence[predicted == label]
             mean, deviation = own.mean(), own.std(correction=0)
             if self.values[label].isnan():

@@ -83,7 +83,7 @@ def score_shards(
     generator = torch.Generator().manual_seed(seed)
     classes = {
         label: _sample(target[target_labels == label], generator)
-        for label in target_labels.unique().tolist()
+        for label in sorted(set(target_labels.tolist()))
     }
     bandwidth = mean_squared_distance(torch.cat(list(classes.values())))
     return [

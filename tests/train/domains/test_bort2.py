@@ -66,13 +66,20 @@ def accuracy(network: torch.nn.Module, faces: FaceStore) -> float:
     return float((predicted == faces.labels).float().mean())
 
 
-@pytest.mark.parametrize("mode", ["unsupervised", "blend"])
+def hazy() -> TrainingData:
+    """A target in whose noise the weights err now and then."""
+    return gather({"fer2013": draw(192, 0, 7, noise=160)}, draw(180, 0, 8, noise=160))
+
+
+@pytest.mark.parametrize(
+    ("mode", "data", "lr"),
+    [("unsupervised", hazy(), 3e-4), ("blend", shifted(noisy=0.3), 1e-3)],
+)
 def test_the_student_is_no_worse_than_its_labeller(
-    mode: str, weights: Path, tmp_path: Path, gentle: Gentle
+    mode: str, data: TrainingData, lr: float, weights: Path, tmp_path: Path, gentle: Gentle
 ) -> None:
-    data = shifted(noisy=0.3)
     before = accuracy(load_weights(str(weights)), data.validation["fer2013"])
-    trainer = start(gentle(mode=mode), data, tmp_path)
+    trainer = start(gentle(mode=mode, lr=lr), data, tmp_path)
     while not trainer.finished:
         trainer.epoch()
 
