@@ -131,7 +131,7 @@ class _Ours:
     """The trainer."""
 
     def __init__(self, config: FitConfig, faces: FaceStore, folder: Path) -> None:
-        source = build_source(faces, config.data, config.seed)
+        source = build_source(faces, {}, config.data, config.seed)
         network = build_network(config, _data(faces))
         self.trainer = Trainer(config, network, source, {}, folder)
         self.batch_size = config.data.batch_size

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,9 @@ from emotion.align import DEFAULT_ZOOM, ZOOM_RANGE
 from emotion.backbones import BACKBONES
 from emotion.errors import ConfigError, WeightsError
 from emotion.labels import LABELS
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 TEMPLATE_ID = "arcface5-64"
 """Name of the landmark template of ``emotion.align``; saved with the weights and checked."""
@@ -111,11 +114,32 @@ class EmotionNet(
         for name, module in body.items():
             self.add_module(name, module)
         self._body = tuple(body)
+        self._frozen: tuple[str, ...] = ()
         self.dropout = nn.Dropout(config.head_dropout)
         self.fc = nn.Linear(config.widths[-1], len(config.labels))
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    def freeze(self, stages: int) -> None:
+        """Keep weights and norm statistics of the body's first stages, in training mode too.
+
+        Args:
+            stages: how many; what stands before the first one goes with it.
+        """
+        if stages:
+            # Modules end in the number of their stage; those without one stand before the first.
+            last = {name: int(name[-1]) if name[-1].isdigit() else 0 for name in self._body}
+            self._frozen = tuple(name for name in self._body if last[name] <= stages)
+        for name in self._frozen:
+            getattr(self, name).requires_grad_(False).eval()
+
+    def train(self, mode: bool = True) -> Self:
+        """Switch to training or evaluation mode, all but the frozen stages."""
+        super().train(mode)
+        for name in self._frozen:
+            getattr(self, name).eval()
+        return self
 
     @classmethod
     def _load_as_safetensor(cls, model: Any, model_file: str, *_args: Any, **_kwargs: Any) -> Any:

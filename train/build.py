@@ -35,7 +35,14 @@ def build_network(config: FitConfig, data: TrainingData) -> EmotionNet:
         trained_on=data.splits,
     )
     if chosen.init:
-        return _fine_tuned(chosen.init, wanted).train()
+        network = _fine_tuned(chosen.init, wanted)
+        if chosen.frozen_stages > len(network.config.widths):
+            raise ConfigError(
+                f"--frozen-stages must be at most {len(network.config.widths)}, the stages of "
+                f"{chosen.backbone}, not {chosen.frozen_stages}."
+            )
+        network.freeze(chosen.frozen_stages)
+        return network.train()
     grey = data.training.faces.double() / 255
     mean, std = round(float(grey.mean()), 4), round(float(grey.std()), 4)
     return EmotionNet(replace(wanted, mean=mean, std=std)).train()

@@ -19,7 +19,7 @@ from train.config import FitConfig
 from train.corpora import parse_corpus
 from train.domains import study
 from train.export import ExportArguments, export
-from train.loop import fit
+from train.fit import fit
 from train.prepare import PrepareConfig, prepare
 from train.publish_prepared import check, push_prepared
 from train.recipes import recipe

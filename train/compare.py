@@ -18,7 +18,7 @@ import yaml
 from emotion.errors import ConfigError, DataError, EmotionError
 from emotion.files import write_text
 from train.config import FitConfig, to_json
-from train.loop import fit
+from train.fit import fit
 from train.prepared import prepared_fingerprint
 from train.recipes import recipe
 

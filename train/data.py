@@ -47,7 +47,8 @@ def read_data(config: FitConfig, data: Path) -> TrainingData:
         )
         if corpus not in VALIDATION_SPLITS:
             faces, _ = hold_out(faces, HELD_OUT, seed=0)
-        validation[corpus] = read_split(data, corpus, VALIDATION)
+        held = read_split(data, corpus, VALIDATION)
+        validation[corpus] = stratified(held, options.validation_limit, seed=0)
         training.append(stratified(faces, options.limit, config.seed))
         parts[corpus] = range(first, first + len(training[-1]))
         first = parts[corpus].stop

@@ -21,60 +21,18 @@ from emotion.network import EmotionNet, normalise
 from train import checkpoint, distributed
 from train.augment import augment, mix
 from train.calibrate import ask, calibrate, write_calibration
-from train.checks import check_claim, choose_device, warn_of_stacking
-from train.config import FitConfig, to_json
+from train.checks import warn_of_stacking
+from train.config import FitConfig
 from train.consistency import AttentionConsistency
-from train.data import read_data
 from train.inference import autocast, predict_logits, save_network
 from train.losses import Objective
 from train.metrics import evaluate_probabilities
 from train.optim import WeightAverage, build_optimizer, learning_rate
 from train.sampling import BatchSource
 from train.step import ExtraLoss, FeaturesAndLogits, Step
-from train.store import FaceStore, read_neutral
+from train.store import FaceStore
 
 _CPU = torch.device("cpu")
-
-
-def fit(config: FitConfig, data: Path, out: Path, *, resume: bool = False) -> dict[str, Any]:
-    """Train a network and write the run to a folder.
-
-    The folder gets ``fit.json`` (this config), ``log.jsonl`` (a line per epoch), ``checkpoints/``
-    and, after every epoch, ``config.json`` and ``model.safetensors``: the averaged weights of the
-    last stage's best epoch by validation macro-F1 (before that stage, of the newest epoch).
-
-    Args:
-        config: what to train.
-        data: folder that ``python -m train prepare`` wrote.
-        out: folder of the run.
-        resume: continue from the newest checkpoint in ``out``.
-
-    Returns:
-        The log line of the epoch whose weights were kept.
-
-    Raises:
-        ConfigError: if ``out`` holds another run, a run with another config is resumed, or the
-            weights to start from have another architecture.
-        DataError: if the data are missing, the loss is not a number, or ``out`` cannot be written.
-        WeightsError: if the weights to start from cannot be used.
-    """
-    from train.domains.trainers import build_trainer  # the trainers there build on this module
-
-    check_claim(config, out, resume=resume)
-    if config.machine.threads:
-        torch.set_num_threads(config.machine.threads)
-    with distributed.joined(choose_device(config.machine.device)) as device:
-        distributed.wait()  # until every process has checked that the folder is free
-        trainer = build_trainer(config, read_data(config, data), out, device)
-        if not distributed.rank():
-            write_text(out / "fit.json", json.dumps(to_json(config), indent=2) + "\n")
-        if resume:
-            trainer.resume()
-        while not trainer.finished:
-            trainer.epoch()
-        if not distributed.rank():
-            trainer.finish(read_neutral(data, config.data.corpora))
-        return trainer.best
 
 
 class Trainer:

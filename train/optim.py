@@ -16,10 +16,11 @@ from train.options import OptimizerConfig, ScheduleConfig
 def build_optimizer(network: nn.Module, config: OptimizerConfig) -> torch.optim.Optimizer:
     """Build Adam, AdamW (Loshchilov and Hutter, 2019) or SGD with Nesterov's momentum.
 
-    Weights of layers decay; norm layers and biases do not.
+    Weights of layers decay; norm layers and biases do not. Frozen ones are left out.
     """
-    decayed = [p for p in network.parameters() if p.ndim > 1]
-    plain = [p for p in network.parameters() if p.ndim <= 1]
+    trained = [p for p in network.parameters() if p.requires_grad]
+    decayed = [p for p in trained if p.ndim > 1]
+    plain = [p for p in trained if p.ndim <= 1]
     groups = [
         {"params": decayed, "weight_decay": config.weight_decay},
         {"params": plain, "weight_decay": 0.0},

@@ -48,6 +48,10 @@ class DataConfig(_Group):
             not together with another annotation than the first.
         sampling: ``natural`` shows every image once per epoch; ``sqrt`` and ``uniform`` draw as
             many, with replacement, a class of n images in proportion to n^1/2 or all alike.
+        mixture: how many images of each corpus an epoch shows, in the order of ``corpora``, its
+            classes as ``sampling`` says; empty leaves it to the corpora's sizes.
+        validation_limit: judge an epoch on this many validation images of each corpus, the same
+            share of every class and the same ones in every epoch; 0 uses all.
         batch_size: images per step, over all processes.
     """
 
@@ -56,6 +60,8 @@ class DataConfig(_Group):
     annotation: Annotation = "first"
     soft_labels: bool = False
     sampling: Literal["natural", "sqrt", "uniform"] = "natural"
+    mixture: tuple[int, ...] = ()
+    validation_limit: int = 0
     batch_size: int = 64
 
     def __post_init__(self) -> None:
@@ -64,7 +70,9 @@ class DataConfig(_Group):
             raise ConfigError("Name at least one corpus: --corpora NAME.")
         if self.soft_labels and self.annotation != "first":
             raise ConfigError(f"Choose either --soft-labels or --annotation {self.annotation}.")
-        self._check("limit", 0)
+        if self.mixture and (len(self.mixture) != len(self.corpora) or min(self.mixture) < 1):
+            raise ConfigError("--mixture needs a positive number for each of --corpora.")
+        self._check("limit validation_limit", 0)
         self._check("batch_size", 2)
 
 
@@ -76,6 +84,8 @@ class ArchitectureConfig(_Group):
         init: SPEC of weights to start from (fine-tuning), see ``emotion.weights.load``; empty
             starts from random ones. Their architecture must be the one configured here; grey mean
             and deviation are theirs.
+        frozen_stages: ResNet-18's stem and this many of its four stages keep weights and norm
+            statistics: fine-tuning that costs less.
         backbone: ``resnet18``, ``cnn`` (a plain baseline) or ``alexnet`` (adapted to 64x64).
         activation: ``relu`` or ``silu`` (Swish).
         max_pool: keep the max-pooling after ResNet-18's stem.
@@ -85,12 +95,19 @@ class ArchitectureConfig(_Group):
     """
 
     init: str = ""
+    frozen_stages: int = 0
     backbone: Literal["resnet18", "cnn", "alexnet"] = "resnet18"
     activation: Literal["relu", "silu"] = "relu"
     max_pool: bool = False
     widths: tuple[int, ...] = ()
     block_dropout: float = 0.1
     head_dropout: float = 0.2
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._check("frozen_stages", 0)
+        if self.frozen_stages and not self.init:
+            raise ConfigError("Random stages cannot be frozen; name weights with --init.")
 
 
 @dataclass(frozen=True)

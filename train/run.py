@@ -11,7 +11,7 @@ from emotion.files import write_text
 from train.alignment import AlignConfig
 from train.config import override
 from train.evaluate import EvaluateConfig, evaluate, to_text
-from train.loop import fit
+from train.fit import fit
 from train.prepare import PrepareConfig, prepare
 from train.prepared import VALIDATION_SPLITS
 from train.recipes import recipe

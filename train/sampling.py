@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import torch
@@ -105,17 +105,113 @@ class ShuffledSource:
         Raises:
             DataError: if it was drawn from other data.
         """
-        plan = state["plan"]
-        begun = plan.shape == (self.steps, self._batch_size) and plan.max() < len(self.store)
-        if not (begun or plan.shape == (0, self._batch_size)):
+        self._plan = _checked(state["plan"], self.steps, self._batch_size, self.store)
+
+
+class MixedSource:
+    """A fixed number of faces of each corpus per epoch, drawn anew for every one.
+
+    Args:
+        store: the faces.
+        parts: corpus -> which faces of ``store`` are its own.
+        mixture: how many of each, in the order of ``parts``.
+        batch_size: faces per batch; an incomplete last one is left out.
+        seed: what is drawn depends on it and on the epoch.
+        balance: within a corpus, see ``ShuffledSource``; with 0 no face comes twice in an epoch
+            that shows fewer than the corpus has.
+
+    Raises:
+        DataError: if an epoch has fewer faces than one batch.
+    """
+
+    def __init__(
+        self,
+        store: FaceStore,
+        parts: Mapping[str, range],
+        mixture: Sequence[int],
+        batch_size: int,
+        seed: int,
+        balance: float = 0.0,
+    ) -> None:
+        self.store = store
+        self.steps = sum(mixture) // batch_size
+        if not self.steps:
             raise DataError(
-                "The checkpoint was written with other prepared data; train on those, or choose "
-                "another --out."
+                f"An epoch of {sum(mixture)} images is less than one batch of {batch_size}; "
+                "raise --mixture, or choose a smaller --batch-size."
             )
-        self._plan = plan
+        self._batch_size, self._seed = batch_size, seed
+        self._chances = [
+            (rows, count, _chances(store.labels[rows.start : rows.stop], balance))
+            for rows, count in zip(parts.values(), mixture, strict=True)
+        ]
+        self._plan = torch.empty(0, batch_size, dtype=torch.int64)
+
+    @property
+    def prior(self) -> Tensor:
+        """Share of each class among the faces that are shown, float64 (6,)."""
+        shown = torch.zeros(len(LABELS), dtype=torch.float64)
+        for rows, count, chances in self._chances:
+            shown.index_add_(0, self.store.labels[rows.start : rows.stop], count * chances)
+        return shown / shown.sum()
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Draw the batches of an epoch, counted from 0."""
+        generator = torch.Generator().manual_seed(self._seed * 100_003 + epoch)
+        drawn = []
+        for rows, count, chances in self._chances:
+            again = count > len(rows) or bool((chances != chances[0]).any())
+            drawn.append(rows.start + torch.multinomial(chances, count, again, generator=generator))
+        faces = torch.cat(drawn)
+        order = torch.randperm(len(faces), generator=generator)[: self.steps * self._batch_size]
+        self._plan = faces[order].view(self.steps, self._batch_size)
+
+    def rows(self, index: int) -> Tensor:
+        """Return the rows of one batch of the running epoch, int64 (B,)."""
+        return self._plan[index]
+
+    def state(self) -> dict[str, Tensor]:
+        """Return the batches of the running epoch."""
+        return {"plan": self._plan}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Continue the epoch whose state this is.
+
+        Raises:
+            DataError: if it was drawn from other data.
+        """
+        self._plan = _checked(state["plan"], self.steps, self._batch_size, self.store)
 
 
-def build_source(store: FaceStore, config: DataConfig, seed: int) -> ShuffledSource:
-    """Build the source that the config asks for."""
+def _chances(labels: Tensor, balance: float) -> Tensor:
+    """Return the chance of each face to be drawn, float64 (N,), summing to 1."""
+    counts = torch.bincount(labels, minlength=len(LABELS)).double()
+    chances = counts[labels] ** -balance
+    return chances / chances.sum()
+
+
+def _checked(plan: Tensor, steps: int, batch_size: int, store: FaceStore) -> Tensor:
+    begun = plan.shape == (steps, batch_size) and plan.max() < len(store)
+    if not (begun or plan.shape == (0, batch_size)):
+        raise DataError(
+            "The checkpoint was written with other prepared data; train on those, or choose "
+            "another --out."
+        )
+    return plan
+
+
+def build_source(
+    store: FaceStore, parts: Mapping[str, range], config: DataConfig, seed: int
+) -> BatchSource:
+    """Build the source that the config asks for.
+
+    Args:
+        store: the training faces.
+        parts: corpus -> which of them are its own.
+        config: says what is shown how often.
+        seed: orders depend on it.
+    """
     balance = {"natural": 0.0, "sqrt": 0.5, "uniform": 1.0}[config.sampling]
+    if config.mixture:
+        return MixedSource(store, parts, config.mixture, config.batch_size, seed, balance)
     return ShuffledSource(store, config.batch_size, seed, balance)

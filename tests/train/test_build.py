@@ -12,6 +12,7 @@ from emotion.network import EmotionNet, NetworkConfig
 from train.build import build_network
 from train.config import FitConfig
 from train.data import TrainingData, read_data
+from train.optim import build_optimizer
 
 Tiny = Callable[..., FitConfig]
 
@@ -44,6 +45,25 @@ def test_fine_tuning_starts_from_the_weights_and_remembers_what_they_saw(
     assert (config.head_dropout, config.temperature) == (0.5, 1.0)
     assert network.training
     assert all(parameter.requires_grad for parameter in network.parameters())
+
+
+def test_frozen_stages_keep_weights_and_norm_statistics_through_a_step(
+    start: Path, data: TrainingData, tiny: Tiny
+) -> None:
+    network = build_network(tiny(init=str(start), frozen_stages=2), data)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    optimizer = build_optimizer(network, tiny().optimizer)
+
+    network.train()
+    network(torch.randn(8, 3, 32, 32)).square().sum().backward()
+    optimizer.step()
+
+    changed = {
+        name.split(".")[0]
+        for name, value in network.state_dict().items()
+        if not torch.equal(value, before[name])
+    }
+    assert changed == {"layer3", "layer4", "fc"}
 
 
 @pytest.mark.parametrize(

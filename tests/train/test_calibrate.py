@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from train.calibrate import CorpusLogits, abstain_threshold, calibrate, fit_temperature
 from train.cli import main
 from train.config import FitConfig
-from train.loop import fit
+from train.fit import fit
 from train.prepared import read_rows
 
 Tiny = Callable[..., FitConfig]

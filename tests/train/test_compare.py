@@ -11,7 +11,7 @@ from emotion.errors import DataError
 from train import compare
 from train.cli import main
 from train.config import FitConfig
-from train.loop import fit
+from train.fit import fit
 
 BUDGET = (
     "--corpora synthetic --sizes 32 --epochs 1 --widths 8 8 8 8 --batch-size 16 "

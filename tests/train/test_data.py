@@ -12,7 +12,7 @@ from datasets import Dataset
 from emotion.errors import DataError
 from train.config import FitConfig
 from train.data import read_data
-from train.sampling import ShuffledSource
+from train.sampling import MixedSource, ShuffledSource
 from train.store import FaceStore, concatenate, from_dataset, hold_out, stratified
 
 Tiny = Callable[..., FitConfig]
@@ -118,6 +118,40 @@ def test_a_restored_source_continues_its_epoch_and_refuses_another_stores() -> N
 def test_too_few_images_for_a_batch_are_named() -> None:
     with pytest.raises(DataError, match="smaller --batch-size"):
         ShuffledSource(numbered(3, 3), 7, seed=1)
+
+
+def test_a_mixture_fixes_what_each_corpus_gives_and_balances_within_it() -> None:
+    store = concatenate([numbered(400, 100), numbered(10, 90)])
+    parts = {"large": range(500), "small": range(500, 600)}
+    source = MixedSource(store, parts, (60, 30), 10, seed=1, balance=0.5)
+
+    shown = torch.zeros(2, 2)
+    for number in range(60):
+        source.begin_epoch(number)
+        rows = torch.cat([source.rows(index) for index in range(source.steps)])
+        assert [int((rows < 500).sum()), int((rows >= 500).sum())] == [60, 30]
+        for part in (0, 1):
+            labels = store.labels[rows[(rows >= 500) == bool(part)]]
+            shown[part] += torch.bincount(labels, minlength=2)
+
+    shares = shown / shown.sum(1, keepdim=True)
+    torch.testing.assert_close(shares[:, 0], torch.tensor([2 / 3, 1 / 4]), atol=0.03, rtol=0)
+    torch.testing.assert_close(source.prior[:2], torch.tensor([19 / 36, 17 / 36]).double())
+
+
+def test_a_natural_mixture_shows_no_face_twice_while_there_are_others() -> None:
+    store = numbered(30, 30)
+    source = MixedSource(store, {"only": range(60)}, (50,), 10, seed=1)
+
+    source.begin_epoch(0)
+    rows = torch.cat([source.rows(index) for index in range(source.steps)])
+
+    assert len(rows.unique()) == 50
+    again = MixedSource(store, {"only": range(60)}, (50,), 10, seed=1)
+    again.restore(source.state())
+    assert torch.equal(again.rows(4), source.rows(4))
+    with pytest.raises(DataError, match="less than one batch"):
+        MixedSource(store, {"only": range(60)}, (5,), 10, seed=1)
 
 
 @pytest.mark.parametrize(("balance", "power"), [(0.5, 0.5), (1.0, 0.0)])

@@ -19,7 +19,7 @@ _LAUNCHER = """
 import json, os, socket, sys
 from pathlib import Path
 from train.config import from_json
-from train.loop import fit
+from train.fit import fit
 
 config, data, out = from_json(json.loads(sys.argv[1])), Path(sys.argv[2]), Path(sys.argv[3])
 with socket.socket() as free:

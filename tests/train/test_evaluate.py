@@ -13,7 +13,7 @@ from emotion.labels import LABELS
 from train.cli import main
 from train.config import FitConfig, override
 from train.evaluate import EvaluateConfig, evaluate
-from train.loop import fit
+from train.fit import fit
 from train.prepared import read_rows
 from train.store import hold_out, read_split
 

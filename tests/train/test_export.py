@@ -17,7 +17,7 @@ from emotion.weights import load
 from train import export as exporter
 from train.cli import main
 from train.export import cam_correlation, read_faces, too_costly
-from train.loop import save_network
+from train.inference import save_network
 
 GOOD = {"accuracy_float32": 0.71, "accuracy_int8": 0.7072, "cam_correlation": 0.981}
 

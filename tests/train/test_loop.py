@@ -19,8 +19,9 @@ from train import loop
 from train.build import build_network
 from train.config import FitConfig, override, to_json
 from train.data import TrainingData, read_data
+from train.fit import fit
 from train.inference import predict_logits
-from train.loop import Trainer, fit
+from train.loop import Trainer
 from train.options import AugmentConfig
 from train.sampling import ShuffledSource, build_source
 from train.step import Step
@@ -76,7 +77,7 @@ def test_a_killed_run_resumes_to_the_bitwise_same_result(
     values = json.dumps(to_json(config))
     code = (
         "import json, sys; from pathlib import Path; from train.config import from_json; "
-        "from train.loop import fit; "
+        "from train.fit import fit; "
         f"fit(from_json(json.loads({values!r})), Path({str(prepared)!r}), "
         f"Path({str(tmp_path / 'killed')!r}))"
     )
@@ -118,7 +119,7 @@ def test_twenty_four_faces_are_learnt_by_heart(prepared: Path, tmp_path: Path, t
         widths=(16, 32, 64, 64),
     )
     data = TrainingData(concatenate([few] * 16), {"synthetic": few}, ())
-    source = build_source(data.training, config.data, config.seed)
+    source = build_source(data.training, data.parts, config.data, config.seed)
     trainer = Trainer(config, build_network(config, data), source, data.validation, tmp_path)
     while not trainer.finished:
         trainer.epoch()
@@ -162,7 +163,7 @@ def test_correcting_imbalance_twice_warns(
         (tiny(logit_adjustment=1.0, class_weights="sqrt"), True),
     ):
         caplog.clear()
-        source = build_source(data.training, config.data, config.seed)
+        source = build_source(data.training, data.parts, config.data, config.seed)
         Trainer(config, build_network(config, data), source, data.validation, tmp_path)
         assert ("more than once" in caplog.text) == warns
 
@@ -172,7 +173,7 @@ def test_a_run_stops_early_when_the_last_stage_no_longer_improves(
 ) -> None:
     config = tiny(sizes=(24, 32), epochs=(3, 9), early_stopping=2)
     data = read_data(config, prepared)
-    source = build_source(data.training, config.data, config.seed)
+    source = build_source(data.training, data.parts, config.data, config.seed)
     trainer = Trainer(config, build_network(config, data), source, data.validation, tmp_path)
 
     def after(*scores: float) -> bool:

@@ -18,7 +18,7 @@ from emotion.weights import load_weights
 from train import checkpoint
 from train.config import FitConfig, override, to_json
 from train.data import read_data
-from train.loop import fit
+from train.fit import fit
 from train.sampling import ShuffledSource
 
 Tiny = Callable[..., FitConfig]
@@ -29,7 +29,7 @@ _LIVES = """
 import json, os, random, signal, sys, time
 from pathlib import Path
 from train.config import from_json
-from train.loop import fit
+from train.fit import fit
 
 config = from_json(json.loads(sys.argv[1]))
 data, out, kills = Path(sys.argv[2]), Path(sys.argv[3]), int(sys.argv[4])

@@ -17,8 +17,8 @@ from train.config import FitConfig, override
 from train.data import read_data
 from train.domains.figures import plot_shards, plot_study, plot_trials
 from train.domains.progressive import LOG
+from train.fit import fit
 from train.inference import predict_logits
-from train.loop import fit
 from train.metrics import evaluate_probabilities
 from train.recipes import recipe
 

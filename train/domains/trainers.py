@@ -48,7 +48,7 @@ def build_trainer(
             f"{config.data.corpora[0]} is the only corpus, so there is nothing to bring in "
             "progressively; training the baseline on it."
         )
-    source = build_source(data.training, config.data, config.seed)
+    source = build_source(data.training, data.parts, config.data, config.seed)
     return Trainer(config, network, source, data.validation, out, device=device)
 
 
@@ -57,8 +57,10 @@ def _check(config: FitConfig) -> None:
     method = config.adaptation.method
     if distributed.count() > 1:
         raise ConfigError(f"{method} trains in one process; start it without torchrun.")
-    if config.data.sampling != "natural":
-        raise ConfigError(f"{method} chooses its batches itself; leave out --sampling.")
+    if config.data.sampling != "natural" or config.data.mixture:
+        raise ConfigError(
+            f"{method} chooses its batches itself; leave out --sampling and --mixture."
+        )
     if config.augment.mixup or config.augment.cutmix:
         raise ConfigError(
             f"{method} needs to know whose face each crop is; leave out --mixup and --cutmix."

@@ -15,7 +15,7 @@ from emotion.engine.classifier import EXAMPLE, VARYING, ClassifierGraph
 from emotion.engine.openvino_engine import OpenVINOEngine
 from emotion.network import EmotionNet, NetworkConfig
 from emotion.weights import Loaded, load
-from train.loop import save_network
+from train.inference import save_network
 
 CONFIG = NetworkConfig(widths=(8, 8, 16, 16), trained_on=("synthetic/train",))
 

@@ -1,0 +1,56 @@
+"""``python -m train fit``: one training run, from prepared faces to calibrated weights."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from emotion.files import write_text
+from train import distributed
+from train.checks import check_claim, choose_device
+from train.config import FitConfig, to_json
+from train.data import read_data
+from train.domains.trainers import build_trainer
+from train.store import read_neutral
+
+
+def fit(config: FitConfig, data: Path, out: Path, *, resume: bool = False) -> dict[str, Any]:
+    """Train a network and write the run to a folder.
+
+    The folder gets ``fit.json`` (this config), ``log.jsonl`` (a line per epoch), ``checkpoints/``
+    and, after every epoch, ``config.json`` and ``model.safetensors``: the averaged weights of the
+    last stage's best epoch by validation macro-F1 (before that stage, of the newest epoch).
+
+    Args:
+        config: what to train.
+        data: folder that ``python -m train prepare`` wrote.
+        out: folder of the run.
+        resume: continue from the newest checkpoint in ``out``.
+
+    Returns:
+        The log line of the epoch whose weights were kept.
+
+    Raises:
+        ConfigError: if ``out`` holds another run, a run with another config is resumed, or the
+            weights to start from have another architecture.
+        DataError: if the data are missing, the loss is not a number, or ``out`` cannot be written.
+        WeightsError: if the weights to start from cannot be used.
+    """
+    check_claim(config, out, resume=resume)
+    if config.machine.threads:
+        torch.set_num_threads(config.machine.threads)
+    with distributed.joined(choose_device(config.machine.device)) as device:
+        distributed.wait()  # until every process has checked that the folder is free
+        trainer = build_trainer(config, read_data(config, data), out, device)
+        if not distributed.rank():
+            write_text(out / "fit.json", json.dumps(to_json(config), indent=2) + "\n")
+        if resume:
+            trainer.resume()
+        while not trainer.finished:
+            trainer.epoch()
+        if not distributed.rank():
+            trainer.finish(read_neutral(data, config.data.corpora))
+        return trainer.best
