@@ -189,7 +189,7 @@ class Trainer:
         with autocast(self.device):
             features, logits = self._forward(inputs)
         logits = logits.float()
-        loss = logits.new_zeros(())
+        loss: Tensor = logits.new_zeros(())
         if self.objective:
             loss = self.objective(logits, distributed.share(targets), epoch, targets)
         for extra in self.extras:

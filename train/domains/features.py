@@ -26,7 +26,7 @@ def pooled_features(network: EmotionNet, faces: Tensor, size: int) -> Tensor:
     parts = [torch.empty(0, network.fc.in_features)]
     device = network.fc.weight.device
     with torch.no_grad(), autocast(device):
-        for batch in faces.split(_BATCH) if len(faces) else ():
+        for batch in torch.split(faces, _BATCH) if len(faces) else ():
             inputs = normalise(resize(batch.to(device), size), network.config)
             maps = network.features(inputs.contiguous(memory_format=torch.channels_last))
             parts.append(maps.float().mean((2, 3)).cpu())

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from emotion.labels import LABELS
 from emotion.network import EmotionNet
-from train.config import AdaptationConfig
+from train.domains.config import AdaptationConfig
 from train.domains.curriculum import Curriculum, plan_groups
 from train.domains.features import per_class, pooled_features
 from train.domains.memory import select_memory

@@ -119,7 +119,7 @@ class ProgressiveTrainer(Trainer):
         """Plan the curriculum, end a branch that is over, and begin the next one."""
         progress, length = self.progress, self.options.trial_epochs
         if progress.curriculum is None:
-            plan(progress, self.options, self.average.network, self._size)
+            plan(progress, self.options, self._averaged, self._size)
         trial = progress.trial
         if trial and self.clock >= trial.start + length:
             if trial.branch == "control":
@@ -142,6 +142,12 @@ class ProgressiveTrainer(Trainer):
         """The present curriculum; every restored snapshot brings a new object."""
         assert self.progress.curriculum is not None
         return self.progress.curriculum
+
+    @property
+    def _averaged(self) -> EmotionNet:
+        network = self.average.network
+        assert isinstance(network, EmotionNet)
+        return network
 
     @property
     def _size(self) -> int:
@@ -171,7 +177,7 @@ class ProgressiveTrainer(Trainer):
         self._curriculum.decide(verdict)
         self._record_group(current)
         if verdict.accepted:
-            refresh_memory(self.progress, self.options, self.average.network, self._size)
+            refresh_memory(self.progress, self.options, self._averaged, self._size)
         else:
             self._put_back(trial)
 
@@ -186,8 +192,9 @@ class ProgressiveTrainer(Trainer):
     def _put_back(self, trial: Trial) -> None:
         """Restore network, average and optimiser as they were saved, bit by bit."""
         now = self.snapshot()
+        others = {k: v for k, v in now.tensors.items() if not k.startswith(_BRANCH)}
         values = {**now.values, "updates": trial.updates}
-        self.restore(replace(now, tensors={**now.tensors, **trial.saved}, values=values))
+        self.restore(replace(now, tensors={**others, **trial.saved}, values=values))
 
     def _end_introduction(self) -> None:
         """Go on with what was accepted; name what was never tried."""
@@ -236,4 +243,4 @@ class ProgressiveTrainer(Trainer):
 
     def _predict(self) -> Tensor:
         """Classify the target's validation faces by the averaged weights: int64 (N,)."""
-        return predict_logits(self.average.network, self._held_out.faces, self._size).argmax(1)
+        return predict_logits(self._averaged, self._held_out.faces, self._size).argmax(1)
