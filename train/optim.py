@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from emotion.network import EmotionNet
 from train.config import FitConfig
 from train.options import OptimizerConfig, ScheduleConfig
 
@@ -94,13 +95,13 @@ class WeightAverage:
     initial weights are forgotten within the first steps.
     """
 
-    def __init__(self, network: nn.Module, decay: float) -> None:
+    def __init__(self, network: EmotionNet, decay: float) -> None:
         self.decay = decay
         self.updates = 0
         self.network = copy.deepcopy(network).eval().requires_grad_(False)
 
     @torch.no_grad()
-    def update(self, network: nn.Module) -> None:
+    def update(self, network: EmotionNet) -> None:
         """Move the average towards the network's present values."""
         self.updates += 1
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
