@@ -24,9 +24,8 @@ from train.store import FaceStore
 COVERAGE = 0.85
 """Share of expressive faces that are answered.
 
-Neutral faces are as frequent before a camera as all expressions together, so a good part of them
-must be caught; but a tool that stays silent before more than about one plain expression in seven is
-put aside. See docs/decisions/0011-abstaining.md for what other shares cost.
+Lower catches more neutral faces, which are the rule before a camera, and leaves more expressions
+unanswered; here one in seven may be. See docs/decisions/0015-abstaining.md.
 """
 
 _TEMPERATURES = (0.05, 20.0)

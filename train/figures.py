@@ -241,11 +241,13 @@ def _plot_scores(axes: Axes, history: Sequence[dict[str, Any]], epochs: Sequence
 
 def _mark_stages(axes: Axes, history: Sequence[dict[str, Any]]) -> None:
     """Draw a line where the size of the crops changes, and write the size beside it."""
+    axes.margins(y=0.13)  # room for the sizes
     sizes = [None, *(line["size"] for line in history)]
     for before, line in zip(sizes, history, strict=False):
         if line["size"] != before:
             start = line["epoch"] - 0.5
-            axes.axvline(start, color=QUIET, linewidth=0.8)
+            if before is not None:
+                axes.axvline(start, color=QUIET, linewidth=0.8)
             axes.annotate(
                 f"{line['size']} px",
                 (start, 1),
