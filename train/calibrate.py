@@ -25,7 +25,7 @@ COVERAGE = 0.85
 """Share of expressive faces that are answered.
 
 Lower catches more neutral faces, which are the rule before a camera, and leaves more expressions
-unanswered; here one in seven may be. See docs/decisions/0015-abstaining.md.
+unanswered; here one in seven may be. See docs/decisions/0018-abstaining.md.
 """
 
 _TEMPERATURES = (0.05, 20.0)
