@@ -5,16 +5,21 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from emotion.align import plain_crop
 from emotion.engine import Classifier, TorchEngine, int8
 from emotion.engine.classifier import EXAMPLE, VARYING, ClassifierGraph
 from emotion.engine.openvino_engine import OpenVINOEngine
+from emotion.images import decode_image
 from emotion.network import EmotionNet, NetworkConfig
-from emotion.weights import Loaded, load
+from emotion.weights import EMBEDDED, Loaded, load
+from train.corpora import image_bytes, load_corpus
+from train.export import cam_correlation, too_costly
 from train.inference import save_network
 
 CONFIG = NetworkConfig(widths=(8, 8, 16, 16), trained_on=("synthetic/train",))
@@ -128,6 +133,42 @@ def test_a_damaged_model_is_one_line_and_the_weights_run(
     missing_altogether = damage == "gone" and name == int8.RECORD
     assert len(caplog.messages) == (0 if missing_altogether else 1)
     assert all("\n" not in line and "not used" in line for line in caplog.messages)
+
+
+@pytest.fixture
+def embedded() -> tuple[Loaded, dict[str, Any]]:
+    """The shipped weights and what was measured of the 8-bit model beside them."""
+    if not (EMBEDDED / int8.RECORD).exists():
+        pytest.skip("no 8-bit model is shipped; make it: python -m train export --weights embedded")
+    return load("embedded"), json.loads((EMBEDDED / int8.RECORD).read_text("utf-8"))["measured"]
+
+
+def test_the_shipped_model_is_of_the_shipped_weights_and_within_the_limits(
+    embedded: tuple[Loaded, dict[str, Any]], openvino: OpenVINOEngine
+) -> None:
+    loaded, measured = embedded
+
+    assert Classifier(loaded.network, openvino, (loaded.folder, loaded.digest)).engine.endswith(
+        "int8"
+    )
+    assert too_costly(measured["all"]) is None
+
+
+@pytest.mark.corpora
+def test_the_shipped_models_maps_and_answers_are_those_of_the_weights(
+    embedded: tuple[Loaded, dict[str, Any]], openvino: OpenVINOEngine, shared_data: Path
+) -> None:
+    loaded, _ = embedded
+    rows = load_corpus("fer2013", shared_data / "fer2013.zip", splits=["public"]).splits["public"]
+    chosen = rows.select(range(0, len(rows), len(rows) // 40))
+    faces = np.stack([plain_crop(decode_image(image_bytes(r["image"])))[0] for r in chosen])
+
+    exact = Classifier(loaded.network, openvino)(faces)
+    rough = Classifier(loaded.network, openvino, (loaded.folder, loaded.digest))(faces)
+
+    labels = exact.logits.argmax(1)
+    assert np.nanmean(cam_correlation(exact.cams, rough.cams, labels)) > 0.98
+    assert (rough.logits.argmax(1) == labels).mean() > 0.9
 
 
 def test_an_interrupted_replacement_leaves_no_model_of_two_halves(
