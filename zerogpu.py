@@ -1,17 +1,21 @@
 """Start the page on ZeroGPU hardware; ``python -m train space`` puts this file beside app.py.
 
 The page computes on the CPU: a face takes it some 30 ms, less than a GPU takes to be assigned. But
-the platform stops a Space that registers no function for the GPU while it starts.
+the platform stops a Space that registers no function for the GPU while it starts. And what `spaces`
+replaces in torch spoils its conversion to OpenVINO (faces are no longer found), so torch runs.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 
 import spaces  # before torch, else it refuses
 import torch
 
 from app import main
+
+os.environ.setdefault("EMOTION_ENGINE", "torch")
 
 
 @spaces.GPU  # type: ignore[untyped-decorator]
