@@ -109,7 +109,7 @@ def test_twenty_four_faces_are_learnt_by_heart(prepared: Path, tmp_path: Path, t
     faces = read_split(prepared, "synthetic", "train")
     few = faces.select(torch.cat([torch.nonzero(faces.labels == k)[:4, 0] for k in range(6)]))
     config = tiny(
-        epochs=(8,),
+        epochs=(14,),
         batch_size=24,
         lr=4e-3,
         label_smoothing=0.0,
