@@ -1,8 +1,9 @@
 """Start the page on ZeroGPU hardware; ``python -m train space`` puts this file beside app.py.
 
 The page computes on the CPU: a face takes it some 30 ms, less than a GPU takes to be assigned. But
-the platform stops a Space that registers no function for the GPU while it starts. And with what `spaces`
-replaces in torch, networks on OpenVINO were seen to find no face (the cause is not known): torch runs.
+the platform stops a Space that registers no function for the GPU while it starts. With what
+`spaces` replaces in torch, networks on OpenVINO were seen to find no face, for a reason that is not
+known; so torch runs them there.
 """
 
 from __future__ import annotations
