@@ -155,12 +155,11 @@ def _video(arguments: argparse.Namespace) -> int:
         raise ConfigError("Heat maps are drawn on the copy; name it with --out F.mp4.")
     check_paths(arguments.path, arguments.out, arguments.csv)
     analyzer = Analyzer.from_weights(arguments.weights)
-    frames = analyze_video(
+    frames, sightings = analyze_video(
         analyzer, arguments.path, arguments.out, arguments.csv, heat=arguments.heat
     )
-    lines = summary(frames)
-    print(f"{arguments.path}: {len(frames)} frames, {len(lines)} faces")
-    print("\n".join(lines))
+    lines = summary(sightings)
+    print(f"{arguments.path}: {frames} frames, {len(lines)} faces", *lines, sep="\n")
     return 0
 
 

@@ -33,19 +33,25 @@ HEADER = ("frame", "time", "face", "x", "y", "width", "height", *LABELS, "sure")
 Pixels = npt.NDArray[np.uint8]
 
 
-@dataclass(frozen=True)
-class VideoFrame:
-    """One analysed frame.
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """One face in one frame; an hour of video has a hundred thousand, so no maps and no crops.
 
     Attributes:
-        number: counted from 0.
+        frame: counted from 0.
         time_s: seconds from the start of the video.
-        faces: with numbers that follow a face through the video, the largest first.
+        face: number of the face's track, from 1.
+        box: float32 (4,), x0, y0, x1, y1 in px of the frame.
+        probabilities: float32 (6,), smoothed over time, see ``emotion.live.Tracker``.
+        sure: False where the answer is "not sure".
     """
 
-    number: int
+    frame: int
     time_s: float
-    faces: list[TrackedFace]
+    face: int
+    box: npt.NDArray[np.float32]
+    probabilities: npt.NDArray[np.float32]
+    sure: bool
 
 
 def check_paths(path: Path, out: Path | None, csv_file: Path | None) -> None:
@@ -69,7 +75,7 @@ def check_paths(path: Path, out: Path | None, csv_file: Path | None) -> None:
 
 def analyze_video(
     analyzer: Analyzer, path: Path, out: Path | None, csv_file: Path | None, *, heat: bool
-) -> list[VideoFrame]:
+) -> tuple[int, list[Sighting]]:
     """Analyze a video and write what is asked for: completely, or not at all.
 
     Args:
@@ -80,62 +86,65 @@ def analyze_video(
         heat: draw heat maps of the strongest class on the copy too.
 
     Returns:
-        Every frame, probabilities and maps smoothed over time, see ``emotion.live.Tracker``.
+        How many frames there are, and every face of every frame.
 
     Raises:
         ImageError: if the file is not a video, or has no frame.
         DataError: if a file cannot be written.
     """
     tracker = Tracker(analyzer.network.config.abstain_below)
-    frames: list[VideoFrame] = []
+    sightings: list[Sighting] = []
+    count = 0
     with _Reader(path) as reader, _Writer(out, reader.rate) as writer:
         for image, time_s in tqdm(reader, "frames", reader.count, disable=None, leave=False):
             results, _ = analyzer.analyze_frame(image, max_side=DETECTION_SIDE)
             faces = tracker.update(results, time_s)
-            frames.append(VideoFrame(len(frames), time_s, faces))
+            sightings += [_sighting(count, time_s, tracked) for tracked in faces]
+            count += 1
             if out is not None:
                 writer.write(_draw(image, faces, heat=heat))
-        if reader.count and len(frames) < 0.95 * reader.count:
+        if reader.count and count < 0.95 * reader.count:
             print(
-                f"{path}: only {len(frames)} of {reader.count} frames could be read; the file may "
+                f"{path}: only {count} of {reader.count} frames could be read; the file may "
                 "be cut off.",
                 file=sys.stderr,
             )
         writer.finish()
     if csv_file is not None:
-        write_text(csv_file, to_csv(frames))
-    return frames
+        write_text(csv_file, to_csv(sightings))
+    return count, sightings
 
 
-def to_csv(frames: list[VideoFrame]) -> str:
+def to_csv(sightings: list[Sighting]) -> str:
     """Render a table, a row per face and frame, see ``HEADER``; coordinates are px of the frame."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(HEADER)
-    for frame in frames:
-        for tracked in frame.faces:
-            assert tracked.face.box is not None
-            x0, y0, x1, y1 = (float(value) for value in tracked.face.box)
-            place = [f"{value:.1f}" for value in (x0, y0, x1 - x0, y1 - y0)]
-            scores = [f"{value:.4f}" for value in tracked.face.probabilities]
-            row = [frame.number, f"{frame.time_s:.3f}", tracked.id, *place, *scores]
-            writer.writerow([*row, int(tracked.face.sure)])
+    for one in sightings:
+        x0, y0, x1, y1 = (float(value) for value in one.box)
+        place = [f"{value:.1f}" for value in (x0, y0, x1 - x0, y1 - y0)]
+        scores = [f"{value:.4f}" for value in one.probabilities]
+        writer.writerow([one.frame, f"{one.time_s:.3f}", one.face, *place, *scores, int(one.sure)])
     return text.getvalue()
 
 
-def summary(frames: list[VideoFrame]) -> list[str]:
+def summary(sightings: list[Sighting]) -> list[str]:
     """Say in a line per face when it was seen and how it looked, on average."""
-    seen: dict[int, list[tuple[float, npt.NDArray[np.float32]]]] = {}
-    for frame in frames:
-        for tracked in frame.faces:
-            seen.setdefault(tracked.id, []).append((frame.time_s, tracked.face.probabilities))
+    faces: dict[int, list[Sighting]] = {}
+    for one in sightings:
+        faces.setdefault(one.face, []).append(one)
     lines = []
-    for number, sightings in sorted(seen.items()):
-        mean = np.mean([probabilities for _, probabilities in sightings], axis=0)
-        order = mean.argsort()[::-1]
-        scores = ", ".join(f"{LABELS[i]} {mean[i]:.2f}" for i in order)
-        lines.append(f"face {number}, {sightings[0][0]:.1f}-{sightings[-1][0]:.1f} s: {scores}")
+    for number, seen in sorted(faces.items()):
+        mean = np.mean([one.probabilities for one in seen], axis=0)
+        scores = ", ".join(f"{LABELS[i]} {mean[i]:.2f}" for i in mean.argsort()[::-1])
+        lines.append(f"face {number}, {seen[0].time_s:.1f}-{seen[-1].time_s:.1f} s: {scores}")
     return lines
+
+
+def _sighting(frame: int, time_s: float, tracked: TrackedFace) -> Sighting:
+    face = tracked.face
+    assert face.box is not None  # only detected faces are tracked
+    return Sighting(frame, time_s, tracked.id, face.box, face.probabilities, face.sure)
 
 
 def _draw(image: Pixels, faces: list[TrackedFace], *, heat: bool) -> Pixels:
