@@ -118,9 +118,7 @@ def _classify(arguments: argparse.Namespace) -> int:
         if target is not None and not target.parent.is_dir():
             raise DataError(f"The folder {target.parent} does not exist; create it first.")
     paths = _pictures(arguments.paths)
-    analyzer = Analyzer.from_weights(arguments.weights)
-    if notice := analyzer.description["notice"]:
-        print(notice, file=sys.stderr)
+    analyzer = _analyzer(arguments.weights)
     results: list[Classified] = []
     unread = 0
     for path in paths:
@@ -154,13 +152,21 @@ def _video(arguments: argparse.Namespace) -> int:
     if arguments.heat and arguments.out is None:
         raise ConfigError("Heat maps are drawn on the copy; name it with --out F.mp4.")
     check_paths(arguments.path, arguments.out, arguments.csv)
-    analyzer = Analyzer.from_weights(arguments.weights)
+    analyzer = _analyzer(arguments.weights)
     frames, sightings = analyze_video(
         analyzer, arguments.path, arguments.out, arguments.csv, heat=arguments.heat
     )
     lines = summary(sightings)
     print(f"{arguments.path}: {frames} frames, {len(lines)} faces", *lines, sep="\n")
     return 0
+
+
+def _analyzer(weights: str | None) -> Analyzer:
+    """Load weights, and say on stderr if others than the asked ones run."""
+    analyzer = Analyzer.from_weights(weights)
+    if notice := analyzer.description["notice"]:
+        print(notice, file=sys.stderr)
+    return analyzer
 
 
 def _pictures(paths: Iterable[Path]) -> list[Path]:
