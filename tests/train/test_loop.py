@@ -108,11 +108,18 @@ def test_twenty_four_faces_are_learnt_by_heart(prepared: Path, tmp_path: Path, t
     faces = read_split(prepared, "synthetic", "train")
     few = faces.select(torch.cat([torch.nonzero(faces.labels == k)[:4, 0] for k in range(6)]))
     config = tiny(
-        epochs=(8,),
+        sizes=(24,),
+        epochs=(6,),
         batch_size=24,
         lr=4e-3,
         label_smoothing=0.0,
         erase=0.0,
+        flip=0.0,
+        rotation=0.0,
+        shift=0.0,
+        scale=1.0,
+        contrast=1.0,
+        brightness=0.0,
         block_dropout=0.0,
         head_dropout=0.0,
         widths=(16, 32, 64, 64),
@@ -123,7 +130,7 @@ def test_twenty_four_faces_are_learnt_by_heart(prepared: Path, tmp_path: Path, t
     while not trainer.finished:
         trainer.epoch()
 
-    logits = predict_logits(trainer.average.network, few.faces, 32)
+    logits = predict_logits(trainer.average.network, few.faces, 24)
 
     assert (logits.argmax(1) == few.labels).all()
 
