@@ -195,7 +195,8 @@ def test_the_plans_of_the_documentation_can_be_read(path: Path) -> None:
     assert len(seeds) >= 3
     for comparison in comparisons:
         budgets = {
-            (c.data, c.schedule.sizes, c.schedule.epochs) for c in comparison.variants.values()
+            (c.data.corpora, c.data.limit, c.schedule.sizes, c.schedule.epochs)
+            for c in comparison.variants.values()
         }
         assert len(comparison.variants) > 1
         assert len(budgets) == 1
