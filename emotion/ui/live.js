@@ -19,6 +19,8 @@ const REPORT_EVERY = 1000; // ms over which rate and latency are averaged
 const TIMELINE_EVERY = 250;
 const NOTE_AFTER = 1200; // ms without an answer or a face before a sentence says so
 const RESTARTED_AFTER = 3000; // ms of silence after which the server may be another one
+const RESUME_KEY = "emotion-live-lost"; // when the server was missed, for the page after a reload
+const RESUME_WITHIN = 300_000; // ms
 const FORGOTTEN_AFTER = 60_000; // ms without a question after which it may have forgotten us
 
 const find = (selector) => element.querySelector(selector);
@@ -44,6 +46,7 @@ const view = {
   explain: -1,
   look: { heat: true, opacity: 0.75, selected: 0 },
   visitor: "", // what the server knows our tracks by
+  answered: false, // since the page was loaded
   lastAsked: 0,
   lastAnswer: 0,
   lastFace: 0,
@@ -134,6 +137,11 @@ function stop(reason = "") {
   if (focused) find("[data-do=start]").focus();
 }
 
+function leave() {
+  resumable(false);
+  stop();
+}
+
 async function switchCamera() {
   const track = view.stream.getVideoTracks()[0].getSettings();
   if (track.facingMode) {
@@ -147,7 +155,7 @@ async function switchCamera() {
 
 async function loop(run) {
   while (run === view.run) {
-    if (!element.isConnected || !section.offsetParent) return stop();
+    if (!element.isConnected || !section.offsetParent) return leave();
     if (document.hidden || (view.frozen && view.settled)) {
       await sleep(100);
       view.lastAnswer = view.lastFace = view.reported = performance.now();
@@ -187,6 +195,8 @@ function accept(answer) {
   const now = performance.now();
   if (answer?.faces) {
     view.lastAnswer = now;
+    view.answered = true;
+    resumable(false);
     if (answer.faces.length) view.lastFace = now;
     show(answer.faces);
     const { length: shown } = answer.faces;
@@ -199,9 +209,38 @@ function accept(answer) {
     if (now - view.lastAnswer > NOTE_AFTER) interrupt("live_busy");
     return Math.min(Math.max(answer.wait, 30), 1000) * (1 + Math.random() / 4);
   }
-  if (!answer && now - view.lastAnswer > RESTARTED_AFTER) meetAnew();
+  if (!answer) resumable(true);
+  if (!answer && now - view.lastAnswer > RESTARTED_AFTER) {
+    meetAnew();
+    reloadIfBack();
+  }
   interrupt(answer?.error ?? (navigator.onLine ? "live_unreachable" : "live_offline"));
   return 1000;
+}
+
+/** A server that is there but refuses our calls was started anew; only its own page knows it. */
+async function reloadIfBack() {
+  if (!view.answered) return; // reloading did not help, or we never knew each other
+  const page = await fetch(location.href, { method: "HEAD" }).catch(() => undefined);
+  if (page?.ok) location.reload();
+}
+
+/** Remember over a reload that somebody watched when the server went away. */
+function resumable(lost) {
+  try {
+    if (lost) sessionStorage.setItem(RESUME_KEY, String(Date.now()));
+    else sessionStorage.removeItem(RESUME_KEY);
+  } catch {
+    // Storage may be forbidden; then there is a button to press.
+  }
+}
+
+function wasInterrupted() {
+  try {
+    return Date.now() - Number(sessionStorage.getItem(RESUME_KEY)) < RESUME_WITHIN;
+  } catch {
+    return false;
+  }
 }
 
 /** Say why there are no answers; what the last one said is no longer true. */
@@ -338,7 +377,7 @@ function openPhotoTab() {
 }
 
 const actions = {
-  start: () => start(), stop: () => stop(), freeze, save, switch: switchCamera, photo: openPhotoTab,
+  start: () => start(), stop: leave, freeze, save, switch: switchCamera, photo: openPhotoTab,
 };
 for (const button of element.querySelectorAll("button[data-do]"))
   button.addEventListener("click", actions[button.dataset.do]);
@@ -363,3 +402,4 @@ window.addEventListener("pagehide", () => stop());
 
 translate(element);
 setState("idle");
+if (wasInterrupted()) start();

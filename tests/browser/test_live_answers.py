@@ -17,6 +17,7 @@ window.setPace = (next) => { [shown, since, pace] = [performance.now(), real(), 
 window.exchange = { sent: [], underWay: 0, most: 0, delay: 0, answer: { faces: [], count: 0 } };
 const fetched = window.fetch;
 window.fetch = async (target, options) => {
+  if (options?.method === "HEAD" && !window.exchange.answer) throw new TypeError("no connection");
   if (!String(target.url ?? target).includes("component_server")) return fetched(target, options);
   const { exchange } = window;
   const { jpeg, ...frame } = JSON.parse(options.body).data;
