@@ -10,13 +10,14 @@ from train.domains.figures import plot_shards, plot_study, plot_trials
 from train.domains.study import StudyArguments, to_markdown
 
 
+@pytest.mark.timeout(600)  # six trainings
 def test_the_study_trains_every_arm_once_and_writes_table_and_figures(
     three_corpora: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     command = [
         *("domains", "--data", str(three_corpora), "--out", str(tmp_path), "--limit", "72"),
         *("--epochs", "3", "--bort2-epochs", "1", "--size", "16", "--seeds", "1"),
-        *("--widths", "4", "4", "8", "8", "--threads", "1", "--ema-decay", "0.5"),
+        *("--widths", "8", "8", "16", "16", "--threads", "1", "--ema-decay", "0.5"),
     ]
 
     assert main(command) == 0
