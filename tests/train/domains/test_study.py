@@ -10,6 +10,7 @@ from train.domains.figures import plot_shards, plot_study, plot_trials
 from train.domains.study import StudyArguments, to_markdown
 
 
+@pytest.mark.timeout(600)  # six trainings
 def test_the_study_trains_every_arm_once_and_writes_table_and_figures(
     three_corpora: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
