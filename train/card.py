@@ -256,7 +256,8 @@ def _data(splits: Sequence[str], corpora: Sequence[str]) -> str:
 def _training(training: Mapping[str, Any] | None) -> str:
     if training is None:
         return ""
-    rows = [[f"`{key}`", f"`{value}`"] for key, value in training.items()]
+    groups = [value if isinstance(value, dict) else {key: value} for key, value in training.items()]
+    rows = [[f"`{key}`", f"`{value}`"] for group in groups for key, value in group.items()]
     return f"## Training\n\n{table(['field', 'value'], rows)}\n\n"
 
 

@@ -56,14 +56,33 @@ def run(arguments: FiguresArguments) -> int:
         DataError: if a file cannot be read, or is something else, or ``out`` cannot be written.
     """
     results = _read(arguments.results, json.loads)
-    figures = draw_results(results)
-    if arguments.log is not None:
-        figures["learning-curves"] = draw_learning_curves(read_log(arguments.log))
-    for name, figure in figures.items():
-        path = arguments.out / f"{name}.{arguments.format}"
-        write_bytes(path, _render(figure, arguments.format))
-        print(f"Wrote {path}.")
+    history = read_log(arguments.log) if arguments.log else []
+    for name, data in render(results, history, arguments.format).items():
+        write_bytes(arguments.out / name, data)
+        print(f"Wrote {arguments.out / name}.")
     return 0
+
+
+def render(
+    results: Sequence[Result], history: Sequence[dict[str, Any]], kind: str = "svg"
+) -> dict[str, bytes]:
+    """Draw all figures that there are numbers for; the same numbers give the same bytes.
+
+    Args:
+        results: as ``train.results.collect`` returns them, may be empty.
+        history: lines of a run's ``log.jsonl``, may be empty.
+        kind: ``svg`` or ``png``.
+
+    Returns:
+        Name of the file -> its content.
+
+    Raises:
+        DataError: if the numbers are not those of this version.
+    """
+    figures = draw_results(results)
+    if history:
+        figures["learning-curves"] = draw_learning_curves(history)
+    return {f"{name}.{kind}": _render(figure, kind) for name, figure in figures.items()}
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:

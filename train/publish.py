@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
@@ -20,6 +19,7 @@ from emotion.weights import CONFIG, EMBEDDED, INT8, RESULTS, TENSORS, Loaded, lo
 from train import upload
 from train.card import Evaluation, model_card
 from train.config import read_config, to_json
+from train.figures import render
 
 _EVALUATION_KEYS = frozenset(
     {
@@ -42,12 +42,6 @@ _MANAGED = re.compile(
     r"|figures/[\w.-]+\.svg|evaluation/[\w.-]+\.json|training/(fit\.json|log\.jsonl)"
 )
 """Paths that a push may write, and that the next one deletes if it has them no more."""
-_PIXELS = re.compile(
-    rb"<\s*(\w+:)?(image|foreignObject|script)|data:\w*[/;,]"
-    rb"|(href\s*=\s*[\"']|url\(\s*[\"']?)(?![\"'#\s])",
-    re.IGNORECASE,
-)
-"""What makes an SVG more than lines and text: bitmaps, foreign content, references to elsewhere."""
 _UNSAFE = re.compile(r"[^\w.-]")
 
 
@@ -153,15 +147,18 @@ def collect(source: str, loaded: Loaded, name: str) -> dict[str, bytes]:
     for stem, evaluation in evaluations.items():
         files[f"evaluation/{stem}.json"] = _to_json({**evaluation, "weights": f"hf://{name}"})
     files |= _read_int8(folder, loaded)
-    files |= _read_figures(folder / "figures")
     if (folder / "calibration.json").is_file():
         files["evaluation/calibration.json"] = _to_json(_read_json(folder / "calibration.json"))
     training = None
     if (folder / "fit.json").is_file():
         training = to_json(read_config(folder / "fit.json"))
         files["training/fit.json"] = _to_json(training)
+    history = []
     if (folder / "log.jsonl").is_file():
-        files["training/log.jsonl"] = _read_log(folder / "log.jsonl")
+        history = _read_log(folder / "log.jsonl")
+        files["training/log.jsonl"] = "".join(json.dumps(x) + "\n" for x in history).encode()
+    figures = render([dict(evaluation) for evaluation in evaluations.values()], history)
+    files |= {f"figures/{figure}": data for figure, data in figures.items()}
     card = model_card(
         name,
         loaded.network.config,
@@ -226,23 +223,6 @@ def _read_int8(folder: Path, loaded: Loaded) -> dict[str, bytes]:
     return files
 
 
-def _read_figures(folder: Path) -> dict[str, bytes]:
-    """Read the figures that consist of lines and text alone, and say which are left out."""
-    drawn, others = {}, []
-    for path in sorted(path for path in folder.glob("*") if path.is_file()):
-        data = path.read_bytes()
-        if path.suffix == ".svg" and not _PIXELS.search(data):
-            drawn[f"figures/{_UNSAFE.sub('-', path.name)}"] = data
-        else:
-            others.append(path.name)
-    if others:
-        print(
-            f"Left out of the push, because they may hold pictures: {', '.join(others)}.",
-            file=sys.stderr,
-        )
-    return drawn
-
-
 def _read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text("utf-8"))
@@ -250,13 +230,13 @@ def _read_json(path: Path) -> Any:
         raise DataError(f"{path} cannot be read as JSON ({error}); write it again.") from None
 
 
-def _read_log(path: Path) -> bytes:
+def _read_log(path: Path) -> list[dict[str, Any]]:
     """Read a log line by line, so that nothing but JSON gets through."""
     try:
         lines = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
     except (OSError, ValueError) as error:
         raise DataError(f"{path} is no log of a training ({error}); remove it.") from None
-    return "".join(json.dumps(line) + "\n" for line in lines).encode()
+    return lines
 
 
 def _to_json(values: Mapping[str, Any]) -> bytes:
