@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -16,9 +16,6 @@ from emotion.align import DEFAULT_ZOOM, ZOOM_RANGE
 from emotion.backbones import BACKBONES
 from emotion.errors import ConfigError, WeightsError
 from emotion.labels import LABELS
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
 TEMPLATE_ID = "arcface5-64"
 """Name of the landmark template of ``emotion.align``; saved with the weights and checked."""
@@ -134,7 +131,7 @@ class EmotionNet(
         for name in self._frozen:
             getattr(self, name).requires_grad_(False).eval()
 
-    def train(self, mode: bool = True) -> Self:
+    def train(self, mode: bool = True) -> EmotionNet:
         """Switch to training or evaluation mode, all but the frozen stages."""
         super().train(mode)
         for name in self._frozen:

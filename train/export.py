@@ -158,6 +158,7 @@ def quantise(network: EmotionNet, faces: Tensor, engine: OpenVINOEngine) -> tupl
     Raises:
         ConfigError: if nncf is not installed.
     """
+    logger_class = logging.getLoggerClass()
     try:
         import nncf
     except ImportError as error:
@@ -165,7 +166,10 @@ def quantise(network: EmotionNet, faces: Tensor, engine: OpenVINOEngine) -> tupl
             f"The 8-bit model is made with nncf, which does not load ({error}); install it: "
             "pip install -r requirements-dev.txt"
         ) from None
-    nncf.set_log_level(logging.ERROR)
+    finally:
+        # It makes every logger of the process say each sentence only once.
+        logging.setLoggerClass(logger_class)
+    logging.getLogger("nncf").setLevel(logging.ERROR)  # its own function silences the root, too
     model = nncf.quantize(
         engine.convert(ClassifierGraph(network), EXAMPLE, VARYING),
         nncf.Dataset([face[None].numpy() for face in faces]),
