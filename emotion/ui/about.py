@@ -85,9 +85,12 @@ def _result(result: dict[str, Any]) -> str:
     )
     rows = "".join(_row(name, result["per_class"][name]) for name in LABELS)
     title = escape(f"{result['corpus']} · {result['split']}")
+    notes = "".join(
+        f'<p class="em-quiet" lang="en">{escape(note)}</p>' for note in result.get("notes", ())
+    )
     return (
         f"<article><h3>{title}</h3><dl>{summary}</dl>"
-        f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></article>"
+        f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{notes}</article>"
     )
 
 

@@ -104,3 +104,10 @@ def test_the_threshold_of_not_sure_is_named_where_there_is_one(analyzer):
         description = {**analyzer.description, "abstain_below": 0.0}  # noqa: RUF012
 
     assert "always the answer" in about_markup(Bold())
+
+
+def test_what_qualifies_a_number_stands_beside_it(analyzer, tmp_path):
+    path = tmp_path / "results.json"
+    path.write_text(json.dumps([{**EVALUATION, "notes": ["620 <copies>"]}]), "utf-8")
+
+    assert "620 &lt;copies&gt;" in about_markup(analyzer, path)
