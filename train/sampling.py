@@ -47,7 +47,39 @@ class BatchSource(Protocol):
         """Continue the epoch whose state this is."""
 
 
-class ShuffledSource:
+class _PlannedSource:
+    """A source that chooses all batches of an epoch when it begins, and has a full last one."""
+
+    def __init__(self, store: FaceStore, steps: int, batch_size: int) -> None:
+        self.store, self.steps = store, steps
+        self._batch_size = batch_size
+        self._plan = torch.empty(0, batch_size, dtype=torch.int64)
+
+    def rows(self, index: int) -> Tensor:
+        """Return the rows of one batch of the running epoch, int64 (B,)."""
+        return self._plan[index]
+
+    def state(self) -> dict[str, Tensor]:
+        """Return the batches of the running epoch."""
+        return {"plan": self._plan}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Continue the epoch whose state this is.
+
+        Raises:
+            DataError: if it was drawn from other data.
+        """
+        plan = state["plan"]
+        begun = plan.shape == (self.steps, self._batch_size) and plan.max() < len(self.store)
+        if not (begun or plan.shape == (0, self._batch_size)):
+            raise DataError(
+                "The checkpoint was written with other prepared data; train on those, or choose "
+                "another --out."
+            )
+        self._plan = plan
+
+
+class ShuffledSource(_PlannedSource):
     """Faces in random order, without the incomplete last batch.
 
     Args:
@@ -63,16 +95,14 @@ class ShuffledSource:
     """
 
     def __init__(self, store: FaceStore, batch_size: int, seed: int, balance: float = 0.0) -> None:
-        self.store = store
-        self.steps = len(store) // batch_size
+        super().__init__(store, len(store) // batch_size, batch_size)
         if not self.steps:
             raise DataError(
                 f"{len(store)} training images are fewer than one batch of {batch_size}; "
                 "choose a smaller --batch-size."
             )
-        self._batch_size, self._seed, self._balance = batch_size, seed, balance
+        self._seed, self._balance = seed, balance
         self._counts = torch.from_numpy(store.counts(len(LABELS))).double()
-        self._plan = torch.empty(0, batch_size, dtype=torch.int64)
 
     @property
     def prior(self) -> Tensor:
@@ -91,24 +121,8 @@ class ShuffledSource:
             order = torch.randperm(len(self.store), generator=generator)[:count]
         self._plan = order.view(self.steps, self._batch_size)
 
-    def rows(self, index: int) -> Tensor:
-        """Return the rows of one batch of the running epoch, int64 (B,)."""
-        return self._plan[index]
 
-    def state(self) -> dict[str, Tensor]:
-        """Return the batches of the running epoch."""
-        return {"plan": self._plan}
-
-    def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Continue the epoch whose state this is.
-
-        Raises:
-            DataError: if it was drawn from other data.
-        """
-        self._plan = _checked(state["plan"], self.steps, self._batch_size, self.store)
-
-
-class MixedSource:
+class MixedSource(_PlannedSource):
     """A fixed number of faces of each corpus per epoch, drawn anew for every one.
 
     Args:
@@ -133,19 +147,17 @@ class MixedSource:
         seed: int,
         balance: float = 0.0,
     ) -> None:
-        self.store = store
-        self.steps = sum(mixture) // batch_size
+        super().__init__(store, sum(mixture) // batch_size, batch_size)
         if not self.steps:
             raise DataError(
                 f"An epoch of {sum(mixture)} images is less than one batch of {batch_size}; "
                 "raise --mixture, or choose a smaller --batch-size."
             )
-        self._batch_size, self._seed = batch_size, seed
+        self._seed = seed
         self._chances = [
             (rows, count, _chances(store.labels[rows.start : rows.stop], balance))
             for rows, count in zip(parts.values(), mixture, strict=True)
         ]
-        self._plan = torch.empty(0, batch_size, dtype=torch.int64)
 
     @property
     def prior(self) -> Tensor:
@@ -166,38 +178,12 @@ class MixedSource:
         order = torch.randperm(len(faces), generator=generator)[: self.steps * self._batch_size]
         self._plan = faces[order].view(self.steps, self._batch_size)
 
-    def rows(self, index: int) -> Tensor:
-        """Return the rows of one batch of the running epoch, int64 (B,)."""
-        return self._plan[index]
-
-    def state(self) -> dict[str, Tensor]:
-        """Return the batches of the running epoch."""
-        return {"plan": self._plan}
-
-    def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Continue the epoch whose state this is.
-
-        Raises:
-            DataError: if it was drawn from other data.
-        """
-        self._plan = _checked(state["plan"], self.steps, self._batch_size, self.store)
-
 
 def _chances(labels: Tensor, balance: float) -> Tensor:
     """Return the chance of each face to be drawn, float64 (N,), summing to 1."""
     counts = torch.bincount(labels, minlength=len(LABELS)).double()
     chances = counts[labels] ** -balance
     return chances / chances.sum()
-
-
-def _checked(plan: Tensor, steps: int, batch_size: int, store: FaceStore) -> Tensor:
-    begun = plan.shape == (steps, batch_size) and plan.max() < len(store)
-    if not (begun or plan.shape == (0, batch_size)):
-        raise DataError(
-            "The checkpoint was written with other prepared data; train on those, or choose "
-            "another --out."
-        )
-    return plan
 
 
 def build_source(
