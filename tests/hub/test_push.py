@@ -13,6 +13,7 @@ from huggingface_hub import ModelCard
 
 from emotion.labels import LABELS
 from emotion.network import EmotionNet, NetworkConfig
+from emotion.weights import RESULTS
 from tests.hub.client import Attempt, Client, logits
 from tests.hub.conftest import READER, STRANGER, WRITER
 from tests.hub.server import Hub
@@ -334,8 +335,11 @@ def test_the_embedded_weights_are_pushed_with_their_results(hub, client, pushing
 
     assert pushed.error is None
     card = ModelCard(content(hub, repository)["README.md"].decode())
-    assert {result.dataset_split for result in card.data.eval_results} == {"public"}
-    assert "620 of the 2,982 pictures" in card.text
+    splits = {(result.dataset_type, result.dataset_split) for result in card.data.eval_results}
+    stored = json.loads(RESULTS.read_text("utf-8"))
+    assert splits == {(result["corpus"], result["split"]) for result in stored}
+    assert all(note in card.text for result in stored for note in result.get("notes", ()))
+    assert "copies of 620 of these 2,982 pictures" in card.text
     assert client.load(pushed.value.spec).error is None
 
 
