@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import tyro
 
@@ -27,6 +27,9 @@ from train.report import to_text as report_text
 from train.run import RunArguments, run
 from train.space import command as space
 from train.superres import command as superres
+
+_T = TypeVar("_T")
+_Command = Callable[[list[str]], int]
 
 
 @dataclass(frozen=True)
@@ -165,86 +168,29 @@ def _evaluate(arguments: list[str]) -> int:
     )
 
 
-def _calibrate(arguments: list[str]) -> int:
-    return calibrate.run(
-        tyro.cli(calibrate.CalibrateArguments, args=arguments, prog="python -m train calibrate")
-    )
+def _command(name: str, kind: type[_T], action: Callable[[_T], int]) -> _Command:
+    """Make a command of an arguments dataclass and the function that takes it."""
+
+    def run_command(arguments: list[str]) -> int:
+        return action(tyro.cli(kind, args=arguments, prog=f"python -m train {name}"))
+
+    return run_command
 
 
-def _compare(arguments: list[str]) -> int:
-    return compare.run(
-        tyro.cli(compare.CompareArguments, args=arguments, prog="python -m train compare")
-    )
-
-
-def _copies(arguments: list[str]) -> int:
-    return copies.run(
-        tyro.cli(copies.CopiesArguments, args=arguments, prog="python -m train copies")
-    )
-
-
-def _results(arguments: list[str]) -> int:
-    return results.run(
-        tyro.cli(results.ResultsArguments, args=arguments, prog="python -m train results")
-    )
-
-
-def _figures(arguments: list[str]) -> int:
-    return figures.run(
-        tyro.cli(figures.FiguresArguments, args=arguments, prog="python -m train figures")
-    )
-
-
-def _tensorboard(arguments: list[str]) -> int:
-    return tensorboard.run(
-        tyro.cli(
-            tensorboard.TensorboardArguments, args=arguments, prog="python -m train tensorboard"
-        )
-    )
-
-
-def _domains(arguments: list[str]) -> int:
-    return study.run(tyro.cli(study.StudyArguments, args=arguments, prog="python -m train domains"))
-
-
-def _export(arguments: list[str]) -> int:
-    return export(tyro.cli(ExportArguments, args=arguments, prog="python -m train export"))
-
-
-def _superres(arguments: list[str]) -> int:
-    return superres.run(
-        tyro.cli(superres.SuperresArguments, args=arguments, prog="python -m train superres")
-    )
-
-
-def _superres_fit(arguments: list[str]) -> int:
-    return superres.run_fit(
-        tyro.cli(superres.SuperresFitArguments, args=arguments, prog="python -m train superres-fit")
-    )
-
-
-def _push(arguments: list[str]) -> int:
-    return publish.run(tyro.cli(publish.PushArguments, args=arguments, prog="python -m train push"))
-
-
-def _space(arguments: list[str]) -> int:
-    return space.run(tyro.cli(space.SpaceArguments, args=arguments, prog="python -m train space"))
-
-
-_COMMANDS: dict[str, Callable[[list[str]], int]] = {
+_COMMANDS: dict[str, _Command] = {
     "prepare": _prepare,
     "fit": _fit,
     "evaluate": _evaluate,
-    "compare": _compare,
-    "domains": _domains,
-    "calibrate": _calibrate,
-    "copies": _copies,
-    "results": _results,
-    "export": _export,
-    "push": _push,
-    "figures": _figures,
-    "tensorboard": _tensorboard,
-    "superres": _superres,
-    "superres-fit": _superres_fit,
-    "space": _space,
+    "compare": _command("compare", compare.CompareArguments, compare.run),
+    "domains": _command("domains", study.StudyArguments, study.run),
+    "calibrate": _command("calibrate", calibrate.CalibrateArguments, calibrate.run),
+    "copies": _command("copies", copies.CopiesArguments, copies.run),
+    "results": _command("results", results.ResultsArguments, results.run),
+    "export": _command("export", ExportArguments, export),
+    "push": _command("push", publish.PushArguments, publish.run),
+    "figures": _command("figures", figures.FiguresArguments, figures.run),
+    "tensorboard": _command("tensorboard", tensorboard.TensorboardArguments, tensorboard.run),
+    "superres": _command("superres", superres.SuperresArguments, superres.run),
+    "superres-fit": _command("superres-fit", superres.SuperresFitArguments, superres.run_fit),
+    "space": _command("space", space.SpaceArguments, space.run),
 }

@@ -12,11 +12,12 @@ import torch
 
 from emotion.files import write_bytes, write_text
 from emotion.network import NetworkConfig
+from emotion.weights import INT8
 
 if TYPE_CHECKING:
     from emotion.engine.openvino_engine import OpenVINOEngine, Run
 
-RECORD, STRUCTURE, CONSTANTS = "int8.json", "int8.xml", "int8.bin"
+RECORD, STRUCTURE, CONSTANTS = INT8
 
 # What the model was made from, besides the tensors: temperature and threshold come after it.
 _GRAPH = ("activation", "stem", "max_pool", "mean", "std")
