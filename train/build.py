@@ -12,7 +12,7 @@ from emotion.weights import load_weights
 from train.config import FitConfig
 from train.data import TrainingData
 
-_ARCHITECTURE = ("backbone", "activation", "stem", "max_pool", "widths", "zoom")
+_ARCHITECTURE = ("labels", "backbone", "activation", "stem", "max_pool", "widths", "zoom")
 
 
 def build_network(config: FitConfig, data: TrainingData) -> EmotionNet:
@@ -25,6 +25,7 @@ def build_network(config: FitConfig, data: TrainingData) -> EmotionNet:
     chosen = config.architecture
     torch.manual_seed(config.seed)
     wanted = NetworkConfig(
+        labels=data.training.classes,
         backbone=chosen.backbone,
         activation=chosen.activation,
         max_pool=chosen.max_pool,

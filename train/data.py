@@ -5,10 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from emotion.align import DEFAULT_ZOOM
+from emotion.errors import DataError
 from train.config import FitConfig
-from train.prepared import HELD_OUT, VALIDATION, VALIDATION_SPLITS, prepared_zoom
-from train.store import FaceStore, concatenate, hold_out, read_split, stratified
+from train.corpora.published import TRAINING_SPLIT
+from train.prepared import (
+    HELD_OUT,
+    VALIDATION,
+    VALIDATION_SPLITS,
+    held_out,
+    prepared_zoom,
+    read_neutral_rows,
+)
+from train.store import FaceStore, add_neutral, concatenate, hold_out, read_split, stratified
 
 
 @dataclass(frozen=True)
@@ -34,7 +45,8 @@ def read_data(config: FitConfig, data: Path) -> TrainingData:
     """Read the training faces of all corpora, and the validation faces of each.
 
     Raises:
-        DataError: if a corpus was not prepared in ``data``.
+        DataError: if a corpus was not prepared in ``data``, or has no neutral faces where they are
+            to be learnt.
     """
     options = config.data
     training: list[FaceStore] = []
@@ -48,6 +60,8 @@ def read_data(config: FitConfig, data: Path) -> TrainingData:
         if corpus not in VALIDATION_SPLITS:
             faces, _ = hold_out(faces, HELD_OUT, seed=0)
         held = read_split(data, corpus, VALIDATION)
+        if options.neutral:
+            faces, held = _with_neutral(faces, held, data, corpus)
         validation[corpus] = stratified(held, options.validation_limit, seed=0)
         training.append(stratified(faces, options.limit, config.seed))
         parts[corpus] = range(first, first + len(training[-1]))
@@ -55,3 +69,19 @@ def read_data(config: FitConfig, data: Path) -> TrainingData:
     splits = tuple(f"{corpus}/train" for corpus in options.corpora)
     zoom = prepared_zoom(data) or DEFAULT_ZOOM
     return TrainingData(concatenate(training), validation, splits, zoom, parts)
+
+
+def _with_neutral(
+    faces: FaceStore, held: FaceStore, data: Path, corpus: str
+) -> tuple[FaceStore, FaceStore]:
+    """Add the corpus's neutral faces to its training and to its validation faces."""
+    training = read_neutral_rows(data, corpus, TRAINING_SPLIT)
+    if corpus in VALIDATION_SPLITS:
+        validation = read_neutral_rows(data, corpus, VALIDATION_SPLITS[corpus])
+    else:
+        chosen = held_out(np.zeros(len(training), np.int64), HELD_OUT, seed=0)
+        validation = training.select(np.flatnonzero(chosen))
+        training = training.select(np.flatnonzero(~chosen))
+    if not (len(training) and len(validation)):
+        raise DataError(f"{corpus} has no neutral faces to learn; train it without --neutral.")
+    return add_neutral(faces, training), add_neutral(held, validation)

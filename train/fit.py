@@ -51,6 +51,7 @@ def fit(config: FitConfig, data: Path, out: Path, *, resume: bool = False) -> di
             trainer.resume()
         while not trainer.finished:
             trainer.epoch()
-        if not distributed.rank():
+        seven = config.data.neutral  # such weights are not served
+        if not (seven or distributed.rank()):
             trainer.finish(read_neutral(data, config.data.corpora))
         return trainer.best

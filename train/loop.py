@@ -16,7 +16,6 @@ from tqdm import tqdm
 
 from emotion.errors import ConfigError, DataError
 from emotion.files import write_text
-from emotion.labels import LABELS
 from emotion.network import EmotionNet, normalise
 from train import checkpoint, distributed
 from train.augment import augment, mix
@@ -83,7 +82,7 @@ class Trainer:
         self.optimizer = build_optimizer(self.network, config.optimizer)
         self.objective: Objective | None = None
         if supervised:
-            counts = source.store.counts(len(LABELS))
+            counts = source.store.counts()
             total = config.schedule.total_epochs
             self.objective = Objective(config.objective, counts, source.prior, total)
         warn_of_stacking(config)
@@ -213,7 +212,8 @@ class Trainer:
         for corpus, faces in self.validation.items():
             part = distributed.share(faces.faces)
             logits = distributed.gathered(predict_logits(self.average.network, part, size))
-            result = evaluate_probabilities(logits.softmax(1).numpy(), faces.labels.numpy())
+            probabilities = logits.softmax(1).numpy()
+            result = evaluate_probabilities(probabilities, faces.labels.numpy(), faces.classes)
             scores[corpus] = {k: result[k] for k in ("accuracy", "macro_f1", "ece")}
         mean = {
             name: sum(score[name] for score in scores.values()) / len(scores)

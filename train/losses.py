@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from emotion.errors import DataError
-from emotion.labels import LABELS
 from train.options import ObjectiveConfig, Weighting
+from train.store import SEVEN_LABELS
 
 
 def class_weights(
@@ -33,7 +33,7 @@ def class_weights(
     Raises:
         DataError: if a class has no training image.
     """
-    empty = [LABELS[i] for i in np.flatnonzero(counts == 0)]
+    empty = [SEVEN_LABELS[i] for i in np.flatnonzero(counts == 0)]
     if empty:
         raise DataError(f"The training split has no image of {', '.join(empty)}; add some.")
     n = counts.astype(np.float64)
@@ -103,7 +103,7 @@ class Objective:
         log_p = (logits + self._offset.to(logits.device)).log_softmax(1)
         p = log_p.exp()
         weights = self._weights_at(epoch).to(logits.device)
-        smoothed = targets * (1 - config.label_smoothing) + config.label_smoothing / len(LABELS)
+        smoothed = targets * (1 - config.label_smoothing) + config.label_smoothing / logits.shape[1]
         if config.class_weights == "dynamic":
             factors, total = weights ** (1 - p), targets.new_tensor(float(len(batch)))
         else:

@@ -46,6 +46,8 @@ class DataConfig(_Group):
             the ``first``, the ``second``, or the ``mean`` of both.
         soft_labels: learn the class probabilities that a corpus carries instead of its labels;
             not together with another annotation than the first.
+        neutral: learn neutral as a seventh class, to compare with results that count it; such
+            weights are not served, and not calibrated.
         sampling: ``natural`` shows every image once per epoch; ``sqrt`` and ``uniform`` draw as
             many, with replacement, a class of n images in proportion to n^1/2 or all alike.
         mixture: how many images of each corpus an epoch shows, in the order of ``corpora``, its
@@ -59,6 +61,7 @@ class DataConfig(_Group):
     limit: int = 0
     annotation: Annotation = "first"
     soft_labels: bool = False
+    neutral: bool = False
     sampling: Literal["natural", "sqrt", "uniform"] = "natural"
     mixture: tuple[int, ...] = ()
     validation_limit: int = 0
@@ -70,6 +73,8 @@ class DataConfig(_Group):
             raise ConfigError("Name at least one corpus: --corpora NAME.")
         if self.soft_labels and self.annotation != "first":
             raise ConfigError(f"Choose either --soft-labels or --annotation {self.annotation}.")
+        if self.neutral and (self.soft_labels or self.annotation != "first"):
+            raise ConfigError("--neutral goes with the first label alone.")
         if self.mixture and (len(self.mixture) != len(self.corpora) or min(self.mixture) < 1):
             raise ConfigError("--mixture needs a positive number for each of --corpora.")
         self._check("limit validation_limit", 0)

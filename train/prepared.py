@@ -104,19 +104,14 @@ def read_rows(directory: Path, corpus: str, split: str) -> Dataset:
     return rows
 
 
-def read_neutral_rows(directory: Path, corpus: str) -> Dataset:
-    """Read the neutral faces that calibrate and measure "not sure"; there may be none.
-
-    They are those of the official split that validates, or all of ``train``, since no network of
-    six classes is trained on them.
-    """
+def read_neutral_rows(directory: Path, corpus: str, split: str) -> Dataset:
+    """Read the neutral faces of an official split, in the corpus's own word; there may be none."""
     if not (directory / corpus / OTHER).exists():
         return read_rows(directory, corpus, VALIDATION).select([])
     rows = read_rows(directory, corpus, OTHER)
-    wanted = VALIDATION_SPLITS.get(corpus, TRAINING_SPLIT)
     chosen = [
-        split == wanted and canonical_label(corpus, label) == "neutral"
-        for split, label in zip(rows["split"], rows["original_label"], strict=True)
+        of == split and canonical_label(corpus, label) == "neutral"
+        for of, label in zip(rows["split"], rows["original_label"], strict=True)
     ]
     return rows.select(np.flatnonzero(chosen))
 

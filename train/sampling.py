@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from emotion.errors import DataError
-from emotion.labels import LABELS
 from train.options import DataConfig
 from train.store import FaceStore
 
@@ -102,7 +101,7 @@ class ShuffledSource(_PlannedSource):
                 "choose a smaller --batch-size."
             )
         self._seed, self._balance = seed, balance
-        self._counts = torch.from_numpy(store.counts(len(LABELS))).double()
+        self._counts = torch.from_numpy(store.counts()).double()
 
     @property
     def prior(self) -> Tensor:
@@ -162,7 +161,7 @@ class MixedSource(_PlannedSource):
     @property
     def prior(self) -> Tensor:
         """Share of each class among the faces that are shown, float64 (6,)."""
-        shown = torch.zeros(len(LABELS), dtype=torch.float64)
+        shown = torch.zeros(len(self.store.classes), dtype=torch.float64)
         for rows, count, chances in self._chances:
             shown.index_add_(0, self.store.labels[rows.start : rows.stop], count * chances)
         return shown / shown.sum()
@@ -181,7 +180,7 @@ class MixedSource(_PlannedSource):
 
 def _chances(labels: Tensor, balance: float) -> Tensor:
     """Return the chance of each face to be drawn, float64 (N,), summing to 1."""
-    counts = torch.bincount(labels, minlength=len(LABELS)).double()
+    counts = torch.bincount(labels).double()
     chances = counts[labels] ** -balance
     return chances / chances.sum()
 

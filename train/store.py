@@ -15,8 +15,12 @@ from torch import Tensor
 
 from emotion.align import CROP_SIZE
 from emotion.labels import LABELS
+from train.corpora.published import TRAINING_SPLIT
 from train.options import Annotation
-from train.prepared import held_out, read_neutral_rows, read_rows
+from train.prepared import VALIDATION_SPLITS, held_out, read_neutral_rows, read_rows
+
+SEVEN_LABELS = (*LABELS, "neutral")
+"""The classes of most published results."""
 
 
 @dataclass(frozen=True)
@@ -25,16 +29,18 @@ class FaceStore:
 
     Attributes:
         faces: uint8 (N, 64, 64), grey.
-        labels: int64 (N,), 0..5.
+        labels: int64 (N,), 0..5, or places in ``classes``.
         found: bool (N,), False where no face was found and the plain crop is used.
         soft: float32 (N, 6), rows sum to 1: the class probabilities that are learnt instead of the
             labels, or None where the labels say it all.
+        classes: names of the classes.
     """
 
     faces: Tensor
     labels: Tensor
     found: Tensor
     soft: Tensor | None = None
+    classes: tuple[str, ...] = LABELS
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -42,16 +48,19 @@ class FaceStore:
     @property
     def targets(self) -> Tensor:
         """Class probabilities to learn, float32 (N, 6)."""
-        return F.one_hot(self.labels, len(LABELS)).float() if self.soft is None else self.soft
+        if self.soft is not None:
+            return self.soft
+        return F.one_hot(self.labels, len(self.classes)).float()
 
     def select(self, rows: Tensor) -> FaceStore:
         """Return some of the faces: ``rows`` are indices (M,) or a mask (N,)."""
         soft = None if self.soft is None else self.soft[rows]
-        return FaceStore(self.faces[rows], self.labels[rows], self.found[rows], soft)
+        faces, labels, found = self.faces[rows], self.labels[rows], self.found[rows]
+        return replace(self, faces=faces, labels=labels, found=found, soft=soft)
 
-    def counts(self, classes: int) -> npt.NDArray[np.int64]:
-        """Return the number of faces per class, (classes,)."""
-        return np.bincount(self.labels.numpy(), minlength=classes)
+    def counts(self) -> npt.NDArray[np.int64]:
+        """Return the number of faces of each class, (6,)."""
+        return np.bincount(self.labels.numpy(), minlength=len(self.classes))
 
 
 def read_split(
@@ -78,12 +87,23 @@ def read_split(
 
 
 def read_neutral(directory: Path, corpora: Iterable[str]) -> dict[str, FaceStore]:
-    """Read the neutral faces of each corpus that has some, see ``read_neutral_rows``.
+    """Read the neutral faces that calibrate and measure "not sure", of each corpus that has some.
 
-    Their labels are ``train.corpora.NO_LABEL``.
+    They are those of the official split that validates, or all of ``train``, since no network of
+    six classes is trained on them. Their labels are ``train.corpora.NO_LABEL``.
     """
-    rows = {corpus: read_neutral_rows(directory, corpus) for corpus in corpora}
+    rows = {
+        corpus: read_neutral_rows(directory, corpus, VALIDATION_SPLITS.get(corpus, TRAINING_SPLIT))
+        for corpus in corpora
+    }
     return {corpus: from_dataset(found) for corpus, found in rows.items() if len(found)}
+
+
+def add_neutral(faces: FaceStore, rows: Dataset) -> FaceStore:
+    """Put neutral faces behind those of the six expressions, as a seventh class."""
+    neutral = from_dataset(rows)
+    seventh = replace(neutral, labels=torch.full_like(neutral.labels, len(LABELS)))
+    return replace(concatenate([faces, seventh]), classes=SEVEN_LABELS)
 
 
 def from_dataset(
@@ -129,13 +149,14 @@ def _reannotated(
 
 
 def concatenate(stores: list[FaceStore]) -> FaceStore:
-    """Join stores in the given order."""
+    """Join stores of the same classes in the given order."""
     hard = all(store.soft is None for store in stores)
     return FaceStore(
         torch.cat([store.faces for store in stores]),
         torch.cat([store.labels for store in stores]),
         torch.cat([store.found for store in stores]),
         None if hard else torch.cat([store.targets for store in stores]),
+        stores[0].classes,
     )
 
 
@@ -169,7 +190,7 @@ def stratified(store: FaceStore, limit: int, seed: int) -> FaceStore:
     """
     if not 0 < limit < len(store):
         return store
-    counts = store.counts(len(LABELS))
+    counts = store.counts()
     exact = counts * limit / len(store)
     quota = np.maximum(np.floor(exact), counts > 0).astype(np.int64)
     for label in np.argsort(quota - exact)[: max(0, limit - quota.sum())]:

@@ -2,18 +2,20 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-from datasets import Dataset
+from datasets import Dataset, load_from_disk
 
 from emotion.errors import DataError
 from train.config import FitConfig
 from train.data import read_data
+from train.prepared import read_neutral_rows
 from train.sampling import MixedSource, ShuffledSource
-from train.store import FaceStore, concatenate, from_dataset, hold_out, stratified
+from train.store import SEVEN_LABELS, FaceStore, concatenate, from_dataset, hold_out, stratified
 
 Tiny = Callable[..., FitConfig]
 
@@ -34,8 +36,8 @@ def test_holding_out_is_stratified_disjoint_and_repeatable() -> None:
 
     rest, held = hold_out(store, 0.1, seed=3)
 
-    assert held.counts(6).tolist() == [10, 3, 0, 0, 1, 0]
-    assert rest.counts(6).tolist() == [90, 27, 0, 0, 9, 0]
+    assert held.counts().tolist() == [10, 3, 0, 0, 1, 0]
+    assert rest.counts().tolist() == [90, 27, 0, 0, 9, 0]
     assert not set(numbers(rest)) & set(numbers(held))
     assert numbers(hold_out(store, 0.1, seed=3)[1]) == numbers(held)
 
@@ -46,7 +48,7 @@ def test_a_limit_keeps_shares_and_loses_no_class() -> None:
     few = stratified(store, 37, seed=1)
 
     assert len(few) == 37
-    assert few.counts(6).tolist() == [17, 10, 1, 6, 0, 3]
+    assert few.counts().tolist() == [17, 10, 1, 6, 0, 3]
     assert numbers(few) == sorted(numbers(few))
     assert numbers(stratified(store, 37, seed=1)) == numbers(few)
     assert numbers(stratified(store, 37, seed=2)) != numbers(few)
@@ -58,7 +60,7 @@ def test_a_limit_applies_to_each_corpus_and_never_to_validation(prepared: Path, 
     full, limited = (read_data(tiny(limit=limit), prepared) for limit in (0, 30))
 
     assert len(limited.training) == 30
-    assert limited.training.counts(6).tolist() == [5] * 6
+    assert limited.training.counts().tolist() == [5] * 6
     assert len(limited.validation["synthetic"]) == len(full.validation["synthetic"])
     assert full.splits == ("synthetic/train",)
 
@@ -211,3 +213,43 @@ def test_soft_labels_are_learnt_where_there_are_some(annotated: Dataset) -> None
     assert soft.targets[1].tolist() == pytest.approx([0.1, 0.9, 0, 0, 0, 0])
     assert soft.targets[0].tolist() == [1, 0, 0, 0, 0, 0]
     assert soft.labels.tolist() == [0, 1, 2, 3]
+
+
+def test_neutral_is_a_seventh_class_where_it_is_asked_for(prepared: Path, tiny: Tiny) -> None:
+    six, seven = (read_data(tiny(neutral=neutral), prepared) for neutral in (False, True))
+
+    assert seven.training.classes == SEVEN_LABELS
+    assert seven.training.counts()[:6].tolist() == six.training.counts().tolist()
+    assert seven.training.counts()[6] == len(read_neutral_rows(prepared, "synthetic", "train"))
+    assert seven.training.targets.shape == (len(seven.training), 7)
+    held = seven.validation["synthetic"]
+    assert held.counts()[:6].tolist() == six.validation["synthetic"].counts().tolist()
+    assert held.counts()[6] == len(read_neutral_rows(prepared, "synthetic", "valid"))
+    assert seven.parts["synthetic"] == range(len(seven.training))
+    neutral = seven.training.faces[seven.training.labels == 6].flatten(1)
+    unseen = held.faces[held.labels == 6].flatten(1)
+    assert not {bytes(face) for face in neutral.numpy()} & {bytes(f) for f in unseen.numpy()}
+
+
+def test_where_no_split_validates_a_tenth_of_the_neutral_faces_is_held_out(
+    prepared: Path, tmp_path: Path, tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("train.prepared", "train.data"):
+        monkeypatch.delitem(sys.modules[module].VALIDATION_SPLITS, "synthetic", raising=False)
+
+    data = read_data(tiny(neutral=True), prepared)
+
+    training, held = data.training.counts(), data.validation["synthetic"].counts()
+    assert held[6] == round(0.1 * (training[6] + held[6])) > 0
+    faces = (data.training, data.validation["synthetic"])
+    neutral, unseen = ({bytes(f) for f in s.faces[s.labels == 6].numpy()} for s in faces)
+    assert not neutral & unseen
+
+
+def test_a_corpus_without_neutral_faces_says_so(prepared: Path, tmp_path: Path, tiny: Tiny) -> None:
+    splits = load_from_disk(str(prepared / "synthetic"))
+    del splits["other"]
+    splits.save_to_disk(str(tmp_path / "synthetic"))
+
+    with pytest.raises(DataError, match="no neutral faces to learn; train it without --neutral"):
+        read_data(tiny(neutral=True), tmp_path)

@@ -13,7 +13,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from emotion.errors import ConfigError, DataError
+from emotion.errors import ConfigError, DataError, WeightsError
+from emotion.network import EmotionNet, NetworkConfig
 from emotion.weights import load_weights
 from train import loop
 from train.build import build_network
@@ -52,6 +53,25 @@ def test_a_run_leaves_weights_that_can_be_served(
     assert [line["epoch"] for line in log(tmp_path / "run")] == [1, 2]
     assert best["epoch"] in (1, 2)
     assert not list((tmp_path / "run").glob(".*"))
+
+
+def test_seven_classes_are_trained_and_scored_but_not_served(
+    prepared: Path, tmp_path: Path, tiny: Tiny
+) -> None:
+    out = tmp_path / "run"
+    best = fit(tiny(neutral=True, label_smoothing=0.1, sampling="sqrt"), prepared, out)
+
+    assert load_file(out / "model.safetensors")["fc.weight"].shape[0] == 7
+    network = EmotionNet(NetworkConfig(**json.loads((out / "config.json").read_text()))).eval()
+    network.load_state_dict(load_file(out / "model.safetensors"))
+    held = read_data(tiny(neutral=True), prepared).validation["synthetic"]
+    answers = predict_logits(network, held.faces, 32).argmax(1)
+    assert best["accuracy"] == pytest.approx(
+        float((answers == held.labels).float().mean()), abs=0.02
+    )
+    assert not (out / "calibration.json").exists()
+    with pytest.raises(WeightsError, match=r"its labels are happiness.* fear, neutral, not"):
+        load_weights(str(out))
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others(
@@ -269,6 +289,7 @@ def test_data_that_were_not_prepared_are_named(tmp_path: Path, prepared: Path, t
         {"lr": 0.0},
         {"batch_size": 1},
         {"ema_decay": 1.0},
+        {"neutral": True, "annotation": "mean"},
     ],
 )
 def test_impossible_options_are_refused(tiny: Tiny, values: dict[str, object]) -> None:

@@ -120,7 +120,7 @@ class Bort2Loss:
         self._student, self._source, self._labeller = student, source, source.labeller
         self._objective: Objective | None = None
         if self._options.mode == "blend":
-            counts = source.store.counts(len(LABELS))
+            counts = source.store.counts()
             total = config.schedule.total_epochs
             self._objective = Objective(config.objective, counts, source.prior, total)
 

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from emotion.errors import DataError
-from emotion.labels import LABELS
 from train.domains.curriculum import Curriculum
 from train.domains.mixture import draw_plan
 from train.domains.relevance import Relevance
@@ -91,7 +90,7 @@ class Progress:
     @property
     def prior(self) -> Tensor:
         """Share of each class among the faces of all corpora, float64 (6,)."""
-        counts = torch.from_numpy(self.store.counts(len(LABELS))).double()
+        counts = torch.from_numpy(self.store.counts()).double()
         return counts / counts.sum()
 
     @property

@@ -169,6 +169,7 @@ def test_groups_stay_out_when_no_epoch_is_left(
         ({"epochs": (2,)}, "--epochs"),
         ({"sampling": "sqrt"}, "--sampling"),
         ({"mixup": 0.2}, "--mixup"),
+        ({"neutral": True}, "--neutral"),
     ],
 )
 def test_options_that_cannot_work_together_are_named(
