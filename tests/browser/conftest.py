@@ -2,37 +2,31 @@
 
 from __future__ import annotations
 
-import io
-import re
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, Playwright, sync_playwright
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+from benchmarks._visit import (
+    CAMERA_SIZE,
+    PORTRAIT_LEFT,
+    PORTRAIT_SIDE,
+    PORTRAIT_TOP,
+    App,
+    camera_flags,
+    served,
+    write_clip,
+)
+from benchmarks._visit import one_face as one_face_frame
 
-CAMERA_WIDTH, CAMERA_HEIGHT = 640, 480
+CAMERA_WIDTH, CAMERA_HEIGHT = CAMERA_SIZE
 
 ASTRONAUT_FACE = np.array([178, 58, 270, 177])
 """The face in ``skimage.data.astronaut``, measured by hand: x0, y0, x1, y1 in its pixels."""
-
-
-@dataclass(frozen=True)
-class App:
-    """The app under test."""
-
-    url: str
-    port: int
-    log: Path
 
 
 @dataclass
@@ -47,32 +41,9 @@ class Visit:
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     """``python app.py`` with the embedded weights; its log must hold no traceback in the end."""
     log = tmp_path_factory.mktemp("app") / "app.log"
-    port = free_port()
-    command = [sys.executable, "app.py", "--port", str(port)]
-    with log.open("wb") as output:
-        process = subprocess.Popen(command, cwd=REPOSITORY, stdout=output, stderr=output)
-    try:
-        yield App(_wait_for_address(process, log), port, log)
-    finally:
-        process.terminate()
-        process.wait(timeout=30)
+    with served(log) as running:
+        yield running
     assert "Traceback" not in log.read_text("utf-8")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def _wait_for_address(process: subprocess.Popen[bytes], log: Path) -> str:
-    deadline = time.monotonic() + 170
-    while time.monotonic() < deadline and process.poll() is None:
-        found = re.search(r"http://\S+", log.read_text("utf-8"))
-        if found:
-            return found[0]
-        time.sleep(0.1)
-    pytest.fail(f"the app did not start:\n{log.read_text('utf-8')}")
 
 
 @pytest.fixture(scope="module")
@@ -99,26 +70,6 @@ def launch(playwright_driver: Playwright, chromium_path: str) -> Callable[..., B
     return launched
 
 
-def camera_flags(clip: Path) -> tuple[str, ...]:
-    return (
-        "--use-fake-device-for-media-stream",
-        "--use-fake-ui-for-media-stream",
-        f"--use-file-for-fake-video-capture={clip}",
-    )
-
-
-def write_clip(path: Path, frame: Image.Image) -> Path:
-    """An .mjpeg file is JPEG pictures one after another; the camera shows this one all the time."""
-    path.write_bytes(_jpeg(frame) * 20)
-    return path
-
-
-def _jpeg(frame: Image.Image) -> bytes:
-    buffer = io.BytesIO()
-    frame.save(buffer, "JPEG", quality=92)
-    return buffer.getvalue()
-
-
 def _astronaut() -> np.ndarray:
     from skimage import data
 
@@ -130,9 +81,6 @@ def _hopper() -> np.ndarray:
 
     with cbook.get_sample_data("grace_hopper.jpg") as file:
         return np.asarray(Image.open(file).convert("RGB"))
-
-
-PORTRAIT_SIDE, PORTRAIT_LEFT, PORTRAIT_TOP = 400, 10, 40
 
 
 @pytest.fixture(scope="session")
@@ -147,10 +95,7 @@ def face_on_the_left() -> np.ndarray:
 @pytest.fixture(scope="module")
 def one_face(launch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     """Chromium whose camera shows one face on the left of the picture."""
-    frame = Image.new("RGB", (CAMERA_WIDTH, CAMERA_HEIGHT), (190, 186, 180))
-    portrait = Image.fromarray(_astronaut()).resize((PORTRAIT_SIDE, PORTRAIT_SIDE))
-    frame.paste(portrait, (PORTRAIT_LEFT, PORTRAIT_TOP))
-    clip = write_clip(tmp_path_factory.mktemp("clip") / "one.mjpeg", frame)
+    clip = write_clip(tmp_path_factory.mktemp("clip") / "one.mjpeg", one_face_frame())
     with launch(*camera_flags(clip)) as browser:
         yield browser
 

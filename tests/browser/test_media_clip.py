@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageSequence
 
-from tests.browser.conftest import CAMERA_HEIGHT, CAMERA_WIDTH, camera_flags
+from benchmarks._visit import camera_flags
+from tests.browser.conftest import CAMERA_HEIGHT, CAMERA_WIDTH
 
 pytestmark = [pytest.mark.browser, pytest.mark.corpora]
 

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 
 import pytest
 
-from tests.browser.conftest import free_port
+from benchmarks._visit import free_port
 
 pytestmark = pytest.mark.browser
 
