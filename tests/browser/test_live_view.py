@@ -263,3 +263,20 @@ def test_an_unreachable_server_is_said_and_the_view_recovers(page, mirror):
     # The browser itself logs a failed request; nothing else may be there.
     assert all("ERR_FAILED" in complaint for complaint in mirror.complaints)
     mirror.complaints.clear()
+
+
+def test_two_visitors_share_the_server(visit, one_face, two_faces, start):
+    """Who is served always comes back first; without turns the other one would get nothing."""
+    pages = [visit(browser).page for browser in (one_face, two_faces)]
+    for page in pages:
+        start(page)
+    for page in pages:
+        page.evaluate(
+            "window.changes = 0; new MutationObserver(() => changes++).observe("
+            "document.querySelector('.em-pace'), { childList: true })"
+        )
+    for page in pages:  # the status line is set once a second, as long as there are answers
+        page.wait_for_function("changes >= 3", timeout=30_000)
+        assert "per second" in page.locator(".em-pace").inner_text()
+        assert page.locator(".em-note").is_hidden()
+    assert [page.locator(".em-targets button").count() for page in pages] == [1, 2]
