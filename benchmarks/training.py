@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import platform
-import re
 import sys
 import tempfile
 import time
@@ -26,6 +24,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
+from benchmarks._machine import machine
 from emotion.network import EmotionNet
 from train.build import build_network
 from train.config import FitConfig, override
@@ -68,7 +67,7 @@ def main() -> int:
                 rates[size] = max(rates[size], _rate(ours.steps(size), arguments.batches, clock))
     with autocast(torch.device("cpu")):
         kind = "bfloat16" if torch.is_autocast_enabled("cpu") else "float32"
-    print(f"{_machine()}, {arguments.threads} threads, batch {config.data.batch_size}, ours {kind}")
+    print(f"{machine()}, {arguments.threads} threads, batch {config.data.batch_size}, ours {kind}")
     print(f"{'plain trainer, ' + str(SERVED) + ' px':28}{plain_rate:8.1f} images/s   1.00")
     for size, rate in rates.items():
         print(f"{f'ours, {size} px':28}{rate:8.1f} images/s {rate / plain_rate:6.2f}")
@@ -159,11 +158,6 @@ def _faces(count: int) -> FaceStore:
 
 def _data(faces: FaceStore) -> TrainingData:
     return TrainingData(faces, {}, ())
-
-
-def _machine() -> str:
-    models = re.findall(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text("utf-8"))
-    return f"{len(os.sched_getaffinity(0))} cores of {(models or [platform.machine()])[0]}"
 
 
 if __name__ == "__main__":

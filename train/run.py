@@ -13,7 +13,7 @@ from train.config import override
 from train.evaluate import EvaluateConfig, evaluate, to_text
 from train.fit import fit
 from train.prepare import PrepareConfig, prepare
-from train.prepared import VALIDATION_SPLITS
+from train.prepared import VALIDATION
 from train.recipes import recipe
 from train.report import to_text as report_text
 
@@ -36,10 +36,10 @@ class RunArguments:
 
     data_root: Path = Path("data")
     """Folder with fer2013.zip, raf-db.zip, affectnet-yolo.zip, or folders of those names."""
-    out: Path = Path("runs/baseline")
+    out: Path = Path("runs/union")
     """Folder of the run; the prepared faces go to its folder 'prepared'."""
-    recipe: str = "baseline"
-    """Named training, see python -m train fit --help."""
+    recipe: str = "union"
+    """Named training, see python -m train fit --help; corpora that are not there are left out."""
     demo: bool = False
     """Draw faces instead of reading a corpus, and train on them for two minutes."""
 
@@ -60,13 +60,11 @@ def run(arguments: RunArguments) -> int:
     texts = tuple(corpora[corpus] for corpus in chosen)
     print(report_text(prepare(PrepareConfig(texts, prepared, AlignConfig()))))
     fit(config, prepared, arguments.out, resume=(arguments.out / "fit.json").exists())
-    for corpus, text in zip(chosen, texts, strict=True):
-        if corpus in VALIDATION_SPLITS:
-            split = VALIDATION_SPLITS[corpus]
-            result = evaluate(EvaluateConfig(str(arguments.out), text, split))
-            print(to_text(result))
-            target = arguments.out / f"{corpus}-{split}.json"
-            write_text(target, json.dumps(result, indent=2) + "\n")
+    for corpus in chosen:
+        result = evaluate(EvaluateConfig(str(arguments.out), corpus, VALIDATION, data=prepared))
+        print(to_text(result))
+        target = arguments.out / f"{corpus}-{result['split']}.json"
+        write_text(target, json.dumps(result, indent=2) + "\n")
     print(f"Use it with: python app.py --weights {arguments.out}")
     return 0
 

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from emotion.labels import CORPUS_LABELS, LABELS
+from train.cli import main
+from train.config import override
+from train.corpora import load_corpus
+from train.recipes import RECIPES
+
+FER_CLASS = {name: word for word, name in CORPUS_LABELS["fer2013"].items()}
+RAF_CLASS = {name: number for number, name in CORPUS_LABELS["raf-db"].items()}
+
+
+@pytest.fixture
+def data_root(tmp_path: Path) -> Path:
+    """FER-2013 and RAF-DB in the layouts of their mirrors, of drawn faces; no AffectNet."""
+    root = tmp_path / "data"
+    raf = root / "raf-db" / "DATASET"
+    rows = load_corpus("synthetic", "420").splits["train"]
+    counts = dict.fromkeys(range(6), 0)
+    names: dict[str, list[str]] = {"train": ["image,label"], "test": ["image,label"]}
+    for row in rows:
+        number = counts[row["label"]]
+        counts[row["label"]] += 1
+        name = LABELS[row["label"]]
+        if number < 20:
+            split, prefix = ("test", "PublicTest") if number < 5 else ("train", "Training")
+            path = root / "fer2013" / split / FER_CLASS[name] / f"{prefix}_{number}.png"
+        else:
+            split, code = "test" if number < 22 else "train", RAF_CLASS[name]
+            path = raf / split / code / f"{split}_{number}_{code}_aligned.png"
+            names[split].append(f"{path.name},{code}")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(row["image"]["bytes"])
+    for split, lines in names.items():
+        (root / "raf-db" / f"{split}_labels.csv").write_text("\n".join(lines) + "\n")
+    return root
+
+
+def test_without_a_command_the_union_of_what_is_there_is_trained_and_measured(
+    data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = override(
+        RECIPES["union"], sizes=(32,), epochs=(1,), widths=(8, 8, 8, 8), batch_size=16, threads=1
+    )
+    monkeypatch.setitem(RECIPES, "union", small)
+    out = tmp_path / "run"
+
+    assert main(["--data-root", str(data_root), "--out", str(out)]) == 0
+
+    saved = json.loads((out / "fit.json").read_text("utf-8"))
+    assert saved["data"]["corpora"] == ["fer2013", "raf-db"]
+    public, held_out = (
+        json.loads((out / f"{name}.json").read_text("utf-8"))
+        for name in ("fer2013-public", "raf-db-validation")
+    )
+    assert public["n"] == 30
+    assert 0 < held_out["n"] < 30
+    assert public["weights"] == held_out["weights"] == str(out)
