@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import os
 import re
-import shutil
 import statistics
 import sys
 import tempfile
@@ -26,10 +25,10 @@ from pathlib import Path
 import numpy as np
 from playwright.sync_api import Page, Playwright, sync_playwright
 
+from benchmarks._browser import find_browser
 from benchmarks._machine import machine
 from benchmarks._visit import App, camera_flags, one_face, served, write_clip
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 ALONE = 30.0  # seconds of the visitor who is alone
 SETTLING = 5.0  # seconds that are not measured after a start
 WARM_UP = 0.2  # share of the long visit in which memory may still grow
@@ -68,9 +67,12 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=1, help="of the visitors together")
     parser.add_argument("--visitors", type=int, default=2)
     arguments = parser.parse_args()
-    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
+    browser = find_browser()
     if browser is None:
-        print("There is no Chromium or Chrome on the PATH; install one first.", file=sys.stderr)
+        print(
+            "There is no Chromium or Chrome that runs; install one: apt install chromium",
+            file=sys.stderr,
+        )
         return 2
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as driver:
         cache = Path(folder, "cache")

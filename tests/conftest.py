@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import tempfile
 from collections import Counter
-from functools import cache
 from pathlib import Path
 
 # torch, gradio and huggingface_hub read these once, when imported; subprocesses of tests inherit
@@ -24,24 +22,13 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from benchmarks._browser import find_browser
+
 REPOSITORY = Path(__file__).resolve().parents[1]
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 # A deadline per example would time the machine, not the code.
 hypothesis.settings.register_profile("no deadline", deadline=None)
 hypothesis.settings.load_profile("no deadline")
-
-
-@cache
-def find_browser() -> str | None:
-    """Return the first browser that runs; Ubuntu's chromium-browser may be an empty wrapper."""
-    for path in filter(None, map(shutil.which, BROWSERS)):
-        try:
-            subprocess.run([path, "--version"], check=True, capture_output=True, timeout=30)
-        except (OSError, subprocess.SubprocessError):
-            continue
-        return path
-    return None
 
 
 def data_root() -> Path:
