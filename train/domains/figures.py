@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -58,16 +58,21 @@ def plot_shards(log: Sequence[Line]) -> bytes:
     return _svg(draw, 7, 4)
 
 
-def plot_trials(log: Sequence[Line]) -> bytes:
+def plot_trials(logs: Mapping[int, Sequence[Line]]) -> bytes:
     """Draw what each trial changed, with its 95 % interval, in the order of the trials.
 
     Args:
-        log: lines of ``domains.jsonl``.
+        logs: seed -> lines of ``domains.jsonl``.
 
     Returns:
         An SVG file.
     """
-    trials = [line for line in log if line["event"] == "group" and line["state"] in _STATES]
+    trials = [
+        {**line, "seed": seed}
+        for seed, log in logs.items()
+        for line in log
+        if line["event"] == "group" and line["state"] in _STATES
+    ]
 
     def draw(axes: Axes) -> None:
         for row, trial in enumerate(trials):
@@ -75,7 +80,8 @@ def plot_trials(log: Sequence[Line]) -> bytes:
             axes.plot(trial["interval"], [row, row], color=_STATES[trial["state"]])
             axes.plot(change, row, "o", color=_STATES[trial["state"]])
         names = [
-            f"{t['corpus']} ≥ {t['threshold']:g} ({t['images']} faces): {t['state']}"
+            f"seed {t['seed']}, {t['corpus']} ≥ {t['threshold']:g} "
+            f"({t['images']} faces): {t['state']}"
             for t in trials
         ]
         axes.axvline(0, color="#8c959f", linewidth=0.8)

@@ -97,9 +97,9 @@ def run(arguments: StudyArguments) -> int:
     text = to_markdown(rows, arguments) + _trials_to_markdown(arguments)
     write_text(arguments.out / "study.md", text)
     write_bytes(arguments.out / "study.svg", plot_study(rows))
-    log = _read_log(_folder(arguments.out, _PROGRESSIVE, arguments.seeds[0]))
-    write_bytes(arguments.out / "shards.svg", plot_shards(log))
-    write_bytes(arguments.out / "trials.svg", plot_trials(log))
+    logs = {seed: _read_log(_folder(arguments.out, _PROGRESSIVE, seed)) for seed in arguments.seeds}
+    write_bytes(arguments.out / "shards.svg", plot_shards(logs[arguments.seeds[0]]))
+    write_bytes(arguments.out / "trials.svg", plot_trials(logs))
     print(text)
     return 0
 

@@ -96,6 +96,7 @@ def test_the_plots_show_every_shard_and_every_trial() -> None:
     ]
 
     assert b"raf-db" in plot_shards(log)
-    trials = plot_trials(log).decode()
+    trials = plot_trials({1: log, 2: log}).decode()
+    assert all(f"seed {seed}" in trials for seed in (1, 2))
     assert "rejected" in trials
     assert "empty" not in trials
