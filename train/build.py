@@ -9,8 +9,9 @@ import torch
 from emotion.errors import ConfigError
 from emotion.network import EmotionNet, NetworkConfig
 from emotion.weights import load_weights
-from train.config import FitConfig
+from train.config import FitConfig, override
 from train.data import TrainingData
+from train.options import ArchitectureConfig
 
 _ARCHITECTURE = ("labels", "backbone", "activation", "stem", "max_pool", "widths", "zoom")
 
@@ -47,6 +48,25 @@ def build_network(config: FitConfig, data: TrainingData) -> EmotionNet:
     grey = data.training.faces.double() / 255
     mean, std = round(float(grey.mean()), 4), round(float(grey.std()), 4)
     return EmotionNet(replace(wanted, mean=mean, std=std)).train()
+
+
+def follow_weights(config: FitConfig) -> FitConfig:
+    """Give the options of the architecture that were left alone the values of the weights.
+
+    Raises:
+        WeightsError: if the weights to start from cannot be used.
+    """
+    if not config.architecture.init:
+        return config
+    start, untouched = load_weights(config.architecture.init).config, ArchitectureConfig()
+    return override(
+        config,
+        **{
+            name: getattr(start, name)
+            for name in ("backbone", "activation", "max_pool", "widths")
+            if getattr(config.architecture, name) == getattr(untouched, name)
+        },
+    )
 
 
 def _fine_tuned(spec: str, wanted: NetworkConfig) -> EmotionNet:

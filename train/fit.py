@@ -10,6 +10,7 @@ import torch
 
 from emotion.files import write_text
 from train import distributed
+from train.build import follow_weights
 from train.checks import check_claim, choose_device
 from train.config import FitConfig, to_json
 from train.data import read_data
@@ -20,9 +21,10 @@ from train.store import read_neutral
 def fit(config: FitConfig, data: Path, out: Path, *, resume: bool = False) -> dict[str, Any]:
     """Train a network and write the run to a folder.
 
-    The folder gets ``fit.json`` (this config), ``log.jsonl`` (a line per epoch), ``checkpoints/``
-    and, after every epoch, ``config.json`` and ``model.safetensors``: the averaged weights of the
-    last stage's best epoch by validation macro-F1 (before that stage, of the newest epoch).
+    The folder gets ``fit.json`` (the config, see ``train.build.follow_weights``), ``log.jsonl`` (a
+    line per epoch), ``checkpoints/`` and, after every epoch, ``config.json`` and
+    ``model.safetensors``: the averaged weights of the last stage's best epoch by validation
+    macro-F1 (before that stage, of the newest epoch).
 
     Args:
         config: what to train.
@@ -39,6 +41,7 @@ def fit(config: FitConfig, data: Path, out: Path, *, resume: bool = False) -> di
         DataError: if the data are missing, the loss is not a number, or ``out`` cannot be written.
         WeightsError: if the weights to start from cannot be used.
     """
+    config = follow_weights(config)
     check_claim(config, out, resume=resume)
     if config.machine.threads:
         torch.set_num_threads(config.machine.threads)

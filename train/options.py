@@ -87,8 +87,9 @@ class ArchitectureConfig(_Group):
 
     Attributes:
         init: SPEC of weights to start from (fine-tuning), see ``emotion.weights.load``; empty
-            starts from random ones. Their architecture must be the one configured here; grey mean
-            and deviation are theirs.
+            starts from random ones. Backbone, activation, max-pooling and widths are theirs where
+            these options are left alone, and must be the same where they are not; grey mean and
+            deviation are always theirs.
         frozen_stages: ResNet-18's stem and this many of its four stages keep weights and norm
             statistics: fine-tuning that costs less.
         backbone: ``resnet18``, ``cnn`` (a plain baseline) or ``alexnet`` (adapted to 64x64).
@@ -102,7 +103,7 @@ class ArchitectureConfig(_Group):
     init: str = ""
     frozen_stages: int = 0
     backbone: Literal["resnet18", "cnn", "alexnet"] = "resnet18"
-    activation: Literal["relu", "silu"] = "relu"
+    activation: Literal["relu", "silu"] = "silu"
     max_pool: bool = False
     widths: tuple[int, ...] = ()
     block_dropout: float = 0.1

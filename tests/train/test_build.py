@@ -9,8 +9,8 @@ import torch
 
 from emotion.errors import ConfigError, WeightsError
 from emotion.network import EmotionNet, NetworkConfig
-from train.build import build_network
-from train.config import FitConfig
+from train.build import build_network, follow_weights
+from train.config import FitConfig, override
 from train.data import TrainingData, read_data
 from train.optim import build_optimizer
 
@@ -21,7 +21,12 @@ Tiny = Callable[..., FitConfig]
 def start(tmp_path: Path) -> Path:
     """Weights of an earlier run on another corpus."""
     config = NetworkConfig(
-        widths=(8, 8, 16, 16), mean=0.4, std=0.3, temperature=2.0, trained_on=("raf-db/train",)
+        widths=(8, 8, 16, 16),
+        activation="silu",
+        mean=0.4,
+        std=0.3,
+        temperature=2.0,
+        trained_on=("raf-db/train",),
     )
     EmotionNet(config).save_pretrained(tmp_path / "start")
     return tmp_path / "start"
@@ -69,7 +74,7 @@ def test_frozen_stages_keep_weights_and_norm_statistics_through_a_step(
 @pytest.mark.parametrize(
     ("values", "sentence"),
     [
-        ({"activation": "silu"}, "have activation relu, not silu"),
+        ({"activation": "relu"}, "have activation silu, not relu"),
         ({"widths": (8, 8, 8, 8)}, "have widths 8 8 16 16, not 8 8 8 8"),
         ({"max_pool": True}, "have max_pool False, not True"),
     ],
@@ -79,6 +84,21 @@ def test_weights_of_another_architecture_are_refused_in_a_sentence(
 ) -> None:
     with pytest.raises(ConfigError, match=sentence):
         build_network(tiny(init=str(start), **values), data)
+
+
+def test_an_architecture_that_is_left_alone_is_that_of_the_weights(
+    tmp_path: Path, tiny: Tiny
+) -> None:
+    own = {"backbone": "cnn", "activation": "relu", "widths": (8, 8, 8, 8)}
+    EmotionNet(NetworkConfig(**own)).save_pretrained(tmp_path / "cnn")  # type: ignore[arg-type]
+    untouched = override(FitConfig(), init=str(tmp_path / "cnn"), lr=1e-4)
+
+    followed = follow_weights(untouched)
+
+    assert followed == override(untouched, **own)
+    assert follow_weights(tiny()) == tiny()
+    chosen = follow_weights(override(untouched, widths=(8, 8, 16, 16)))
+    assert chosen.architecture.widths == (8, 8, 16, 16)
 
 
 def test_weights_for_crops_of_another_zoom_or_none_at_all_are_refused(

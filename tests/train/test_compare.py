@@ -15,7 +15,7 @@ from train.fit import fit
 
 BUDGET = (
     "--corpora synthetic --sizes 32 --epochs 1 --widths 8 8 8 8 --batch-size 16 "
-    "--class-weights none --threads 1"
+    "--class-weights none --activation relu --threads 1"
 )
 
 
