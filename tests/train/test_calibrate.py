@@ -9,6 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from emotion.network import NetworkConfig
 from train.calibrate import CorpusLogits, abstain_threshold, calibrate, fit_temperature
 from train.cli import main
 from train.config import FitConfig
@@ -64,6 +65,13 @@ def test_the_threshold_is_the_largest_that_answers_the_share(random: np.random.G
     assert answered(above + 1e-9) < 0.85
     assert threshold == pytest.approx(above, abs=1.1e-4)
     assert abstain_threshold(confidences, weights, 1.0) <= confidences.min()
+
+
+def test_a_confidence_of_one_gives_a_threshold_that_weights_may_have() -> None:
+    threshold = abstain_threshold(np.ones(20, np.float32), np.ones(20), 0.85)
+
+    assert 0.999 < threshold < 1
+    assert NetworkConfig(abstain_below=threshold).abstain_below == threshold
 
 
 def test_calibration_mends_the_error_and_tells_neutral_faces_apart(
