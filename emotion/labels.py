@@ -6,7 +6,10 @@ LABELS: tuple[str, ...] = ("happiness", "surprise", "sadness", "anger", "disgust
 """Class names in index order; every array of six values in the project follows it."""
 
 OTHER_LABELS: tuple[str, ...] = ("neutral", "contempt")
-"""Expressions that corpora carry and that are never trained as a class."""
+"""Expressions that corpora carry and that are no class of the networks that are served."""
+
+SEVEN_LABELS: tuple[str, ...] = (*LABELS, "neutral")
+"""The classes of most published results; drawn faces have them, too."""
 
 COLORS: dict[str, str] = {
     "happiness": "#E69F00",
@@ -55,6 +58,6 @@ CORPUS_LABELS: dict[str, dict[str, str]] = {
         "sad": "sadness",
         "surprise": "surprise",
     },
-    "synthetic": {name: name for name in (*LABELS, "neutral")},
+    "synthetic": {name: name for name in SEVEN_LABELS},
 }
 """Corpus -> that corpus's own class name (lower case) or numeric id -> canonical name."""

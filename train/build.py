@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import torch
 
@@ -63,8 +63,8 @@ def follow_weights(config: FitConfig) -> FitConfig:
         config,
         **{
             name: getattr(start, name)
-            for name in ("backbone", "activation", "max_pool", "widths")
-            if getattr(config.architecture, name) == getattr(untouched, name)
+            for name, value in asdict(untouched).items()
+            if name in _ARCHITECTURE and getattr(config.architecture, name) == value
         },
     )
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
 from emotion.align import DEFAULT_ZOOM
 from emotion.errors import DataError
 from train.config import FitConfig
@@ -15,11 +13,18 @@ from train.prepared import (
     HELD_OUT,
     VALIDATION,
     VALIDATION_SPLITS,
-    held_out,
     prepared_zoom,
     read_neutral_rows,
 )
-from train.store import FaceStore, add_neutral, concatenate, hold_out, read_split, stratified
+from train.store import (
+    FaceStore,
+    add_neutral,
+    concatenate,
+    from_dataset,
+    hold_out,
+    read_split,
+    stratified,
+)
 
 
 @dataclass(frozen=True)
@@ -75,13 +80,11 @@ def _with_neutral(
     faces: FaceStore, held: FaceStore, data: Path, corpus: str
 ) -> tuple[FaceStore, FaceStore]:
     """Add the corpus's neutral faces to its training and to its validation faces."""
-    training = read_neutral_rows(data, corpus, TRAINING_SPLIT)
+    training = from_dataset(read_neutral_rows(data, corpus, TRAINING_SPLIT))
     if corpus in VALIDATION_SPLITS:
-        validation = read_neutral_rows(data, corpus, VALIDATION_SPLITS[corpus])
+        validation = from_dataset(read_neutral_rows(data, corpus, VALIDATION_SPLITS[corpus]))
     else:
-        chosen = held_out(np.zeros(len(training), np.int64), HELD_OUT, seed=0)
-        validation = training.select(np.flatnonzero(chosen))
-        training = training.select(np.flatnonzero(~chosen))
+        training, validation = hold_out(training, HELD_OUT, seed=0)
     if not (len(training) and len(validation)):
         raise DataError(f"{corpus} has no neutral faces to learn; train it without --neutral.")
     return add_neutral(faces, training), add_neutral(held, validation)

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from emotion.errors import DataError
+from emotion.labels import SEVEN_LABELS
 from train.options import ObjectiveConfig, Weighting
-from train.store import SEVEN_LABELS
 
 
 def class_weights(

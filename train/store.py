@@ -14,13 +14,10 @@ from datasets import Dataset
 from torch import Tensor
 
 from emotion.align import CROP_SIZE
-from emotion.labels import LABELS
+from emotion.labels import LABELS, SEVEN_LABELS
 from train.corpora.published import TRAINING_SPLIT
 from train.options import Annotation
 from train.prepared import VALIDATION_SPLITS, held_out, read_neutral_rows, read_rows
-
-SEVEN_LABELS = (*LABELS, "neutral")
-"""The classes of most published results."""
 
 
 @dataclass(frozen=True)
@@ -99,9 +96,8 @@ def read_neutral(directory: Path, corpora: Iterable[str]) -> dict[str, FaceStore
     return {corpus: from_dataset(found) for corpus, found in rows.items() if len(found)}
 
 
-def add_neutral(faces: FaceStore, rows: Dataset) -> FaceStore:
+def add_neutral(faces: FaceStore, neutral: FaceStore) -> FaceStore:
     """Put neutral faces behind those of the six expressions, as a seventh class."""
-    neutral = from_dataset(rows)
     seventh = replace(neutral, labels=torch.full_like(neutral.labels, len(LABELS)))
     return replace(concatenate([faces, seventh]), classes=SEVEN_LABELS)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -80,19 +79,6 @@ def offline(start_client: Callable[..., Client]) -> Client:
 def stranded(start_client: Callable[..., Client]) -> Client:
     """A client that shares the cache of ``client``, whose Hub is down."""
     return start_client(HF_ENDPOINT=NOWHERE)
-
-
-@pytest.fixture(scope="session")
-def free_port() -> Callable[[], int]:
-    """Find a port on which nobody listens."""
-
-    def find() -> int:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port: int = probe.getsockname()[1]
-            return port
-
-    return find
 
 
 _NUMBERS = itertools.count()

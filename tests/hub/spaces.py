@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ import yaml
 from fastapi import FastAPI, Request
 from fastapi.responses import StreamingResponse
 
+from benchmarks._visit import free_port
 from tests.hub.repository import Refusal, Repository
 
 if TYPE_CHECKING:
@@ -50,9 +50,7 @@ class Page:
             settings: variables and secrets.
             python: interpreter of the environment that it runs in.
         """
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port = free_port()
         self.url = f"http://127.0.0.1:{port}/"
         self._log = folder.with_suffix(".log")
         # Of this process's environment only what keeps the page off the network and small.

@@ -19,6 +19,7 @@ from gradio_client import Client as PageClient
 from gradio_client import handle_file
 from PIL import Image
 
+from benchmarks._visit import free_port
 from emotion.analyzer import Analyzer
 from emotion.cli import main as emotion_cli
 from emotion.detect import RetinaFaceDetector
@@ -87,9 +88,7 @@ class Page:
 
 
 @pytest.fixture
-def start_page(
-    hub_environment: Mapping[str, str], free_port: Callable[[], int], tmp_path: Path
-) -> Iterator[Callable[..., Page]]:
+def start_page(hub_environment: Mapping[str, str], tmp_path: Path) -> Iterator[Callable[..., Page]]:
     """Start ``app.py`` with weights and a changed environment, and wait until it answers."""
     running: list[subprocess.Popen[str]] = []
 

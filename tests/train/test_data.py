@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,11 +10,12 @@ import torch
 from datasets import Dataset, load_from_disk
 
 from emotion.errors import DataError
+from emotion.labels import SEVEN_LABELS
 from train.config import FitConfig
 from train.data import read_data
-from train.prepared import read_neutral_rows
+from train.prepared import VALIDATION_SPLITS, read_neutral_rows
 from train.sampling import MixedSource, ShuffledSource
-from train.store import SEVEN_LABELS, FaceStore, concatenate, from_dataset, hold_out, stratified
+from train.store import FaceStore, concatenate, from_dataset, hold_out, stratified
 
 Tiny = Callable[..., FitConfig]
 
@@ -234,8 +234,7 @@ def test_neutral_is_a_seventh_class_where_it_is_asked_for(prepared: Path, tiny: 
 def test_where_no_split_validates_a_tenth_of_the_neutral_faces_is_held_out(
     prepared: Path, tmp_path: Path, tiny: Tiny, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in ("train.prepared", "train.data"):
-        monkeypatch.delitem(sys.modules[module].VALIDATION_SPLITS, "synthetic", raising=False)
+    monkeypatch.delitem(VALIDATION_SPLITS, "synthetic")
 
     data = read_data(tiny(neutral=True), prepared)
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator
 from types import SimpleNamespace
 
 import httpx
 import pytest
 
+from benchmarks._visit import free_port
 from emotion.analyzer import Analyzer
 
 
@@ -18,20 +18,13 @@ def analyzer() -> Analyzer:
 
 
 @pytest.fixture(scope="session")
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-@pytest.fixture(scope="session")
-def served(analyzer: Analyzer, free_port: int) -> Iterator[SimpleNamespace]:
+def served(analyzer: Analyzer) -> Iterator[SimpleNamespace]:
     """The page on a real socket: its ``url`` and the ids of its ``components`` by name."""
     from emotion.ui.demo import build
     from emotion.ui.launch import start
 
     demo = build(analyzer)
-    url = start(demo, "127.0.0.1", free_port)
+    url = start(demo, "127.0.0.1", free_port())
     config = httpx.get(f"{url}config").json()
     components = {part["props"].get("elem_id"): part["id"] for part in config["components"]}
     yield SimpleNamespace(url=url, components=components)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from emotion.errors import ConfigError
-from emotion.labels import LABELS
+from emotion.labels import SEVEN_LABELS
 from train.corpora.faces import draw_face
 from train.corpora.schema import Reading, Sample
 
@@ -11,7 +11,6 @@ DEFAULT_COUNT = 1400
 MIN_COUNT = 70
 MAX_COUNT = 100_000
 
-_CLASSES = (*LABELS, "neutral")
 _BLOCK = 10  # of ten consecutive images of a class, eight are for training
 
 
@@ -37,13 +36,13 @@ def read(count: int, seed: int = 0) -> Reading:
     """
     samples = []
     for index in range(count):
-        label = _CLASSES[index % len(_CLASSES)]
+        label = SEVEN_LABELS[index % len(SEVEN_LABELS)]
         image, landmarks = draw_face(label, seed, index)
         name = f"face_{index:06d}"
         samples.append(
             Sample(
                 name,
-                _split(index // len(_CLASSES)),
+                _split(index // len(SEVEN_LABELS)),
                 label,
                 label,
                 f"{name}.jpg",
