@@ -112,11 +112,16 @@ class Gate:
         self._turn = self._arrivals = 0
 
     @contextmanager
-    def enter_at_once(self, client: Client = NOBODY) -> Iterator[None]:
-        """Hold a slot, or refuse: an old camera frame is worth nothing, so it never waits.
+    def enter_at_once(self, client: Client = NOBODY, patience: float = 0.0) -> Iterator[None]:
+        """Hold a slot, or refuse: an old camera frame is worth nothing, so it hardly waits.
+
+        Args:
+            client: who asks.
+            patience: wait for a slot that is expected within so many seconds. Whoever is sent away
+                instead comes back later than that, and the slot stands empty meanwhile.
 
         Raises:
-            BusyError: if no slot is free, others come first, or the address sends too much.
+            BusyError: if no slot is free soon, others come first, or the address sends too much.
         """
         with self._changed:
             if wait := self._rate.wait(client.address):
@@ -128,7 +133,12 @@ class Gate:
                 wait = self._expected_wait(ahead, now)
                 claim.until = now + wait + CLAIM_LASTS
                 self._claims[client] = claim
-                raise BusyError(wait=wait)
+                if wait > patience or not self._changed.wait_for(
+                    lambda: self._ahead(claim) < self._slots - len(self._running), 2 * patience
+                ):
+                    raise BusyError(wait=wait)
+                self._claims.pop(client, None)
+                now = self._clock()
             self._begin(client, now)
         try:
             yield

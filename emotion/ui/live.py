@@ -28,6 +28,8 @@ MAX_FRAME_BYTES = 256 * 1024
 MAX_FRAME_SIDE = 1280
 MAX_FACES = 5
 MAX_NAME = 64
+PATIENCE = 0.05
+"""Seconds that a frame may wait for its turn, about as long as one takes."""
 
 _log = logging.getLogger(__name__)
 
@@ -62,7 +64,7 @@ def frame_analysis(analyzer: Analyzer, gate: Gate) -> Callable[..., JSON]:
         started = time.perf_counter()
         try:
             frame = _read(payload)
-            with gate.enter_at_once(client_of(sender, frame.visitor)):
+            with gate.enter_at_once(client_of(sender, frame.visitor), PATIENCE):
                 image = decode_image(frame.jpeg)
                 height, width = image.shape[:2]
                 if max(height, width) > MAX_FRAME_SIDE:

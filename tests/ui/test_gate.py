@@ -114,6 +114,42 @@ def test_visitors_behind_one_address_take_turns_too(clock):
     assert served(gate, ben)
 
 
+def test_a_patient_frame_gets_the_slot_as_soon_as_it_is_free():
+    gate = Gate(slots=1)
+    order = []
+
+    def frame() -> None:
+        with gate.enter_at_once(BEN, patience=60):
+            order.append("ben")
+
+    with gate.enter_at_once(ANN):
+        waiting = threading.Thread(target=frame)
+        waiting.start()
+        while not gate._claims:
+            time.sleep(0.001)
+        assert not served(gate, ANN)
+        order.append("ann")
+    waiting.join(timeout=30)
+    assert order == ["ann", "ben"]
+    assert served(gate, ANN)
+
+
+def test_a_frame_is_sent_away_where_the_slot_is_not_free_soon(clock):
+    gate = Gate(slots=1, clock=clock)
+    with gate.enter_at_once(ANN):
+        clock.now += 1  # what a frame takes from now on
+    with gate.enter_at_once(ANN), pytest.raises(BusyError) as busy, gate.enter_at_once(BEN, 0.1):
+        pytest.fail("two analyses ran in one slot")
+    assert busy.value.wait > 0.1
+
+
+def test_a_patient_frame_is_sent_away_in_the_end():
+    gate = Gate(slots=1)
+    with gate.enter_at_once(ANN), pytest.raises(BusyError), gate.enter_at_once(BEN, 0.06):
+        pytest.fail("two analyses ran in one slot")
+    assert served(gate, BEN)
+
+
 def test_nobody_gains_turns_by_pretending_to_be_many(clock):
     gate = Gate(slots=1, clock=clock)
     assert served(gate, BEN)
