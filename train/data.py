@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import torch
+
 from emotion.align import DEFAULT_ZOOM
 from emotion.errors import DataError
+from emotion.labels import LABELS
 from train.config import FitConfig
 from train.corpora.published import TRAINING_SPLIT
 from train.prepared import (
@@ -19,6 +22,7 @@ from train.prepared import (
 from train.store import (
     FaceStore,
     add_neutral,
+    add_outliers,
     concatenate,
     from_dataset,
     hold_out,
@@ -32,7 +36,7 @@ class TrainingData:
     """Prepared faces.
 
     Attributes:
-        training: the training faces of all corpora.
+        training: the training faces of all corpora, and outliers behind them if there are any.
         validation: corpus -> faces that are never trained on.
         splits: the splits that ``training`` was taken from, as ``corpus/split``.
         zoom: scale of the crops, see ``emotion.align.template``.
@@ -71,9 +75,12 @@ def read_data(config: FitConfig, data: Path) -> TrainingData:
         training.append(stratified(faces, options.limit, config.seed))
         parts[corpus] = range(first, first + len(training[-1]))
         first = parts[corpus].stop
+    together = concatenate(training)
+    if options.outlier_exposure:
+        together = add_outliers(together, _outliers(config, data))
     splits = tuple(f"{corpus}/train" for corpus in options.corpora)
     zoom = prepared_zoom(data) or DEFAULT_ZOOM
-    return TrainingData(concatenate(training), validation, splits, zoom, parts)
+    return TrainingData(together, validation, splits, zoom, parts)
 
 
 def _with_neutral(
@@ -88,3 +95,19 @@ def _with_neutral(
     if not (len(training) and len(validation)):
         raise DataError(f"{corpus} has no neutral faces to learn; train it without --neutral.")
     return add_neutral(faces, training), add_neutral(held, validation)
+
+
+def _outliers(config: FitConfig, data: Path) -> FaceStore:
+    """Read the neutral faces that are shown; under a limit as many as a class has on average."""
+    official = [corpus for corpus in config.data.corpora if corpus in VALIDATION_SPLITS]
+    faces = [from_dataset(read_neutral_rows(data, name, TRAINING_SPLIT)) for name in official]
+    if not any(map(len, faces)):
+        raise DataError(
+            f"{', '.join(config.data.corpora)} have no neutral training faces to show; train "
+            "without --outlier-exposure."
+        )
+    limit = config.data.limit
+    most = max(1, limit // len(LABELS)) if limit else None
+    generator = torch.Generator().manual_seed(config.seed)
+    chosen = [torch.randperm(len(store), generator=generator)[:most] for store in faces]
+    return concatenate([store.select(rows) for store, rows in zip(faces, chosen, strict=True)])

@@ -48,6 +48,9 @@ class DataConfig(_Group):
             not together with another annotation than the first.
         neutral: learn neutral as a seventh class, to compare with results that count it; such
             weights are not served, and not calibrated.
+        outlier_exposure: show neutral training faces too and learn that all classes are as likely,
+            so that a calm face is "not sure" (Hendrycks et al., ICLR 2019, eq. 1). They come from
+            the corpora with an official validation split; all others measure what it brings.
         sampling: ``natural`` shows every image once per epoch; ``sqrt`` and ``uniform`` draw as
             many, with replacement, a class of n images in proportion to n^1/2 or all alike.
         mixture: how many images of each corpus an epoch shows, in the order of ``corpora``, its
@@ -62,6 +65,7 @@ class DataConfig(_Group):
     annotation: Annotation = "first"
     soft_labels: bool = False
     neutral: bool = False
+    outlier_exposure: bool = False
     sampling: Literal["natural", "sqrt", "uniform"] = "natural"
     mixture: tuple[int, ...] = ()
     validation_limit: int = 0
@@ -75,6 +79,11 @@ class DataConfig(_Group):
             raise ConfigError(f"Choose either --soft-labels or --annotation {self.annotation}.")
         if self.neutral and (self.soft_labels or self.annotation != "first"):
             raise ConfigError("--neutral goes with the first label alone.")
+        if self.outlier_exposure and (self.neutral or self.sampling != "natural" or self.mixture):
+            raise ConfigError(
+                "--outlier-exposure shows faces of no class once an epoch; leave out --neutral, "
+                "--sampling and --mixture."
+            )
         if self.mixture and (len(self.mixture) != len(self.corpora) or min(self.mixture) < 1):
             raise ConfigError("--mixture needs a positive number for each of --corpora.")
         self._check("limit validation_limit", 0)

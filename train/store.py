@@ -26,7 +26,7 @@ class FaceStore:
 
     Attributes:
         faces: uint8 (N, 64, 64), grey.
-        labels: int64 (N,), 0..5, or places in ``classes``.
+        labels: int64 (N,), 0..5, or places in ``classes``; ``train.corpora.NO_LABEL`` for none.
         found: bool (N,), False where no face was found and the plain crop is used.
         soft: float32 (N, 6), rows sum to 1: the class probabilities that are learnt instead of the
             labels, or None where the labels say it all.
@@ -57,7 +57,8 @@ class FaceStore:
 
     def counts(self) -> npt.NDArray[np.int64]:
         """Return the number of faces of each class, (6,)."""
-        return np.bincount(self.labels.numpy(), minlength=len(self.classes))
+        labels = self.labels[self.labels >= 0]
+        return np.bincount(labels.numpy(), minlength=len(self.classes))
 
 
 def read_split(
@@ -100,6 +101,12 @@ def add_neutral(faces: FaceStore, neutral: FaceStore) -> FaceStore:
     """Put neutral faces behind those of the six expressions, as a seventh class."""
     seventh = replace(neutral, labels=torch.full_like(neutral.labels, len(LABELS)))
     return replace(concatenate([faces, seventh]), classes=SEVEN_LABELS)
+
+
+def add_outliers(faces: FaceStore, outliers: FaceStore) -> FaceStore:
+    """Put faces of no class behind the others; what is learnt of them is that all are as likely."""
+    uniform = torch.full((len(outliers), len(faces.classes)), 1 / len(faces.classes))
+    return concatenate([faces, replace(outliers, soft=uniform)])
 
 
 def from_dataset(

@@ -9,7 +9,7 @@ import pytest
 import torch
 from datasets import Dataset, load_from_disk
 
-from emotion.errors import DataError
+from emotion.errors import ConfigError, DataError
 from emotion.labels import SEVEN_LABELS
 from train.config import FitConfig
 from train.data import read_data
@@ -229,6 +229,53 @@ def test_neutral_is_a_seventh_class_where_it_is_asked_for(prepared: Path, tiny: 
     neutral = seven.training.faces[seven.training.labels == 6].flatten(1)
     unseen = held.faces[held.labels == 6].flatten(1)
     assert not {bytes(face) for face in neutral.numpy()} & {bytes(f) for f in unseen.numpy()}
+
+
+def test_outliers_are_learnt_as_all_classes_alike(prepared: Path, tiny: Tiny) -> None:
+    plain, exposed = (read_data(tiny(outlier_exposure=on), prepared) for on in (False, True))
+    count = len(plain.training)
+
+    neutral = read_neutral_rows(prepared, "synthetic", "train")
+    assert len(exposed.training) == count + len(neutral) > count
+    torch.testing.assert_close(exposed.training.targets[:count], plain.training.targets)
+    torch.testing.assert_close(
+        exposed.training.targets[count:], torch.full((len(neutral), 6), 1 / 6)
+    )
+    assert exposed.training.counts().tolist() == plain.training.counts().tolist()
+    assert exposed.parts["synthetic"] == range(count)
+    assert exposed.validation["synthetic"].counts().tolist() == (
+        plain.validation["synthetic"].counts().tolist()
+    )
+    unseen = from_dataset(read_neutral_rows(prepared, "synthetic", "valid")).faces.flatten(1)
+    shown = exposed.training.faces[count:].flatten(1)
+    assert not {bytes(f) for f in shown.numpy()} & {bytes(f) for f in unseen.numpy()}
+
+
+def test_under_a_limit_there_are_as_many_outliers_as_a_class_has(
+    prepared: Path, tiny: Tiny
+) -> None:
+    limited = read_data(tiny(outlier_exposure=True, limit=24), prepared)
+
+    assert len(limited.training) == 24 + 4
+
+
+def test_outliers_come_from_corpora_that_measure_on_others(
+    prepared: Path, tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(VALIDATION_SPLITS, "synthetic")  # read_neutral measures on all of train
+
+    with pytest.raises(DataError, match="no neutral training faces to show"):
+        read_data(tiny(outlier_exposure=True), prepared)
+
+
+@pytest.mark.parametrize(
+    "others", [{"neutral": True}, {"sampling": "sqrt"}, {"mixture": (10,)}], ids=str
+)
+def test_outliers_are_refused_where_they_would_have_no_place(
+    tiny: Tiny, others: dict[str, object]
+) -> None:
+    with pytest.raises(ConfigError, match="--outlier-exposure"):
+        tiny(outlier_exposure=True, **others)
 
 
 def test_where_no_split_validates_a_tenth_of_the_neutral_faces_is_held_out(

@@ -61,8 +61,10 @@ def _check(config: FitConfig) -> None:
         raise ConfigError(
             f"{method} chooses its batches itself; leave out --sampling and --mixture."
         )
-    if config.data.neutral:
-        raise ConfigError(f"{method} knows the six expressions alone; leave out --neutral.")
+    if config.data.neutral or config.data.outlier_exposure:
+        raise ConfigError(
+            f"{method} knows the six expressions alone; leave out --neutral and --outlier-exposure."
+        )
     if config.augment.mixup or config.augment.cutmix:
         raise ConfigError(
             f"{method} needs to know whose face each crop is; leave out --mixup and --cutmix."
