@@ -36,15 +36,15 @@ class FiguresArguments:
 
     Only what the files hold is drawn: robustness needs evaluate --degrade, learning curves --log.
 
-    Example: python -m train figures --log docs/runs/baseline/log.jsonl --out docs/figures
+    Example: python -m train figures --log docs/runs/cnn/log.jsonl docs/runs/cnn-64/log.jsonl
     """
 
     out: Path = Path("docs/figures")
     """Folder of the figures."""
     results: Path = RESULTS
     """File that python -m train results wrote."""
-    log: Path | None = None
-    """log.jsonl of the run that made the weights."""
+    log: tuple[Path, ...] = ()
+    """log.jsonl of the run that made the weights, or of those that did one after the other."""
     format: Literal["svg", "png"] = "svg"
     """Of the files."""
 
@@ -56,7 +56,8 @@ def run(arguments: FiguresArguments) -> int:
         DataError: if a file cannot be read, or is something else, or ``out`` cannot be written.
     """
     results = _read(arguments.results, json.loads)
-    history = read_log(arguments.log) if arguments.log else []
+    lines = [line for path in arguments.log for line in read_log(path)]
+    history = [{**line, "epoch": epoch} for epoch, line in enumerate(lines, 1)]
     for name, data in render(results, history, arguments.format).items():
         write_bytes(arguments.out / name, data)
         print(f"Wrote {arguments.out / name}.")

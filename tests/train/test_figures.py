@@ -12,7 +12,7 @@ from emotion.labels import COLORS, LABELS
 from train.cli import main
 from train.metrics import evaluate_probabilities, precision_recall, reliability
 
-LOG = Path("docs/runs/baseline/log.jsonl")
+LOG = Path("docs/runs/cnn/log.jsonl")
 
 
 @pytest.fixture
@@ -28,6 +28,24 @@ def result(random: np.random.Generator) -> dict[str, Any]:
         "precision_recall": precision_recall(probabilities, labels),
         "robustness": [{"condition": name, **scores} for name in ("as it is", "turned")],
     }
+
+
+def test_the_curves_of_runs_that_follow_each_other_are_one(
+    result: dict[str, Any], tmp_path: Path
+) -> None:
+    (tmp_path / "results.json").write_text(json.dumps([result]))
+    lines = LOG.read_text("utf-8").splitlines(keepends=True)
+    second = [json.dumps({**json.loads(x), "epoch": n}) + "\n" for n, x in enumerate(lines[5:], 1)]
+    (tmp_path / "first.jsonl").write_text("".join(lines[:5]))
+    (tmp_path / "second.jsonl").write_text("".join(second))
+    arguments = ["figures", "--results", str(tmp_path / "results.json")]
+
+    parts = [str(tmp_path / f"{name}.jsonl") for name in ("first", "second")]
+    assert main([*arguments, "--log", *parts, "--out", str(tmp_path / "a")]) == 0
+    assert main([*arguments, "--log", str(LOG), "--out", str(tmp_path / "b")]) == 0
+
+    curves = [(tmp_path / name / "learning-curves.svg").read_bytes() for name in ("a", "b")]
+    assert curves[0] == curves[1]
 
 
 def test_every_figure_is_drawn_from_the_numbers_and_the_same_twice(
@@ -63,7 +81,7 @@ def test_every_figure_is_drawn_from_the_numbers_and_the_same_twice(
         assert COLORS[name].lower() in drawn["precision-recall"]
     assert f"calibration error {result['ece']:.3f}" in drawn["reliability"]
     assert "turned" in drawn["robustness"]
-    assert "64 px" in drawn["learning-curves"]
+    assert "48 px" in drawn["learning-curves"]
 
 
 def test_what_was_not_measured_is_not_drawn(result: dict[str, Any], tmp_path: Path) -> None:

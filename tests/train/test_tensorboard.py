@@ -9,7 +9,7 @@ import pytest
 from train.cli import main
 from train.figures import read_log
 
-LOG = Path("docs/runs/baseline/log.jsonl")
+LOG = Path("docs/runs/cnn/log.jsonl")
 
 
 @pytest.fixture
