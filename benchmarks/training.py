@@ -1,6 +1,6 @@
 """How fast the trainer is, against a plain one with the same network in the same run.
 
-python -m benchmarks.training [--sizes 64 40 32] [--threads T] [--batches N] [--compile]
+python -m benchmarks.training [--sizes 64 48 32] [--threads T] [--batches N] [--compile]
 
 The plain trainer is what one writes first: a Dataset that opens a PNG per item with Pillow and
 applies torchvision's transforms, a DataLoader, float32, contiguous tensors, AdamW. Both take the
@@ -43,7 +43,7 @@ _BILINEAR = v2.InterpolationMode.BILINEAR
 def main() -> int:
     """Measure and print a table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--sizes", type=int, nargs="+", default=[64, 40, 32])
+    parser.add_argument("--sizes", type=int, nargs="+", default=[64, 48, 32])
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--batches", type=int, default=4, help="timed batches per repetition")
     parser.add_argument(

@@ -28,7 +28,7 @@ _EXAMPLES = """examples:
   python -m emotion classify portrait.jpg
   python -m emotion classify photos/ --csv scores.csv
   python -m emotion classify group.jpg --all-faces --json faces.json
-  python -m emotion classify crops/ --no-detect --weights runs/baseline
+  python -m emotion classify crops/ --no-detect --weights runs/mine
 """
 
 _VIDEO_EXAMPLES = """examples:

@@ -99,9 +99,9 @@ class ArchitectureConfig(_Group):
             starts from random ones. Backbone, activation, max-pooling and widths are theirs where
             these options are left alone, and must be the same where they are not; grey mean and
             deviation are always theirs.
-        frozen_stages: ResNet-18's stem and this many of its four stages keep weights and norm
-            statistics: fine-tuning that costs less.
-        backbone: ``resnet18``, ``cnn`` (a plain baseline) or ``alexnet`` (adapted to 64x64).
+        frozen_stages: this many of the backbone's first stages, and what stands before them, keep
+            weights and norm statistics: fine-tuning that costs less.
+        backbone: ``cnn`` (eight convolutions), ``resnet18`` or ``alexnet`` (adapted to 64x64).
         activation: ``relu`` or ``silu`` (Swish).
         max_pool: keep the max-pooling after ResNet-18's stem.
         widths: channels of the backbone's stages, empty for its own; narrow ones train in seconds.
@@ -111,7 +111,7 @@ class ArchitectureConfig(_Group):
 
     init: str = ""
     frozen_stages: int = 0
-    backbone: Literal["resnet18", "cnn", "alexnet"] = "resnet18"
+    backbone: Literal["resnet18", "cnn", "alexnet"] = "cnn"
     activation: Literal["relu", "silu"] = "silu"
     max_pool: bool = False
     widths: tuple[int, ...] = ()
@@ -214,8 +214,8 @@ class ScheduleConfig(_Group):
             macro-F1; 0 never stops.
     """
 
-    sizes: tuple[int, ...] = (32, 40, 64)
-    epochs: tuple[int, ...] = (4, 7, 2)
+    sizes: tuple[int, ...] = (32, 48, 64)
+    epochs: tuple[int, ...] = (20, 6, 3)
     schedule: Literal["cosine", "warm_restarts", "plateau"] = "cosine"
     warmup_epochs: float = 1.0
     last_stage_lr: float = 4e-4

@@ -105,7 +105,7 @@ def test_without_neutral_faces_there_is_a_threshold_all_the_same(
 
 @pytest.fixture
 def run(prepared: Path, tmp_path: Path, tiny: Tiny) -> Path:
-    fit(tiny(epochs=(1,)), prepared, tmp_path / "run")
+    fit(tiny(epochs=(1,), backbone="resnet18"), prepared, tmp_path / "run")
     return tmp_path / "run"
 
 
