@@ -145,9 +145,9 @@ def test_the_gate_knows_visitors_by_address_and_name(served, monkeypatch):
     seen = []
     enter = gate.Gate.enter_at_once
 
-    def watched(self: gate.Gate, client: gate.Client) -> object:
+    def watched(self: gate.Gate, client: gate.Client, patience: float) -> object:
         seen.append(client)
-        return enter(self, client)
+        return enter(self, client, patience)
 
     monkeypatch.setattr(gate.Gate, "enter_at_once", watched)
     call = {
