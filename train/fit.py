@@ -50,6 +50,8 @@ def fit(config: FitConfig, data: Path, out: Path, *, resume: bool = False) -> di
         trainer = build_trainer(config, read_data(config, data), out, device)
         if not distributed.rank():
             write_text(out / "fit.json", json.dumps(to_json(config), indent=2) + "\n")
+            for leftover in out.glob(".*.partial"):  # of a process that was killed while it wrote
+                leftover.unlink(missing_ok=True)
         if resume:
             trainer.resume()
         while not trainer.finished:

@@ -108,6 +108,18 @@ def test_a_damaged_newest_checkpoint_costs_an_epoch_and_changes_nothing(
     assert last_state(tmp_path).read_bytes() == state
 
 
+def test_what_a_killed_process_left_half_written_is_removed(
+    prepared: Path, tmp_path: Path, tiny: Tiny
+) -> None:
+    config = tiny(sizes=(16,), epochs=(1,), widths=(8, 8, 8, 8))
+    fit(config, prepared, tmp_path)
+    (tmp_path / ".config.json.1234567.partial").write_text("{")
+
+    fit(config, prepared, tmp_path, resume=True)
+
+    assert not list(tmp_path.glob(".*.partial"))
+
+
 def test_a_checkpoint_of_other_data_is_refused(prepared: Path, tmp_path: Path, tiny: Tiny) -> None:
     config = tiny(sizes=(16,), epochs=(1,), widths=(8, 8, 8, 8))
     fit(config, prepared, tmp_path)
