@@ -128,13 +128,12 @@ class Gate:
                 raise BusyError(wait=wait)
             now = self._clock()
             claim = self._claims.pop(client, None) or self._claim(client)
-            ahead = self._ahead(claim)
-            if ahead >= self._slots - len(self._running):
-                wait = self._expected_wait(ahead, now)
+            if not self._has_turn(claim):
+                wait = self._expected_wait(self._ahead(claim), now)
                 claim.until = now + wait + CLAIM_LASTS
                 self._claims[client] = claim
                 if wait > patience or not self._changed.wait_for(
-                    lambda: self._ahead(claim) < self._slots - len(self._running), 2 * patience
+                    lambda: self._has_turn(claim), 2 * patience
                 ):
                     raise BusyError(wait=wait)
                 self._claims.pop(client, None)
@@ -157,7 +156,7 @@ class Gate:
         """
         with self._changed:
             claim = self._claim(client)
-            if self._ahead(claim) >= self._slots - len(self._running):
+            if not self._has_turn(claim):
                 self._wait(claim, timeout)
             now = self._clock()
             self._begin(client, now)
@@ -175,7 +174,7 @@ class Gate:
         self._claims[id(claim)] = claim
         deadline = self._clock() + timeout
         try:
-            while self._ahead(claim) >= self._slots - len(self._running):
+            while not self._has_turn(claim):
                 if self._clock() >= deadline:
                     raise BusyError
                 # Not longer: a claim of somebody who went away ends without a notification.
@@ -186,6 +185,10 @@ class Gate:
     def _claim(self, client: Client) -> _Claim:
         self._arrivals += 1
         return _Claim(client, self._arrivals, math.inf)
+
+    def _has_turn(self, claim: _Claim) -> bool:
+        """Tell whether a slot is free that nobody before this claim takes."""
+        return self._ahead(claim) < self._slots - len(self._running)
 
     def _ahead(self, claim: _Claim) -> int:
         """Count the others whose turn comes first."""
