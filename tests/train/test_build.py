@@ -87,6 +87,17 @@ def test_weights_of_another_architecture_are_refused_in_a_sentence(
         build_network(tiny(init=str(start), **values), data)
 
 
+def test_weights_without_max_pooling_are_refused_where_it_is_asked_for(
+    tmp_path: Path, data: TrainingData, tiny: Tiny
+) -> None:
+    config = NetworkConfig(backbone="resnet18", widths=(8, 8, 16, 16), activation="silu")
+    EmotionNet(config).save_pretrained(tmp_path / "start")
+    asked = tiny(init=str(tmp_path / "start"), backbone="resnet18", max_pool=True)
+
+    with pytest.raises(ConfigError, match="have max_pool False, not True"):
+        build_network(asked, data)
+
+
 def test_an_architecture_that_is_left_alone_is_that_of_the_weights(
     tmp_path: Path, tiny: Tiny
 ) -> None:
