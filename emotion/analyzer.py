@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from emotion.align import Matrix, align_face, box_crop, plain_crop
+from emotion.calibration import Temperature
 from emotion.detect import Detector, Face, RetinaFaceDetector
 from emotion.engine import Classifier, TorchEngine, choose
 from emotion.errors import AlignmentError
@@ -196,9 +197,9 @@ class Analyzer:
             Probabilities float32 (B, 6) and maps float32 (B, 6, 8, 8).
         """
         outputs = self.classifier(crops)
-        scaled = outputs.logits / np.float32(self.network.config.temperature)
-        powers = np.exp(scaled - scaled.max(1, keepdims=True))
-        return powers / powers.sum(1, keepdims=True), outputs.cams
+        temperature = Temperature.of(self.network.config)
+        pooled = outputs.features.mean((2, 3))
+        return temperature.probabilities(outputs.logits, pooled), outputs.cams
 
     def _classify(
         self, faces: list[tuple[Face | None, npt.NDArray[np.uint8], Matrix]]

@@ -38,7 +38,10 @@ class NetworkConfig:
         zoom: scale of the crop, see ``emotion.align.template``.
         mean: grey mean of the training crops, 0..1.
         std: grey standard deviation of the training crops, 0..1.
-        temperature: the logits are divided by it before the softmax (Guo et al., 2017).
+        temperature: what the logits of a typical face are divided by before the softmax.
+        temperature_slope: how it changes with the features, see ``emotion.calibration``; empty
+            gives every face the same.
+        temperature_offset: belongs to the slope.
         abstain_below: where the highest probability is below it, 0..1, the answer is "not sure"
             (Chow, 1970); 0 never abstains.
         trained_on: the splits whose images were trained on, as ``corpus/split``.
@@ -57,12 +60,14 @@ class NetworkConfig:
     mean: float = 0.5
     std: float = 0.25
     temperature: float = 1.0
+    temperature_slope: tuple[float, ...] = ()
+    temperature_offset: float = 0.0
     abstain_below: float = 0.0
     trained_on: tuple[str, ...] = field(default=())
 
     def __post_init__(self) -> None:
         # JSON has no tuples; a config that was read back must equal the one that was written.
-        for name in ("labels", "widths", "trained_on"):
+        for name in ("labels", "widths", "temperature_slope", "trained_on"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         if self.backbone not in BACKBONES:
             raise ConfigError(
@@ -85,6 +90,8 @@ class NetworkConfig:
             raise ConfigError(f"zoom must lie in {ZOOM_RANGE}, not {self.zoom}.")
         if not (self.std > 0 and self.temperature > 0):
             raise ConfigError("std and temperature must be positive.")
+        if len(self.temperature_slope) not in (0, self.widths[-1]):
+            raise ConfigError(f"temperature_slope must be empty or have {self.widths[-1]} numbers.")
         if not 0 <= self.abstain_below < 1:
             raise ConfigError(f"abstain_below must lie in [0, 1), not {self.abstain_below}.")
 

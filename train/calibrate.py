@@ -1,25 +1,26 @@
-"""Calibration: the temperature, and the confidence below which the answer is "not sure"."""
+"""Calibration: the temperatures, and the confidence below which the answer is "not sure"."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from emotion.calibration import Temperature
 from emotion.files import write_text
-from emotion.labels import LABELS
+from train.inference import Answers
 from train.metrics import auroc, calibration_error
 from train.prepared import VALIDATION, official_split
 from train.store import FaceStore
+from train.temperature import fit_temperature, fit_temperatures
 
 COVERAGE = 0.85
 """Share of expressive faces that are answered.
@@ -28,50 +29,25 @@ Lower catches more neutral faces, which are the rule before a camera, and leaves
 unanswered; here one in seven may be. See docs/decisions/0018-abstaining.md.
 """
 
-_TEMPERATURES = (0.05, 20.0)
-
 
 @dataclass(frozen=True)
-class CorpusLogits:
-    """What a network answers on one corpus's validation, at temperature 1.
+class CorpusAnswers:
+    """What a network answers on one corpus's validation.
 
     Attributes:
-        logits: float32 (N, 6) of faces that show one of the six expressions.
+        faces: of N faces that show one of the six expressions.
         labels: int64 (N,).
-        neutral: float32 (M, 6) of neutral faces; M may be 0.
+        neutral: of neutral faces; None if there are none.
     """
 
-    logits: Tensor
+    faces: Answers
     labels: Tensor
-    neutral: Tensor
+    neutral: Answers | None = None
 
-
-def fit_temperature(logits: Tensor, labels: Tensor, weights: Tensor | None = None) -> float:
-    """Fit the one number that the logits are divided by (Guo et al., ICML 2017, section 4.2).
-
-    Args:
-        logits: (N, C) of the validation split, at temperature 1.
-        labels: int64 (N,).
-        weights: (N,) of the faces; by default all count the same.
-
-    Returns:
-        The temperature with the lowest negative log-likelihood, 0.05..20.
-    """
-    log_temperature = torch.zeros((), dtype=torch.float64, requires_grad=True)
-    scores = logits.double()
-    weights = torch.ones(len(labels)) if weights is None else weights
-    shares = weights.double() / weights.double().sum()
-    optimizer = torch.optim.LBFGS([log_temperature], max_iter=100, line_search_fn="strong_wolfe")
-
-    def loss() -> Tensor:
-        optimizer.zero_grad()
-        losses = F.cross_entropy(scores / log_temperature.exp(), labels, reduction="none")
-        value = (shares * losses).sum()
-        value.backward()  # type: ignore[no-untyped-call]
-        return value
-
-    optimizer.step(loss)  # type: ignore[no-untyped-call]
-    return float(log_temperature.detach().exp().clamp(*_TEMPERATURES))
+    def half(self, start: int) -> CorpusAnswers:
+        """Return every second face."""
+        logits, pooled = self.faces.logits[start::2], self.faces.pooled[start::2]
+        return CorpusAnswers(Answers(logits, pooled), self.labels[start::2], self.neutral)
 
 
 def abstain_threshold(
@@ -95,14 +71,14 @@ def abstain_threshold(
 
 
 def ask(
-    predict: Callable[[Tensor], Tensor],
+    answer: Callable[[Tensor], Answers],
     validation: Mapping[str, FaceStore],
     neutral: Mapping[str, FaceStore],
-) -> dict[str, CorpusLogits]:
+) -> dict[str, CorpusAnswers]:
     """Collect what a network answers on validation and neutral faces.
 
     Args:
-        predict: from uint8 faces (N, 64, 64) to logits (N, 6), at temperature 1.
+        answer: classifies uint8 faces (N, 64, 64), see ``train.inference.predict``.
         validation: corpus -> faces that show one of the six expressions.
         neutral: corpus -> neutral faces; a corpus without any may be missing.
 
@@ -110,114 +86,139 @@ def ask(
         Answers by ``corpus/split``.
     """
     return {
-        f"{corpus}/{official_split(corpus, VALIDATION)}": CorpusLogits(
-            predict(faces.faces),
+        f"{corpus}/{official_split(corpus, VALIDATION)}": CorpusAnswers(
+            answer(faces.faces),
             faces.labels,
-            predict(neutral[corpus].faces) if corpus in neutral else torch.empty(0, len(LABELS)),
+            answer(neutral[corpus].faces) if corpus in neutral else None,
         )
         for corpus, faces in validation.items()
     }
 
 
-def calibrate(corpora: dict[str, CorpusLogits], coverage: float = COVERAGE) -> dict[str, Any]:
-    """Fit temperature and threshold on validation faces, every corpus counting the same.
+def calibrate(
+    corpora: dict[str, CorpusAnswers], coverage: float = COVERAGE
+) -> tuple[Temperature, dict[str, Any]]:
+    """Fit temperatures and threshold on validation faces, every corpus counting the same.
 
     The calibration error that the fit itself was made on flatters a little, so ``ece_crossed`` is
-    given too: each half of the faces at the temperature of the other half.
+    given too: each half of the faces at the temperatures of the other half.
 
     Args:
         corpora: name -> answers; at least one.
         coverage: see ``abstain_threshold``.
 
     Returns:
-        temperature, abstain_below, coverage, and for each of ``corpora``: n, ece_before (at
-        temperature 1), ece_after, ece_crossed, accuracy, answered and accuracy_answered of the
-        expressive faces; neutral, neutral_answered and auroc (confidence, expressive against
-        neutral) where there are neutral faces. All but n and neutral lie in 0..1.
+        The temperatures, and figures: temperature (of the typical face), temperatures (the lowest,
+        the 5 % and the 95 % quantile, the highest), abstain_below, coverage, and for each of
+        ``corpora``: n, ece_before (at temperature 1), ece_constant (at the best one for all faces),
+        ece_after, ece_crossed, accuracy, answered and accuracy_answered of the expressive faces;
+        neutral, neutral_answered and auroc (confidence, expressive against neutral) where there
+        are neutral faces. All but n, neutral and the temperatures lie in 0..1.
     """
-    logits, labels, weights = _pool(corpora)
-    temperature = round(fit_temperature(logits, labels, weights), 4)
-    confidences = _confidences(logits, temperature)
-    threshold = abstain_threshold(confidences, weights.numpy(), coverage)
-    halves = _temperatures_of_halves(corpora)
-    return {
-        "temperature": temperature,
+    pool = _pool(corpora)
+    temperature = fit_temperatures(*pool)
+    confidences = _probabilities(pool.logits, pool.pooled, temperature).max(1)
+    threshold = abstain_threshold(confidences, pool.weights.numpy(), coverage)
+    constant = Temperature(fit_temperature(pool.logits, pool.labels, pool.weights))
+    halves = [fit_temperatures(*_pool({k: v.half(i) for k, v in corpora.items()})) for i in (0, 1)]
+    figures = {
+        "temperature": temperature.typical,
+        "temperatures": np.quantile(temperature(pool.pooled.numpy()), (0, 0.05, 0.95, 1)).tolist(),
         "abstain_below": threshold,
         "coverage": coverage,
         "corpora": {
-            name: _figures(answers, temperature, threshold, halves)
+            name: {
+                **_errors(answers, temperature, constant, halves),
+                **_abstention(answers, temperature, threshold),
+            }
             for name, answers in corpora.items()
         },
     }
+    return temperature, figures
 
 
-def write_calibration(folder: Path, figures: Mapping[str, Any]) -> None:
-    """Put temperature and threshold into the config of weights, and all figures beside it.
+def write_calibration(folder: Path, temperature: Temperature, figures: Mapping[str, Any]) -> None:
+    """Put temperatures and threshold into the config of weights, and all figures beside it.
 
     Args:
         folder: with ``config.json``; it also gets ``calibration.json``.
-        figures: as ``calibrate`` returns them.
+        temperature: as ``calibrate`` returns it.
+        figures: likewise.
 
     Raises:
         DataError: if a file cannot be written; the tensors are never touched.
     """
     config = json.loads((folder / "config.json").read_text("utf-8"))
-    config.update(temperature=figures["temperature"], abstain_below=figures["abstain_below"])
+    config.update(
+        temperature=temperature.typical,
+        temperature_slope=temperature.slope,
+        temperature_offset=temperature.offset,
+        abstain_below=figures["abstain_below"],
+    )
     write_text(folder / "config.json", json.dumps(config, sort_keys=True, indent=2))
     write_text(folder / "calibration.json", json.dumps(figures, indent=1) + "\n")
 
 
-def _pool(corpora: dict[str, CorpusLogits]) -> tuple[Tensor, Tensor, Tensor]:
-    """Join the expressive faces; the weights of each corpus add up to 1."""
-    logits = torch.cat([answers.logits for answers in corpora.values()])
-    labels = torch.cat([answers.labels for answers in corpora.values()])
+class _Pool(NamedTuple):
+    """The expressive faces of all corpora, as ``fit_temperatures`` takes them."""
+
+    logits: Tensor
+    labels: Tensor
+    pooled: Tensor
+    weights: Tensor
+
+
+def _pool(corpora: dict[str, CorpusAnswers]) -> _Pool:
+    """Join the corpora; the weights of each add up to 1."""
     counts = [len(answers.labels) for answers in corpora.values()]
-    weights = torch.cat([torch.full((count,), 1 / count, dtype=torch.float64) for count in counts])
-    return logits, labels, weights
-
-
-def _confidences(logits: Tensor, temperature: float) -> npt.NDArray[np.float32]:
-    return np.asarray((logits / temperature).softmax(1).amax(1).numpy())
-
-
-def _temperatures_of_halves(corpora: dict[str, CorpusLogits]) -> tuple[float, float]:
-    """Fit the even faces of every corpus, and the odd ones."""
-    return tuple(  # type: ignore[return-value]
-        fit_temperature(
-            *_pool(
-                {
-                    name: CorpusLogits(a.logits[start::2], a.labels[start::2], a.neutral)
-                    for name, a in corpora.items()
-                }
-            )
-        )
-        for start in (0, 1)
+    return _Pool(
+        torch.cat([answers.faces.logits for answers in corpora.values()]),
+        torch.cat([answers.labels for answers in corpora.values()]),
+        torch.cat([answers.faces.pooled for answers in corpora.values()]),
+        torch.cat([torch.full((count,), 1 / count, dtype=torch.float64) for count in counts]),
     )
 
 
-def _figures(
-    answers: CorpusLogits, temperature: float, threshold: float, halves: tuple[float, float]
+def _probabilities(
+    logits: Tensor, pooled: Tensor, temperature: Temperature
+) -> npt.NDArray[np.float32]:
+    return temperature.probabilities(logits.numpy(), pooled.numpy())
+
+
+def _errors(
+    answers: CorpusAnswers,
+    temperature: Temperature,
+    constant: Temperature,
+    halves: Sequence[Temperature],
 ) -> dict[str, Any]:
     labels = answers.labels.numpy()
-    # Each face at the temperature that the other half of the faces gave.
-    others = torch.tensor([halves[1], halves[0]]).repeat(len(labels) // 2 + 1)[: len(labels), None]
     probabilities = {
-        key: (answers.logits / divisor).softmax(1).numpy()
-        for key, divisor in (("before", 1.0), ("after", temperature), ("crossed", others))
+        "before": _probabilities(*answers.faces, Temperature(1.0)),
+        "constant": _probabilities(*answers.faces, constant),
+        "after": _probabilities(*answers.faces, temperature),
+        "crossed": _probabilities(*answers.faces, halves[0]),
     }
-    confidence = _confidences(answers.logits, temperature)
-    right = answers.logits.argmax(1).numpy() == labels
+    # Each face at the temperature that the other half of the faces gave.
+    probabilities["crossed"][::2] = _probabilities(*answers.half(0).faces, halves[1])
+    return {f"ece_{key}": calibration_error(p, labels) for key, p in probabilities.items()}
+
+
+def _abstention(
+    answers: CorpusAnswers, temperature: Temperature, threshold: float
+) -> dict[str, Any]:
+    labels = answers.labels.numpy()
+    confidence = _probabilities(*answers.faces, temperature).max(1)
+    right = answers.faces.logits.argmax(1).numpy() == labels
     sure = confidence >= threshold
     figures = {
         "n": len(labels),
-        **{f"ece_{key}": calibration_error(p, labels) for key, p in probabilities.items()},
         "accuracy": float(right.mean()),
         "answered": float(sure.mean()),
         "accuracy_answered": float(right[sure].mean()) if sure.any() else 0.0,
-        "neutral": len(answers.neutral),
+        "neutral": len(answers.neutral.logits) if answers.neutral else 0,
     }
-    if len(answers.neutral):
-        neutral = _confidences(answers.neutral, temperature)
+    if answers.neutral:
+        neutral = _probabilities(*answers.neutral, temperature).max(1)
         figures["neutral_answered"] = float((neutral >= threshold).mean())
         figures["auroc"] = auroc(confidence, neutral)
     return figures

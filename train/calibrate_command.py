@@ -1,4 +1,4 @@
-"""``python -m train calibrate``: temperature and abstain threshold of finished weights."""
+"""``python -m train calibrate``: temperatures and abstain threshold of finished weights."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from emotion.network import EmotionNet
 from emotion.weights import load_weights
 from train.calibrate import COVERAGE, ask, calibrate, write_calibration
 from train.copies import Excluded
-from train.inference import predict_logits
+from train.inference import Answers, predict
 from train.prepared import (
     VALIDATION,
     check_zoom,
@@ -32,7 +32,7 @@ _BATCH = 128
 
 @dataclass(frozen=True)
 class CalibrateArguments:
-    """Fit temperature and abstain threshold of finished weights anew.
+    """Fit temperatures and abstain threshold of finished weights anew.
 
     Both are written to RUN/config.json, and what they achieve to RUN/calibration.json. The tensors
     stay as they are. fit does the same at its end.
@@ -76,16 +76,18 @@ def run(arguments: CalibrateArguments) -> int:
     excluded.check_used()
     neutral = read_neutral(arguments.data, corpora)
     answers = ask(partial(_predict, network), validation, neutral)
-    figures = {**calibrate(answers, arguments.coverage), "excluded": excluded.count}
-    write_calibration(arguments.run, figures)
+    temperature, figures = calibrate(answers, arguments.coverage)
+    figures["excluded"] = excluded.count
+    write_calibration(arguments.run, temperature, figures)
     print(to_text(figures))
     print(f"Wrote config.json and calibration.json in {arguments.run}.")
     return 0
 
 
-def _predict(network: EmotionNet, faces: Tensor) -> Tensor:
+def _predict(network: EmotionNet, faces: Tensor) -> Answers:
     parts = tqdm(torch.split(faces, _BATCH), "classifying", leave=False)
-    return torch.cat([predict_logits(network, part, CROP_SIZE) for part in parts])
+    logits, pooled = zip(*(predict(network, part, CROP_SIZE) for part in parts), strict=True)
+    return Answers(torch.cat(logits), torch.cat(pooled))
 
 
 def _choose_corpora(arguments: CalibrateArguments, trained_on: tuple[str, ...]) -> list[str]:
@@ -109,13 +111,16 @@ def _choose_corpora(arguments: CalibrateArguments, trained_on: tuple[str, ...]) 
 def to_text(figures: dict[str, Any]) -> str:
     """Render the figures for a terminal."""
     lines = [
-        f"temperature {figures['temperature']}, not sure below {figures['abstain_below']} "
+        f"temperature {figures['temperature']} (from {figures['temperatures'][0]:.3f} to "
+        f"{figures['temperatures'][-1]:.3f}), not sure below {figures['abstain_below']} "
         f"(answers {figures['coverage']:.0%} of expressive faces)",
-        "split               images  ECE at 1  calibrated  not sure  neutral not sure  AUROC",
+        "split               images  ECE at 1  constant  calibrated  not sure  neutral not sure"
+        "  AUROC",
     ]
     for name, row in figures["corpora"].items():
         line = (
-            f"{name:18} {row['n']:7}    {row['ece_before']:.4f}      {row['ece_after']:.4f}"
+            f"{name:18} {row['n']:7}    {row['ece_before']:.4f}    {row['ece_constant']:.4f}"
+            f"      {row['ece_after']:.4f}"
             f"    {1 - row['answered']:6.1%}"
         )
         if row["neutral"]:

@@ -6,38 +6,52 @@ import json
 from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from safetensors.torch import save
-from torch import Tensor, nn
+from torch import Tensor
 
 from emotion.files import write_bytes, write_text
-from emotion.network import EmotionNet, NetworkConfig, normalise
+from emotion.network import EmotionNet, normalise
 from train.augment import resize
 
 
-def predict_logits(network: nn.Module, faces: Tensor, size: int, batch_size: int = 128) -> Tensor:
+class Answers(NamedTuple):
+    """What a network says about N faces, before calibration.
+
+    Attributes:
+        logits: float32 (N, 6).
+        pooled: float32 (N, K), the last features, averaged over the map.
+    """
+
+    logits: Tensor
+    pooled: Tensor
+
+
+def predict_logits(network: EmotionNet, faces: Tensor, size: int) -> Tensor:
+    """Classify prepared faces: the logits of ``predict``."""
+    return predict(network, faces, size).logits
+
+
+def predict(network: EmotionNet, faces: Tensor, size: int, batch_size: int = 128) -> Answers:
     """Classify prepared faces.
 
     Args:
-        network: an ``EmotionNet`` in evaluation mode.
-        faces: uint8 (N, 64, 64).
+        network: in evaluation mode.
+        faces: uint8 (N, 64, 64), N at least 1.
         size: side in px at which the network runs.
         batch_size: faces per forward pass.
-
-    Returns:
-        float32 (N, 6) logits, at temperature 1.
     """
-    assert isinstance(network.config, NetworkConfig)
     device = next(network.parameters()).device
-    parts = []
+    logits, pooled = [], []
     with torch.inference_mode(), autocast(device):
         for batch in torch.split(faces, batch_size):
             inputs = normalise(resize(batch.to(device), size), network.config)
-            logits = network(inputs.contiguous(memory_format=torch.channels_last))
-            parts.append(logits.float().cpu())
-    return torch.cat(parts)
+            features = network.features(inputs.contiguous(memory_format=torch.channels_last))
+            logits.append(network.classify(features).float().cpu())
+            pooled.append(features.mean((2, 3)).float().cpu())
+    return Answers(torch.cat(logits), torch.cat(pooled))
 
 
 def save_network(network: EmotionNet, folder: Path) -> None:

@@ -23,7 +23,7 @@ from train.calibrate import ask, calibrate, write_calibration
 from train.checks import warn_of_stacking
 from train.config import FitConfig
 from train.consistency import AttentionConsistency
-from train.inference import autocast, predict_logits, save_network
+from train.inference import autocast, predict, predict_logits, save_network
 from train.losses import Objective
 from train.metrics import evaluate_probabilities
 from train.optim import WeightAverage, build_optimizer, learning_rate
@@ -236,8 +236,8 @@ class Trainer:
             neutral: corpus -> neutral faces, on which the abstain threshold is measured.
         """
         network = EmotionNet.from_pretrained(str(self.out))
-        predict = partial(predict_logits, network, size=self.config.schedule.sizes[-1])
-        write_calibration(self.out, calibrate(ask(predict, self.validation, neutral or {})))
+        answer = partial(predict, network, size=self.config.schedule.sizes[-1])
+        write_calibration(self.out, *calibrate(ask(answer, self.validation, neutral or {})))
 
     def _save(self) -> None:
         if not distributed.rank():

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -9,11 +10,12 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
+import torch
 
 from emotion import Analyzer
 from emotion.align import template
 from emotion.labels import LABELS
-from emotion.network import EmotionNet
+from emotion.network import EmotionNet, normalise
 
 Image = npt.NDArray[np.uint8]
 
@@ -123,6 +125,28 @@ def test_below_the_threshold_the_answer_is_not_sure(analyzer: Analyzer, astronau
 
     assert sure_at(face.confidence - 0.01)
     assert not sure_at(min(face.confidence + 0.01, 0.999))
+
+
+def test_every_face_has_its_own_temperature(
+    analyzer: Analyzer, astronaut: Image, hopper: Image
+) -> None:
+    crops = np.stack([analyzer.analyze(photo)[0].crop for photo in (astronaut, hopper)])
+    slope = torch.linspace(-1, 1, analyzer.network.config.widths[-1])
+    config = replace(
+        analyzer.network.config, temperature=0.8, temperature_slope=tuple(slope.tolist())
+    )
+    network = EmotionNet(config).eval()
+    network.load_state_dict(analyzer.network.state_dict())
+    with torch.inference_mode():
+        features = network.features(normalise(crops, config))
+        logits, exponent = network.classify(features), features.mean((2, 3)) @ slope
+    temperatures = 0.8 * exponent.clamp(-math.log(2), math.log(2)).exp()
+
+    probabilities, _ = Analyzer(network, analyzer.detector).classify(crops)
+
+    assert abs(temperatures[0] - temperatures[1]) > 1e-3
+    expected = (logits / temperatures[:, None]).softmax(1)
+    np.testing.assert_allclose(probabilities, expected, atol=1e-5)
 
 
 def test_a_one_pixel_picture_is_answered(analyzer: Analyzer) -> None:

@@ -9,22 +9,31 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from emotion.calibration import Temperature
 from emotion.network import NetworkConfig
-from train.calibrate import CorpusLogits, abstain_threshold, calibrate, fit_temperature
+from train.calibrate import CorpusAnswers, abstain_threshold, calibrate
 from train.cli import main
 from train.config import FitConfig
 from train.fit import fit
+from train.inference import Answers
 from train.prepared import read_rows
+from train.temperature import fit_temperature, fit_temperatures
 
 Tiny = Callable[..., FitConfig]
 
 
-def overconfident(random: np.random.Generator, count: int, factor: float) -> CorpusLogits:
-    """Answers whose probabilities are right at temperature ``factor``; neutral ones are flatter."""
+def overconfident(random: np.random.Generator, count: int, factor: float) -> CorpusAnswers:
+    """Answers whose probabilities are right at temperature ``factor``; neutral ones are flatter.
+
+    Their features have nothing to do with it.
+    """
     logits = torch.tensor(random.normal(0, 2, (count, 6)), dtype=torch.float32)
     drawn = [random.choice(6, p=p) for p in logits.double().softmax(1).numpy()]
     neutral = torch.tensor(random.normal(0, 1, (count, 6)), dtype=torch.float32)
-    return CorpusLogits(factor * logits, torch.tensor(drawn), factor * neutral)
+    pooled = torch.tensor(random.normal(0, 1, (count, 4)), dtype=torch.float32)
+    return CorpusAnswers(
+        Answers(factor * logits, pooled), torch.tensor(drawn), Answers(factor * neutral, pooled)
+    )
 
 
 @pytest.mark.parametrize("factor", [0.4, 1.0, 3.0])
@@ -33,23 +42,94 @@ def test_the_temperature_is_the_factor_that_made_answers_too_sure(
 ) -> None:
     answers = overconfident(random, 4000, factor)
 
-    temperature = fit_temperature(answers.logits, answers.labels)
+    logits = answers.faces.logits
+    temperature = fit_temperature(logits, answers.labels)
 
     assert temperature == pytest.approx(factor, rel=0.07)
-    best = F.cross_entropy(answers.logits / temperature, answers.labels)
+    best = F.cross_entropy(logits / temperature, answers.labels)
     for other in (0.9 * temperature, 1.1 * temperature):
-        assert F.cross_entropy(answers.logits / other, answers.labels) > best
+        assert F.cross_entropy(logits / other, answers.labels) > best
+
+
+def test_a_face_gets_the_temperature_that_its_features_tell(random: np.random.Generator) -> None:
+    pooled = torch.tensor(random.normal(3, 0.5, (6000, 4)), dtype=torch.float32)
+    true = 0.8 * torch.exp(torch.clamp(0.6 * (pooled[:, 0] - 3) - 0.4 * (pooled[:, 2] - 3), -1, 1))
+    logits = torch.tensor(random.normal(0, 2, (6000, 6)), dtype=torch.float32)
+    labels = torch.multinomial(logits.softmax(1), 1)[:, 0]
+
+    temperature = fit_temperatures(logits * true[:, None], labels, pooled)
+
+    assert temperature.typical == pytest.approx(0.8, rel=0.05)
+    assert temperature.slope == pytest.approx([0.6, 0, -0.4, 0], abs=0.12)
+    found = temperature(pooled.numpy())
+    assert np.corrcoef(np.log(found), true.log().numpy())[0, 1] > 0.97
+    assert np.median(found) == pytest.approx(temperature.typical, rel=0.01)
+
+
+def test_features_that_tell_nothing_leave_the_constant(random: np.random.Generator) -> None:
+    answers = overconfident(random, 3000, 2.0)
+
+    temperature = fit_temperatures(answers.faces.logits, answers.labels, answers.faces.pooled)
+
+    constant = fit_temperature(answers.faces.logits, answers.labels)
+    assert temperature.typical == pytest.approx(constant, rel=0.02)
+    assert np.abs(temperature.slope).max() < 0.05
+
+
+def test_few_faces_hold_the_slope_closer_to_zero(random: np.random.Generator) -> None:
+    pooled = torch.tensor(random.normal(0, 1, (8000, 1)), dtype=torch.float32)
+    logits = torch.tensor(random.normal(0, 2, (8000, 6)), dtype=torch.float32)
+    labels = torch.multinomial(logits.softmax(1), 1)[:, 0]
+    unequal = logits * torch.exp(0.5 * pooled)
+
+    few = fit_temperatures(unequal[:100], labels[:100], pooled[:100])
+    many = fit_temperatures(unequal, labels, pooled)
+
+    assert abs(few.slope[0]) < 0.3
+    assert many.slope[0] == pytest.approx(0.5, abs=0.1)
+
+
+def test_a_temperature_stays_within_twice_the_typical_one() -> None:
+    temperature = Temperature(0.7, (1.0, -1.0), 0.5)
+
+    found = temperature(np.array([[0.5, 0.0], [0.8, 0.0], [99.0, 0.0], [0.0, 99.0]], np.float32))
+
+    assert found == pytest.approx([0.7, 0.7 * np.exp(0.3), 1.4, 0.35])
+    logits = np.array([[2.0, 0, 1, 0, 0, 0]] * 4, np.float32)
+    np.testing.assert_allclose(
+        temperature.probabilities(logits, np.array([[0.8, 0.0]] * 4, np.float32)),
+        torch.tensor(logits / found[1]).softmax(1),
+        rtol=1e-5,
+    )
 
 
 def test_every_corpus_counts_the_same_whatever_its_size(random: np.random.Generator) -> None:
     small, large = overconfident(random, 1000, 4.0), overconfident(random, 8000, 1.0)
-    single = CorpusLogits(large.logits[:1000], large.labels[:1000], large.neutral)
+    single = CorpusAnswers(
+        Answers(large.faces.logits[:1000], large.faces.pooled[:1000]), large.labels[:1000]
+    )
 
-    unequal = calibrate({"a/valid": small, "b/valid": large})["temperature"]
-    equal = calibrate({"a/valid": small, "b/valid": single})["temperature"]
+    unequal, _ = calibrate({"a/valid": small, "b/valid": large})
+    equal, _ = calibrate({"a/valid": small, "b/valid": single})
 
-    assert unequal == pytest.approx(equal, rel=0.08)
-    assert unequal > 1.5
+    assert unequal.typical == pytest.approx(equal.typical, rel=0.08)
+    assert unequal.typical > 1.5
+
+
+def test_two_corpora_that_features_tell_apart_are_calibrated_both(
+    random: np.random.Generator,
+) -> None:
+    factors = {"a/valid": 0.6, "b/valid": 1.6}
+    corpora = {name: overconfident(random, 5000, factor) for name, factor in factors.items()}
+    for answers, mark in zip(corpora.values(), (-1.0, 1.0), strict=True):
+        answers.faces.pooled[:, 0] = mark
+
+    _, figures = calibrate(corpora)
+
+    for row in figures["corpora"].values():
+        assert row["ece_constant"] > 0.05
+        assert row["ece_after"] < 0.6 * row["ece_constant"]
+        assert row["ece_crossed"] < 0.6 * row["ece_constant"]
 
 
 def test_the_threshold_is_the_largest_that_answers_the_share(random: np.random.Generator) -> None:
@@ -79,7 +159,7 @@ def test_calibration_mends_the_error_and_tells_neutral_faces_apart(
 ) -> None:
     answers = overconfident(random, 3000, 3.0)
 
-    figures = calibrate({"a/valid": answers}, coverage=0.8)
+    _, figures = calibrate({"a/valid": answers}, coverage=0.8)
 
     row = figures["corpora"]["a/valid"]
     assert row["ece_before"] > 0.1
@@ -95,11 +175,11 @@ def test_without_neutral_faces_there_is_a_threshold_all_the_same(
     random: np.random.Generator,
 ) -> None:
     answers = overconfident(random, 200, 1.0)
-    alone = CorpusLogits(answers.logits, answers.labels, torch.empty(0, 6))
+    alone = CorpusAnswers(answers.faces, answers.labels)
 
-    figures = calibrate({"a/valid": alone})
+    _, figures = calibrate({"a/valid": alone})
 
-    assert figures["abstain_below"] == calibrate({"a/valid": answers})["abstain_below"]
+    assert figures["abstain_below"] == calibrate({"a/valid": answers})[1]["abstain_below"]
     assert "auroc" not in figures["corpora"]["a/valid"]
 
 
@@ -119,6 +199,7 @@ def test_fit_leaves_calibrated_weights(run: Path) -> None:
 
     assert config(run)["temperature"] == figures["temperature"] != 1
     assert config(run)["abstain_below"] == figures["abstain_below"] > 0
+    assert len(config(run)["temperature_slope"]) == config(run)["widths"][-1]  # type: ignore[arg-type,index]
     assert figures["corpora"]["synthetic/valid"]["neutral"] > 0
 
 

@@ -9,7 +9,6 @@ import torch
 from torch.optim.lr_scheduler import CosineAnnealingWarmRestarts, ReduceLROnPlateau
 
 from emotion.network import EmotionNet, NetworkConfig
-from train.calibrate import fit_temperature
 from train.checkpoint import pack_optimizer, unpack_optimizer
 from train.config import FitConfig
 from train.optim import WeightAverage, build_optimizer, learning_rate
@@ -143,12 +142,3 @@ def test_the_average_follows_the_recursion_and_the_warm_up() -> None:
     weight = next(average.network.parameters())
     assert weight.item() == pytest.approx(expected, rel=1e-6)
     assert not weight.requires_grad
-
-
-@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.5])
-def test_the_temperature_that_made_the_labels_is_found(temperature: float) -> None:
-    generator = torch.Generator().manual_seed(0)
-    logits = torch.randn(20_000, 6, generator=generator) * 3
-    labels = torch.multinomial((logits / temperature).softmax(1), 1, generator=generator)[:, 0]
-
-    assert fit_temperature(logits, labels) == pytest.approx(temperature, rel=0.05)

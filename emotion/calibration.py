@@ -1,0 +1,56 @@
+"""From logits to calibrated probabilities: every face has its own temperature."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from emotion.network import NetworkConfig
+
+Array = npt.NDArray[np.floating]
+
+MOST = 2.0
+"""A face's temperature is at most this many times the typical one, or that part of it."""
+
+
+@dataclass(frozen=True)
+class Temperature:
+    """What logits are divided by before the softmax, log-linear in the pooled features.
+
+    One number for all faces (Guo et al., ICML 2017) leaves the faces of one corpus too sure and
+    those of another not sure enough; a function of the features (as in Tomani et al., ECCV 2022,
+    and Joy et al., AAAI 2023) tells them apart and changes no answer, either.
+
+    Attributes:
+        typical: of the median face, positive.
+        slope: float (K,), how the logarithm changes with each pooled feature; empty: not at all.
+        offset: median of ``pooled @ slope``.
+    """
+
+    typical: float
+    slope: tuple[float, ...] = ()
+    offset: float = 0.0
+
+    @classmethod
+    def of(cls, config: NetworkConfig) -> Temperature:
+        """Return the one that belongs to weights."""
+        return cls(config.temperature, config.temperature_slope, config.temperature_offset)
+
+    def __call__(self, pooled: Array) -> npt.NDArray[np.float32]:
+        """Map features (B, K), averaged over the map, to temperatures float32 (B,)."""
+        if not self.slope:
+            return np.full(len(pooled), self.typical, np.float32)
+        exponent = pooled @ np.array(self.slope, np.float32) - np.float32(self.offset)
+        bound = math.log(MOST)
+        return np.asarray(self.typical * np.exp(np.clip(exponent, -bound, bound)), np.float32)
+
+    def probabilities(self, logits: Array, pooled: Array) -> npt.NDArray[np.float32]:
+        """Map logits (B, 6) and features (B, K), averaged over the map, to float32 (B, 6)."""
+        scaled = logits / self(pooled)[:, None]
+        powers = np.exp(scaled - scaled.max(1, keepdims=True))
+        return np.asarray(powers / powers.sum(1, keepdims=True), np.float32)

@@ -1,0 +1,86 @@
+"""Fitting temperatures: one for all faces, or one for each from its features."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from emotion.calibration import Temperature
+
+_TEMPERATURES = (0.05, 20.0)
+# Strength of the ridge penalty, in faces: with fewer faces the slope is held closer to zero.
+_RIDGE = 275.0
+
+
+def fit_temperature(logits: Tensor, labels: Tensor, weights: Tensor | None = None) -> float:
+    """Fit the one number that the logits are divided by (Guo et al., ICML 2017, section 4.2).
+
+    Args:
+        logits: (N, C) of the validation split, at temperature 1.
+        labels: int64 (N,).
+        weights: (N,) of the faces; by default all count the same.
+
+    Returns:
+        The temperature with the lowest negative log-likelihood, 0.05..20.
+    """
+    log_temperature = torch.zeros((), dtype=torch.float64, requires_grad=True)
+    shares = _shares(labels, weights)
+    _minimise([log_temperature], lambda: _loss(logits, labels, shares, log_temperature))
+    return float(log_temperature.detach().exp().clamp(*_TEMPERATURES))
+
+
+def fit_temperatures(
+    logits: Tensor, labels: Tensor, pooled: Tensor, weights: Tensor | None = None
+) -> Temperature:
+    """Fit a temperature whose logarithm is linear in the pooled features.
+
+    The negative log-likelihood is minimised, plus a ridge penalty on the slope for standardised
+    features, so that without a gain it is ``fit_temperature``'s constant.
+
+    Args:
+        logits: (N, C) of the validation split, at temperature 1.
+        labels: int64 (N,).
+        pooled: (N, K), features averaged over the map.
+        weights: (N,) of the faces; by default all count the same.
+    """
+    shares = _shares(labels, weights)
+    mean, std = pooled.double().mean(0), pooled.double().std(0).clamp_min(1e-6)
+    standard = (pooled.double() - mean) / std
+    level = torch.zeros((), dtype=torch.float64, requires_grad=True)
+    slope = torch.zeros(pooled.shape[1], dtype=torch.float64, requires_grad=True)
+
+    def loss() -> Tensor:
+        penalty = _RIDGE / len(labels) * slope.square().sum()
+        return _loss(logits, labels, shares, level + standard @ slope) + penalty
+
+    _minimise([level, slope], loss)
+    raw = tuple(float(f"{value:.5g}") for value in slope.detach() / std)
+    along = pooled.double() @ torch.tensor(raw, dtype=torch.float64)
+    offset = float(along.median())
+    typical = level.detach() - (mean @ torch.tensor(raw, dtype=torch.float64)) + offset
+    return Temperature(round(float(typical.exp().clamp(*_TEMPERATURES)), 4), raw, round(offset, 4))
+
+
+def _shares(labels: Tensor, weights: Tensor | None) -> Tensor:
+    weights = torch.ones(len(labels)) if weights is None else weights
+    return weights.double() / weights.double().sum()
+
+
+def _loss(logits: Tensor, labels: Tensor, shares: Tensor, log_temperature: Tensor) -> Tensor:
+    scaled = logits.double() / log_temperature.exp()[..., None]
+    return (shares * F.cross_entropy(scaled, labels, reduction="none")).sum()
+
+
+def _minimise(parameters: Sequence[Tensor], value: Callable[[], Tensor]) -> None:
+    optimizer = torch.optim.LBFGS(parameters, max_iter=200, line_search_fn="strong_wolfe")
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        loss = value()
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss
+
+    optimizer.step(closure)  # type: ignore[no-untyped-call]
