@@ -52,9 +52,9 @@ def test_the_temperature_is_the_factor_that_made_answers_too_sure(
 
 
 def test_a_face_gets_the_temperature_that_its_features_tell(random: np.random.Generator) -> None:
-    pooled = torch.tensor(random.normal(3, 0.5, (6000, 4)), dtype=torch.float32)
+    pooled = torch.tensor(random.normal(3, 0.5, (40_000, 4)), dtype=torch.float32)
     true = 0.8 * torch.exp(torch.clamp(0.6 * (pooled[:, 0] - 3) - 0.4 * (pooled[:, 2] - 3), -1, 1))
-    logits = torch.tensor(random.normal(0, 2, (6000, 6)), dtype=torch.float32)
+    logits = torch.tensor(random.normal(0, 2, (40_000, 6)), dtype=torch.float32)
     labels = torch.multinomial(logits.softmax(1), 1)[:, 0]
 
     temperature = fit_temperatures(logits * true[:, None], labels, pooled)
@@ -77,8 +77,8 @@ def test_features_that_tell_nothing_leave_the_constant(random: np.random.Generat
 
 
 def test_few_faces_hold_the_slope_closer_to_zero(random: np.random.Generator) -> None:
-    pooled = torch.tensor(random.normal(0, 1, (8000, 1)), dtype=torch.float32)
-    logits = torch.tensor(random.normal(0, 2, (8000, 6)), dtype=torch.float32)
+    pooled = torch.tensor(random.normal(0, 1, (40_000, 1)), dtype=torch.float32)
+    logits = torch.tensor(random.normal(0, 2, (40_000, 6)), dtype=torch.float32)
     labels = torch.multinomial(logits.softmax(1), 1)[:, 0]
     unequal = logits * torch.exp(0.5 * pooled)
 
@@ -122,7 +122,7 @@ def test_two_corpora_that_features_tell_apart_are_calibrated_both(
     factors = {"a/valid": 0.6, "b/valid": 1.6}
     corpora = {name: overconfident(random, 5000, factor) for name, factor in factors.items()}
     for answers, mark in zip(corpora.values(), (-1.0, 1.0), strict=True):
-        answers.faces.pooled[:, 0] = mark
+        answers.faces.pooled[:] += 3 * mark
 
     _, figures = calibrate(corpora)
 
