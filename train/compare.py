@@ -19,6 +19,7 @@ from emotion.errors import ConfigError, DataError, EmotionError
 from emotion.files import write_text
 from train.config import FitConfig, to_json
 from train.fit import fit
+from train.history import seconds_of
 from train.prepared import prepared_fingerprint
 from train.recipes import recipe
 
@@ -214,9 +215,8 @@ class _Runs:
 
 def _train(config: FitConfig, data: Path, folder: Path) -> None:
     best = fit(config, data, folder, resume=(folder / "fit.json").exists())
-    log = (folder / "log.jsonl").read_text("utf-8").splitlines()
-    seconds = sum(json.loads(line)["seconds"] for line in log)
-    write_text(folder / _FINISHED, json.dumps({**best, "total_seconds": round(seconds)}) + "\n")
+    seconds = round(seconds_of(folder))
+    write_text(folder / _FINISHED, json.dumps({**best, "total_seconds": seconds}) + "\n")
     # They are ten times the weights, and nothing resumes a finished run.
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)
 

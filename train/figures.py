@@ -19,6 +19,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from emotion.errors import DataError
 from emotion.files import write_bytes
 from emotion.labels import COLORS, LABELS
+from train.history import read_history
 from train.metrics import RECALLS
 from train.report_plots import INK, NO_METADATA, QUIET, STYLE
 from train.results import RESULTS
@@ -55,8 +56,8 @@ def run(arguments: FiguresArguments) -> int:
     Raises:
         DataError: if a file cannot be read, or is something else, or ``out`` cannot be written.
     """
-    results = _read(arguments.results, json.loads)
-    lines = [line for path in arguments.log for line in read_log(path)]
+    results = _read_results(arguments.results)
+    lines = [line for path in arguments.log for line in read_history(path)]
     history = [{**line, "epoch": epoch} for epoch, line in enumerate(lines, 1)]
     for name, data in render(results, history, arguments.format).items():
         write_bytes(arguments.out / name, data)
@@ -86,24 +87,15 @@ def render(
     return {f"{name}.{kind}": _render(figure, kind) for name, figure in figures.items()}
 
 
-def read_log(path: Path) -> list[dict[str, Any]]:
-    """Read the lines of a run's ``log.jsonl``.
-
-    Raises:
-        DataError: if the file cannot be read or holds something else.
-    """
-    return _read(path, lambda text: [json.loads(line) for line in text.splitlines()])
-
-
-def _read(path: Path, parse: Callable[[str], Any]) -> list[dict[str, Any]]:
+def _read_results(path: Path) -> list[Result]:
     try:
-        values = parse(path.read_text("utf-8"))
+        results = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not JSON"
         raise DataError(f"{path} cannot be read ({reason}).") from None
-    if not (isinstance(values, list) and values and all(isinstance(v, dict) for v in values)):
-        raise DataError(f"{path} holds no list of results or epochs.")
-    return values
+    if not (isinstance(results, list) and results and all(isinstance(r, dict) for r in results)):
+        raise DataError(f"{path} holds no list of results.")
+    return results
 
 
 def draw_results(results: Sequence[Result]) -> dict[str, Figure]:

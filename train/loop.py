@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Mapping, Sequence
@@ -15,7 +14,6 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from emotion.errors import ConfigError, DataError
-from emotion.files import write_text
 from emotion.network import EmotionNet, normalise
 from train import checkpoint, distributed
 from train.augment import augment, mix
@@ -23,6 +21,7 @@ from train.calibrate import ask, calibrate, write_calibration
 from train.checks import warn_of_stacking
 from train.config import FitConfig
 from train.consistency import AttentionConsistency
+from train.history import write_history
 from train.inference import autocast, predict, predict_logits, save_network
 from train.losses import Objective
 from train.metrics import evaluate_probabilities
@@ -133,7 +132,7 @@ class Trainer:
             return
         if self.best is line:
             self._export()
-        write_text(self.out / "log.jsonl", "".join(json.dumps(x) + "\n" for x in self.history))
+        write_history(self.out, self.history)
         self._save()
         tqdm.write(
             f"epoch {epoch + 1}/{schedule.total_epochs} at {size} px: loss {line['loss']:.4f}, "

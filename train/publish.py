@@ -20,6 +20,7 @@ from train import upload
 from train.card import Evaluation, model_card
 from train.config import read_config, to_json
 from train.figures import render
+from train.history import LOG, read_history
 
 _EVALUATION_KEYS = frozenset(
     {
@@ -154,9 +155,10 @@ def collect(source: str, loaded: Loaded, name: str) -> dict[str, bytes]:
         training = to_json(read_config(folder / "fit.json"))
         files["training/fit.json"] = _to_json(training)
     history = []
-    if (folder / "log.jsonl").is_file():
-        history = _read_log(folder / "log.jsonl")
-        files["training/log.jsonl"] = "".join(json.dumps(x) + "\n" for x in history).encode()
+    if (folder / LOG).is_file():
+        # Read and written again, so that nothing but JSON gets through.
+        history = read_history(folder / LOG)
+        files[f"training/{LOG}"] = "".join(json.dumps(x) + "\n" for x in history).encode()
     figures = render([dict(evaluation) for evaluation in evaluations.values()], history)
     files |= {f"figures/{figure}": data for figure, data in figures.items()}
     card = model_card(
@@ -228,15 +230,6 @@ def _read_json(path: Path) -> Any:
         return json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise DataError(f"{path} cannot be read as JSON ({error}); write it again.") from None
-
-
-def _read_log(path: Path) -> list[dict[str, Any]]:
-    """Read a log line by line, so that nothing but JSON gets through."""
-    try:
-        lines = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} is no log of a training ({error}); remove it.") from None
-    return lines
 
 
 def _to_json(values: Mapping[str, Any]) -> bytes:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from emotion.errors import ConfigError, DataError
-from train.figures import read_log
+from train.history import LOG, read_history
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def run(arguments: TensorboardArguments) -> int:
             "TensorBoard is not installed; pip install tensorboard, or look at the learning curves "
             "of python -m train figures --log."
         ) from None
-    history = read_log(arguments.run / "log.jsonl")
+    history = read_history(arguments.run / LOG)
     folder = arguments.run / "tensorboard"
     try:
         shutil.rmtree(folder, ignore_errors=True)  # TensorBoard would add to what it holds

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from train.cli import main
-from train.figures import read_log
+from train.history import read_history
 
 LOG = Path("docs/runs/cnn/log.jsonl")
 
@@ -26,7 +26,7 @@ def test_tensorboard_reads_every_epoch_once_although_written_twice(run: Path) ->
 
     events = EventAccumulator(str(run / "tensorboard"))
     events.Reload()
-    history = read_log(LOG)
+    history = read_history(LOG)
     for name, values in (
         ("loss", [line["loss"] for line in history]),
         ("validation/fer2013/ece", [line["validation"]["fer2013"]["ece"] for line in history]),
@@ -40,7 +40,7 @@ def test_without_the_package_or_a_log_there_is_one_sentence(
     run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["tensorboard", "--run", str(run / "nowhere")]) == 2
-    assert "cannot be read" in capsys.readouterr().err
+    assert "is no log of a training" in capsys.readouterr().err
 
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     assert main(["tensorboard", "--run", str(run)]) == 2

@@ -18,6 +18,7 @@ from train.data import read_data
 from train.domains.figures import plot_shards, plot_study, plot_trials
 from train.domains.progressive import LOG
 from train.fit import fit
+from train.history import seconds_of
 from train.inference import predict_logits
 from train.metrics import evaluate_probabilities
 from train.recipes import recipe
@@ -161,9 +162,8 @@ def _train(arm: Arm, seed: int, arguments: StudyArguments) -> None:
         logits = predict_logits(network, faces.faces, arguments.size)
         result = evaluate_probabilities(logits.softmax(1).numpy(), faces.labels.numpy())
         scores[corpus] = {name: result[name] for name in ("accuracy", "macro_f1")}
-    lines = (folder / "log.jsonl").read_text("utf-8").splitlines()
-    seconds = sum(json.loads(line)["seconds"] for line in lines)
-    write_text(folder / _FINISHED, json.dumps({"seconds": seconds, "scores": scores}) + "\n")
+    result = {"seconds": seconds_of(folder), "scores": scores}
+    write_text(folder / _FINISHED, json.dumps(result) + "\n")
     # They are ten times the weights, and nothing resumes a finished run.
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)
 

@@ -1,0 +1,46 @@
+"""What a run logs: one line of numbers per finished epoch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from emotion.errors import DataError
+from emotion.files import write_text
+
+LOG = "log.jsonl"
+"""Name of the file in the folder of a run."""
+
+Epoch = dict[str, Any]
+
+
+def write_history(folder: Path, history: Sequence[Epoch]) -> None:
+    """Write the log of a run.
+
+    Raises:
+        DataError: if it cannot be written.
+    """
+    write_text(folder / LOG, "".join(json.dumps(line) + "\n" for line in history))
+
+
+def read_history(path: Path) -> list[Epoch]:
+    """Read the log of a run.
+
+    Raises:
+        DataError: if the file cannot be read or holds something else.
+    """
+    try:
+        history = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not JSON"
+        raise DataError(f"{path} is no log of a training ({reason}).") from None
+    if not history or not all(isinstance(line, dict) for line in history):
+        raise DataError(f"{path} holds no epochs of a training.")
+    return history
+
+
+def seconds_of(folder: Path) -> float:
+    """Return how long the epochs of a run took together, in seconds."""
+    return float(sum(line["seconds"] for line in read_history(folder / LOG)))
