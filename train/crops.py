@@ -14,7 +14,7 @@ from emotion.align import CROP_SIZE
 from emotion.errors import ConfigError, DataError
 from train.alignment import AlignConfig, align_in_batches
 from train.copies import Excluded
-from train.corpora import OTHER, load_corpus, parse_corpus
+from train.corpora import OTHER, class_indices, load_corpus, parse_corpus
 from train.corpora.published import TRAINING_SPLIT
 from train.prepared import VALIDATION, check_zoom, read_rows
 
@@ -26,12 +26,14 @@ class Crops:
     Attributes:
         px: uint8 (N, 64, 64), grey; black where the picture could not be read.
         labels: int64 (N,), 0..5.
+        second: int64 (N,), what another annotation says, -1 where it names none of the six.
         not_found: how many faces were not found and are cut plainly.
         unreadable: one sentence for each picture that could not be read.
     """
 
     px: npt.NDArray[np.uint8]
     labels: npt.NDArray[np.int64]
+    second: npt.NDArray[np.int64]
     not_found: int
     unreadable: tuple[str, ...] = ()
 
@@ -85,7 +87,8 @@ def align_crops(rows: Dataset, zoom: float, description: str) -> Crops:
             found += batch["face_found"]
             unreadable += [error for error in batch["error"] if error]
             bar.update(len(batch["px"]))
-    return Crops(_stack(px), np.array(labels), found.count(False), tuple(unreadable))
+    second = class_indices(rows["second_label"])
+    return Crops(_stack(px), np.array(labels), second, found.count(False), tuple(unreadable))
 
 
 def read_crops(directory: Path, corpus: str, split: str, zoom: float, excluded: Excluded) -> Crops:
@@ -103,7 +106,8 @@ def read_crops(directory: Path, corpus: str, split: str, zoom: float, excluded: 
     check_zoom(directory, zoom)
     rows = excluded.leave_out(read_rows(directory, corpus, split))
     labels = np.array(rows["label"], np.int64)
-    return Crops(_stack(rows["px"]), labels, list(rows["face_found"]).count(False))
+    second = class_indices(rows["second_label"])
+    return Crops(_stack(rows["px"]), labels, second, list(rows["face_found"]).count(False))
 
 
 def _stack(px: list[bytes]) -> npt.NDArray[np.uint8]:

@@ -23,7 +23,12 @@ from emotion.weights import load
 from train.copies import Excluded
 from train.corpora import SOURCES, parse_corpus
 from train.crops import Crops, align_crops, load_rows, read_crops
-from train.metrics import evaluate_probabilities, precision_recall, reliability
+from train.metrics import (
+    evaluate_probabilities,
+    precision_recall,
+    reliability,
+    score_second_labels,
+)
 from train.prepared import official_split
 from train.robustness import measure_robustness
 from train.views import Averaging, average_over_views
@@ -95,7 +100,8 @@ def evaluate(config: EvaluateConfig) -> dict[str, Any]:
 
     Returns:
         The values of ``evaluate --json``: those of ``train.metrics.evaluate_probabilities``;
-        ``reliability`` and ``precision_recall``, for figures; ``robustness``, where it is asked
+        ``reliability`` and ``precision_recall``, for figures; ``second_labels``, where the corpus
+        has some, see ``train.metrics.score_second_labels``; ``robustness``, where it is asked
         for, see ``train.robustness.measure_robustness``; corpus, split, weights,
         digest (SHA-256 of their tensors), tta, excluded (pictures left out by a list),
         faces_not_found, unreadable.
@@ -120,10 +126,12 @@ def evaluate(config: EvaluateConfig) -> dict[str, Any]:
     # The analyzer's own forward pass, so that what is measured is what is served.
     analyzer = Analyzer(network, RetinaFaceDetector(), config.weights)
     probabilities = classify(analyzer, crops, config.tta)
-    robustness = {}
+    more: dict[str, Any] = {}
+    if (crops.second >= 0).any():
+        more["second_labels"] = score_second_labels(probabilities, crops.labels, crops.second)
     if config.degrade:
         answer = partial(_align_and_classify, analyzer, tta=config.tta)
-        robustness["robustness"] = measure_robustness(rows, config.degrade, answer)
+        more["robustness"] = measure_robustness(rows, config.degrade, answer)
     return {
         **evaluate_probabilities(probabilities, crops.labels),
         "corpus": name,
@@ -136,7 +144,7 @@ def evaluate(config: EvaluateConfig) -> dict[str, Any]:
         "unreadable": list(crops.unreadable),
         "reliability": reliability(probabilities, crops.labels),
         "precision_recall": precision_recall(probabilities, crops.labels),
-        **robustness,
+        **more,
     }
 
 
@@ -218,6 +226,13 @@ def to_text(result: dict[str, Any]) -> str:
         lines.append(
             f"{name:10}     {row['precision']:.3f}   {row['recall']:.3f}  {row['f1']:.3f}"
             f"  {row['support']:6}"
+        )
+    if "second_labels" in result:
+        second = result["second_labels"]
+        lines.append(
+            f"another annotation of {second['n']} images agrees on {second['agree']:.1%}; accuracy "
+            f"against the first {second['accuracy']:.4f}, the other {second['accuracy_second']:.4f}"
+            f", where they agree {second['accuracy_agreed']:.4f}"
         )
     if "robustness" in result:
         lines += _robustness_lines(result["robustness"])

@@ -128,6 +128,34 @@ def precision_recall(
     return curves
 
 
+def score_second_labels(
+    probabilities: Probabilities, labels: Labels, second: Labels
+) -> dict[str, float]:
+    """Score predictions where another annotation names one of the classes, too.
+
+    How often two annotations agree is about the accuracy that can be asked for.
+
+    Args:
+        probabilities: (N, C).
+        labels: (N,) integers 0..C-1.
+        second: (N,), likewise, or -1 where there is none; at least one is there.
+
+    Returns:
+        n (images that have both), agree (share with the same label twice), accuracy and
+        accuracy_second (against either, on all n), and accuracy_agreed (where both are the same).
+    """
+    both = second >= 0
+    predicted, labels, second = probabilities.argmax(1)[both], labels[both], second[both]
+    same = labels == second
+    return {
+        "n": int(both.sum()),
+        "agree": float(same.mean()),
+        "accuracy": float((predicted == labels).mean()),
+        "accuracy_second": float((predicted == second).mean()),
+        "accuracy_agreed": float((predicted == labels)[same].mean()) if same.any() else 0.0,
+    }
+
+
 def auroc(positive: npt.NDArray[np.floating], negative: npt.NDArray[np.floating]) -> float:
     """Return the probability that a positive's score exceeds a negative's, ties counting half."""
     scores = torch.as_tensor(np.concatenate([positive, negative]))

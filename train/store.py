@@ -15,6 +15,7 @@ from torch import Tensor
 
 from emotion.align import CROP_SIZE
 from emotion.labels import LABELS, SEVEN_LABELS
+from train.corpora import class_indices
 from train.corpora.published import TRAINING_SPLIT
 from train.options import Annotation
 from train.prepared import VALIDATION_SPLITS, held_out, read_neutral_rows, read_rows
@@ -140,8 +141,7 @@ def from_dataset(
 def _reannotated(
     store: FaceStore, second: Sequence[str | None], annotation: Annotation
 ) -> FaceStore:
-    names = {name: index for index, name in enumerate(LABELS)}
-    other = torch.tensor([names.get(name or "", -1) for name in second], dtype=torch.int64)
+    other = torch.from_numpy(class_indices(second))
     both = other >= 0
     if annotation == "mean":
         second_targets = F.one_hot(torch.where(both, other, store.labels), len(LABELS)).float()

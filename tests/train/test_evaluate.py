@@ -113,6 +113,26 @@ def test_prepared_faces_give_the_numbers_of_the_pictures(run: Path, prepared: Pa
     assert faces == pictures
 
 
+def test_answers_are_scored_against_a_second_annotation_too(
+    run: Path, prepared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    faces = load_from_disk(str(prepared / "synthetic"))
+    rows = faces["valid"]
+    second = [LABELS[label] if i % 3 else None for i, label in enumerate(rows["label"])]
+    second[1], second[2] = "neutral", LABELS[(rows["label"][2] + 1) % 6]
+    faces["valid"] = rows.remove_columns("second_label").add_column("second_label", second)
+    faces.save_to_disk(str(tmp_path / "synthetic"))
+    common = ["evaluate", "--weights", str(run), "--corpus", "synthetic", "--split", "validation"]
+
+    assert main([*common, "--data", str(tmp_path), "--json", str(tmp_path / "out.json")]) == 0
+
+    scores = json.loads((tmp_path / "out.json").read_text("utf-8"))["second_labels"]
+    named = sum(name in LABELS for name in second)
+    assert scores["n"] == named
+    assert scores["agree"] == pytest.approx((named - 1) / named)
+    assert f"another annotation of {named} images" in capsys.readouterr().out
+
+
 def test_the_held_out_part_of_a_training_split_can_be_measured_and_nothing_else_of_it(
     run: Path, prepared: Path, tmp_path: Path
 ) -> None:

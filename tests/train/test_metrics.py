@@ -11,7 +11,14 @@ from sklearn.metrics import (
 )
 
 from emotion.labels import LABELS
-from train.metrics import RECALLS, auroc, evaluate_probabilities, precision_recall, reliability
+from train.metrics import (
+    RECALLS,
+    auroc,
+    evaluate_probabilities,
+    precision_recall,
+    reliability,
+    score_second_labels,
+)
 
 
 def predictions(random: np.random.Generator, count: int, classes: list[int]) -> np.ndarray:
@@ -128,3 +135,16 @@ def test_auroc_equals_scikit_learns_ties_included(random: np.random.Generator) -
 
     expected = roc_auc_score([1] * 80 + [0] * 50, np.concatenate([positive, negative]))
     assert auroc(positive, negative) == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_second_annotation_is_scored_where_it_names_a_class() -> None:
+    probabilities = np.eye(6)[[0, 1, 2, 3, 4]]
+    labels, second = np.array([0, 1, 0, 3, 4]), np.array([0, 5, 2, -1, 4])
+
+    assert score_second_labels(probabilities, labels, second) == {
+        "n": 4,
+        "agree": 0.5,
+        "accuracy": 0.75,
+        "accuracy_second": 0.75,
+        "accuracy_agreed": 1.0,
+    }

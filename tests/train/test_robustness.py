@@ -93,7 +93,7 @@ def test_every_degradation_is_scored_on_the_same_faces_and_against_the_first_ans
         asked.append(description)
         labels = np.array(pictures["label"])
         says = np.zeros_like(labels) if description == "without colour" else labels
-        crops = Crops(np.zeros((len(labels), 64, 64), np.uint8), labels, 2)
+        crops = Crops(np.zeros((len(labels), 64, 64), np.uint8), labels, -np.ones_like(labels), 2)
         return np.eye(6, dtype=np.float32)[says], crops
 
     measured = measure_robustness(rows, 30, answer)

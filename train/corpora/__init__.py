@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from train.corpora.load import Corpus, load_corpus, parse_corpus
-from train.corpora.schema import FEATURES, NO_LABEL, OTHER, SOURCES, Finding, image_bytes
+from train.corpora.schema import (
+    FEATURES,
+    NO_LABEL,
+    OTHER,
+    SOURCES,
+    Finding,
+    class_indices,
+    image_bytes,
+)
 
 __all__ = [
     "FEATURES",
@@ -12,6 +20,7 @@ __all__ = [
     "SOURCES",
     "Corpus",
     "Finding",
+    "class_indices",
     "image_bytes",
     "load_corpus",
     "parse_corpus",

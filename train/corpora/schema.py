@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 from datasets import ClassLabel, Dataset, DatasetInfo, Features, Image, List, Value
 from PIL import Image as PILImage
@@ -54,6 +56,12 @@ EMBED_LIMIT = 2**30
 """Corpora with more image bytes than this keep paths in the image column instead of bytes."""
 
 _CHUNK = 4096  # rows per Arrow chunk: keeps each binary buffer far below Arrow's 2 GiB
+
+
+def class_indices(names: Iterable[str | None]) -> npt.NDArray[np.int64]:
+    """Map canonical names to values of ``label``, and everything else to ``NO_LABEL``."""
+    known = {name: index for index, name in enumerate(LABELS)}
+    return np.array([known.get(name or "", NO_LABEL) for name in names], np.int64)
 
 
 @dataclass(frozen=True, slots=True)
