@@ -13,7 +13,7 @@ from safetensors.torch import load_model
 from torch import Tensor, nn
 
 from emotion.align import DEFAULT_ZOOM, ZOOM_RANGE
-from emotion.backbones import BACKBONES
+from emotion.backbones import BACKBONES, SparseStage
 from emotion.errors import ConfigError, WeightsError
 from emotion.labels import LABELS
 
@@ -144,6 +144,17 @@ class EmotionNet(
         for name in self._frozen:
             getattr(self, name).eval()
         return self
+
+    def draw_grid(self, generator: torch.Generator) -> None:
+        """Choose which part of its last map the CNN computes in training; others compute all.
+
+        Args:
+            generator: makes each of the four equally likely, see ``backbones.SparseStage``.
+        """
+        above, left = torch.randint(2, (2,), generator=generator).tolist()
+        for module in self.modules():
+            if isinstance(module, SparseStage):
+                module.grid = (above, left)
 
     @classmethod
     def _load_as_safetensor(cls, model: Any, model_file: str, *_args: Any, **_kwargs: Any) -> Any:

@@ -135,12 +135,14 @@ def _draw_panels(
         for axes, result in zip(
             figure.subplots(1, len(results), squeeze=False)[0], results, strict=True
         ):
+            axes.set_title(_title(result, result["n"]), loc="left")
             plot(axes, result)
-            axes.set_title(
-                f"{result['corpus']} {result['split']}, {result['n']:,} faces", loc="left"
-            )
             axes.spines[["top", "right"]].set_visible(False)
     return figure
+
+
+def _title(result: Result, count: int) -> str:
+    return f"{result['corpus']} {result['split']}, {count:,} faces"
 
 
 def _plot_confusion(axes: Axes, result: Result) -> None:
@@ -195,6 +197,7 @@ def _plot_reliability(axes: Axes, result: Result) -> None:
 
 def _plot_robustness(axes: Axes, result: Result) -> None:
     rows = result["robustness"]
+    axes.set_title(_title(result, rows[0]["n"]), loc="left")  # a part of them was changed
     places = range(len(rows))
     for key, marker, name in (("accuracy", "o", "accuracy"), ("macro_f1", "D", "macro F1")):
         values = [row[key] for row in rows]

@@ -178,6 +178,7 @@ class Trainer:
         scores = [line["macro_f1"] for line in self.history]
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(epoch, index, self.source.steps, config, scores)
+        self.network.draw_grid(generator)
         rows = self.source.rows(index)
         faces = self.source.store.select(rows)
         crops = augment(faces.faces.to(self.device), size, config.augment, generator)

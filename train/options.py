@@ -199,6 +199,7 @@ class ScheduleConfig(_Group):
 
     Attributes:
         sizes: side in px of the crops in each stage (progressive resizing; the last should be 64).
+            ResNet-18 and AlexNet stand it; the CNN looks for faces of 64.
         epochs: epochs of each stage, as many numbers as ``sizes``.
         schedule: how the rate falls from its peak: ``cosine`` to zero over the whole run,
             ``warm_restarts`` to zero again and again (both Loshchilov and Hutter, 2017), or
@@ -214,8 +215,8 @@ class ScheduleConfig(_Group):
             macro-F1; 0 never stops.
     """
 
-    sizes: tuple[int, ...] = (32, 48, 64)
-    epochs: tuple[int, ...] = (20, 6, 3)
+    sizes: tuple[int, ...] = (64,)
+    epochs: tuple[int, ...] = (28,)
     schedule: Literal["cosine", "warm_restarts", "plateau"] = "cosine"
     warmup_epochs: float = 1.0
     last_stage_lr: float = 4e-4

@@ -13,7 +13,9 @@ _RESNET = override(_BASELINE, backbone="resnet18", sizes=(32, 40, 64), epochs=(4
 RECIPES: dict[str, FitConfig] = {
     "baseline": _BASELINE,
     # Of the ways to use three corpora the best on all their validations, see docs/results.md.
-    "union": override(_BASELINE, corpora=_CORPORA, annotation="mean"),
+    "union": override(
+        _BASELINE, corpora=_CORPORA, annotation="mean", outlier_exposure=True, degrade=0.2
+    ),
     "resnet18": _RESNET,
     # The report's words: Swish, Adam, CosineAnnealingWarmRestarts. Sizes change where a cycle ends.
     "report": override(
@@ -29,20 +31,17 @@ RECIPES: dict[str, FitConfig] = {
     ),
     # What published ResNet-18s for FER-2013 use, with a cosine in place of their step decay.
     "sgd": override(_RESNET, optimizer="sgd", lr=0.05, last_stage_lr=0.02, weight_decay=5e-4),
-    "alexnet": override(_BASELINE, backbone="alexnet"),
-    "quick": override(_BASELINE, sizes=(32, 40), epochs=(2, 1), warmup_epochs=0.3),
+    "alexnet": override(_BASELINE, backbone="alexnet", sizes=(32, 48, 64), epochs=(20, 6, 3)),
+    "quick": override(_BASELINE, epochs=(2,), warmup_epochs=0.3),
     "progressive": override(
         _BASELINE,
         method="progressive",
         corpora=_CORPORA,
-        sizes=(40, 64),
-        epochs=(12, 2),
     ),
     "bort2": override(
         _BASELINE,
         method="bort2",
         init="embedded",
-        sizes=(64,),
         epochs=(4,),
         lr=1e-4,
         warmup_epochs=0.2,

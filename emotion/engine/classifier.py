@@ -31,7 +31,7 @@ class Outputs(NamedTuple):
     Attributes:
         logits: float32 (B, 6), not yet divided by the temperature.
         cams: float32 (B, 6, 8, 8), see ``emotion.explain.class_activation_maps``.
-        features: float32 (B, K, 8, 8), the last feature maps; K is 256 for the CNN.
+        features: float32 (B, K, 8, 8), the last feature maps; K is 320 for the CNN.
     """
 
     logits: npt.NDArray[np.float32]

@@ -133,13 +133,16 @@ def test_every_face_has_its_own_temperature(
     crops = np.stack([analyzer.analyze(photo)[0].crop for photo in (astronaut, hopper)])
     slope = torch.linspace(-1, 1, analyzer.network.config.widths[-1])
     config = replace(
-        analyzer.network.config, temperature=0.8, temperature_slope=tuple(slope.tolist())
+        analyzer.network.config,
+        temperature=0.8,
+        temperature_slope=tuple(slope.tolist()),
+        temperature_offset=0.1,
     )
     network = EmotionNet(config).eval()
     network.load_state_dict(analyzer.network.state_dict())
     with torch.inference_mode():
         features = network.features(normalise(crops, config))
-        logits, exponent = network.classify(features), features.mean((2, 3)) @ slope
+        logits, exponent = network.classify(features), features.mean((2, 3)) @ slope - 0.1
     temperatures = 0.8 * exponent.clamp(-math.log(2), math.log(2)).exp()
 
     probabilities, _ = Analyzer(network, analyzer.detector).classify(crops)

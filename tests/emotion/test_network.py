@@ -57,7 +57,7 @@ def test_every_variant_trains(activation: str, max_pool: bool) -> None:
     assert network.features(crops()).shape == (2, 16, 4 if max_pool else 8, 4 if max_pool else 8)
 
 
-@pytest.mark.parametrize(("backbone", "count"), [("cnn", 1_174_758), ("alexnet", 2_458_566)])
+@pytest.mark.parametrize(("backbone", "count"), [("cnn", 1_777_158), ("alexnet", 2_458_566)])
 def test_the_other_backbones_keep_an_8x8_map_train_and_explain_themselves(
     backbone: str, count: int, tmp_path: Path
 ) -> None:
@@ -78,6 +78,50 @@ def test_the_other_backbones_keep_an_8x8_map_train_and_explain_themselves(
     for target in (0, 4):
         last = getattr(loaded, "block4" if backbone == "cnn" else "block5")
         torch.testing.assert_close(maps[:, target], grad_cam(loaded, crops(), target, last))
+
+
+def test_the_four_grids_of_training_add_up_to_what_evaluation_sees() -> None:
+    torch.manual_seed(0)
+    network = EmotionNet(NetworkConfig(backbone="cnn", widths=(8, 8, 16, 16))).eval()
+    with torch.inference_mode():
+        whole = network.features(crops())
+        before = network.block3(network.block2(network.block1(crops())))
+        network.block4.training = True  # its norm layers stay as they are
+        generator, grids = torch.Generator().manual_seed(0), {}
+        for _ in range(40):
+            network.draw_grid(generator)
+            grids[network.block4.grid] = network.block4(before)
+
+    assert whole.shape == (2, 16, 8, 8)
+    assert sorted(grids) == [(0, 0), (0, 1), (1, 0), (1, 1)]
+    assert all(grid.shape == (2, 16, 4, 4) for grid in grids.values())
+    pooled = torch.stack([grid.mean((2, 3)) for grid in grids.values()])
+    assert (pooled[0] - pooled[1]).abs().max() > 1e-4
+    torch.testing.assert_close(pooled.mean(0), whole.mean((2, 3)))
+
+
+def test_the_map_of_the_cnn_is_centred_on_the_face() -> None:
+    torch.manual_seed(0)
+    network = EmotionNet(NetworkConfig(backbone="cnn", widths=(8, 8, 8, 8))).eval()
+    for module in network.modules():
+        if isinstance(module, torch.nn.Conv2d):
+            module.weight.data = (module.weight.data + module.weight.data.flip(-1, -2)) / 2
+
+    with torch.inference_mode():
+        turned = network.features(crops().flip(-1, -2)).flip(-1, -2)
+
+        torch.testing.assert_close(turned, network.features(crops()), rtol=1e-3, atol=1e-4)
+
+
+def test_a_unit_of_the_cnn_sees_a_whole_face() -> None:
+    torch.manual_seed(0)
+    network = EmotionNet(NetworkConfig(backbone="cnn", activation="silu", widths=(8, 8, 8, 8)))
+    picture = crops()[:1].requires_grad_()
+
+    network.eval().features(picture)[0, :, 4, 4].sum().backward()
+
+    assert picture.grad is not None
+    assert (picture.grad[0, 0] != 0).float().mean() > 0.95
 
 
 def test_dropout_acts_in_the_last_blocks_and_the_head_and_only_in_training() -> None:
@@ -149,6 +193,7 @@ def test_the_config_survives_json() -> None:
         {"head_dropout": 1.0},
         {"std": 0.0},
         {"temperature": -1.0},
+        {"temperature_slope": (0.1, 0.2)},
         {"abstain_below": 1.0},
     ],
 )

@@ -26,7 +26,7 @@ def result(random: np.random.Generator) -> dict[str, Any]:
         "split": "validation",
         "reliability": reliability(probabilities, labels),
         "precision_recall": precision_recall(probabilities, labels),
-        "robustness": [{"condition": name, **scores} for name in ("as it is", "turned")],
+        "robustness": [{"condition": name, "n": 30, **scores} for name in ("as it is", "turned")],
     }
 
 
@@ -68,8 +68,9 @@ def test_every_figure_is_drawn_from_the_numbers_and_the_same_twice(
     for name, svg in drawn.items():
         assert svg == (tmp_path / "b" / f"{name}.svg").read_text("utf-8")
     for name in set(drawn) - {"learning-curves"}:
-        assert "raf-db validation, 300 faces" in drawn[name]
-        assert "affectnet validation, 300 faces" in drawn[name]
+        count = 30 if name == "robustness" else 300
+        assert f"raf-db validation, {count} faces" in drawn[name]
+        assert f"affectnet validation, {count} faces" in drawn[name]
     texts = re.findall(r">([^<>]+)</text>", drawn["confusion"])
     confusion = np.array(result["confusion"])
     shares = 100 * confusion / np.maximum(confusion.sum(1, keepdims=True), 1)
@@ -81,7 +82,7 @@ def test_every_figure_is_drawn_from_the_numbers_and_the_same_twice(
         assert COLORS[name].lower() in drawn["precision-recall"]
     assert f"calibration error {result['ece']:.3f}" in drawn["reliability"]
     assert "turned" in drawn["robustness"]
-    assert "48 px" in drawn["learning-curves"]
+    assert "64 px" in drawn["learning-curves"]
 
 
 def test_what_was_not_measured_is_not_drawn(result: dict[str, Any], tmp_path: Path) -> None:

@@ -168,7 +168,7 @@ def test_an_extra_loss_sees_features_and_logits_and_is_learnt(
         magnitudes.append(seen[-1].features.square().mean().item())
 
     assert magnitudes[0] < magnitudes[1] / 2
-    assert seen[0].features.shape == (16, 16, 4, 4)
+    assert seen[0].features.shape == (16, 16, 2, 2)
     assert seen[0].logits.shape == (16, 6)
     assert torch.equal(seen[0].rows, source.rows(0))
 

@@ -50,7 +50,7 @@ class StudyArguments:
     """Epochs of the union."""
     bort2_epochs: int = 3
     """Epochs of BORT² on the target."""
-    size: int = 40
+    size: int = 64
     """Side in px of the crops."""
     seeds: tuple[int, ...] = (1, 2, 3)
     """Each arm is trained once with each."""

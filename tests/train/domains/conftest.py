@@ -15,7 +15,7 @@ from train.domains.trainers import build_trainer
 from train.store import FaceStore, concatenate
 
 TINY: dict[str, object] = {
-    "sizes": (16,),
+    "sizes": (32,),
     "warmup_epochs": 0.5,
     "widths": (8, 8, 16, 16),
     "block_dropout": 0.0,

@@ -67,7 +67,7 @@ def start(config: FitConfig, data: TrainingData, out: Path) -> Bort2Trainer:
 
 
 def accuracy(network: torch.nn.Module, faces: FaceStore) -> float:
-    predicted = predict_logits(network, faces.faces, 16).argmax(1)
+    predicted = predict_logits(network, faces.faces, 32).argmax(1)
     return float((predicted == faces.labels).float().mean())
 
 
@@ -192,7 +192,7 @@ def test_the_command_line_learns_from_pictures_of_a_person(
             *("fit", "--recipe", "bort2", "--data", str(three_corpora), "--init", str(weights)),
             *("--out", str(tmp_path / "run"), "--mode", "video"),
             *("--clips", str(tmp_path / "clips"), "--batch-size", "2", "--epochs", "1"),
-            *("--sizes", "16", "--widths", "8", "8", "16", "16", "--threads", "1"),
+            *("--sizes", "32", "--widths", "8", "8", "16", "16", "--threads", "1"),
         ]
     )
 

@@ -76,11 +76,11 @@ def test_related_domains_are_accepted_and_no_worse_than_all_at_once(
 ) -> None:
     data = gather(
         {
-            "fer2013": draw(60, 0, 1, noise=100),
-            "raf-db": draw(120, 2, 2, noise=100),
-            "affectnet": draw(120, 4, 4, noise=100).select(torch.arange(120) % 6 != 4),
+            "fer2013": draw(60, 0, 1, noise=160),
+            "raf-db": draw(120, 2, 2, noise=160),
+            "affectnet": draw(120, 4, 4, noise=160).select(torch.arange(120) % 6 != 4),
         },
-        draw(180, 0, 3, noise=100),
+        draw(180, 0, 3, noise=160),
     )  # affectnet has no disgust
     config = small(epochs=(6,), relevance_thresholds=(0.0,))
 
@@ -197,7 +197,7 @@ def test_the_command_line_trains_progressively_and_says_when_there_is_one_corpus
     three_corpora: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     options = [
-        *("--widths", "8", "8", "16", "16", "--sizes", "16", "--batch-size", "24"),
+        *("--widths", "8", "8", "16", "16", "--sizes", "32", "--batch-size", "24"),
         *("--target-epochs", "1", "--final-epochs", "1", "--shards", "2", "--threads", "1"),
         *("--relevance-thresholds", "-2", "--data", str(three_corpora)),
     ]

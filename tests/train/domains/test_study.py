@@ -16,7 +16,7 @@ def test_the_study_trains_every_arm_once_and_writes_table_and_figures(
 ) -> None:
     command = [
         *("domains", "--data", str(three_corpora), "--out", str(tmp_path), "--limit", "72"),
-        *("--epochs", "3", "--bort2-epochs", "1", "--size", "16", "--seeds", "1"),
+        *("--epochs", "3", "--bort2-epochs", "1", "--size", "32", "--seeds", "1"),
         *("--widths", "8", "8", "16", "16", "--threads", "1", "--ema-decay", "0.5"),
     ]
 
