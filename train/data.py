@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
+from datasets import Dataset
 
 from emotion.align import DEFAULT_ZOOM
 from emotion.errors import DataError
@@ -97,14 +99,24 @@ def _with_neutral(
     return add_neutral(faces, training), add_neutral(held, validation)
 
 
+def has_outliers(corpora: Iterable[str], data: Path) -> bool:
+    """Tell whether there are neutral training faces that outlier exposure may show."""
+    return bool(_outlier_rows(corpora, data))
+
+
+def _outlier_rows(corpora: Iterable[str], data: Path) -> list[Dataset]:
+    official = [corpus for corpus in corpora if corpus in VALIDATION_SPLITS]
+    rows = [read_neutral_rows(data, corpus, TRAINING_SPLIT) for corpus in official]
+    return [part for part in rows if len(part)]
+
+
 def _outliers(config: FitConfig, data: Path) -> FaceStore:
     """Read the neutral faces that are shown; under a limit as many as a class has on average."""
-    official = [corpus for corpus in config.data.corpora if corpus in VALIDATION_SPLITS]
-    faces = [from_dataset(read_neutral_rows(data, name, TRAINING_SPLIT)) for name in official]
-    if not any(map(len, faces)):
+    faces = [from_dataset(rows) for rows in _outlier_rows(config.data.corpora, data)]
+    if not faces:
         raise DataError(
             f"{', '.join(config.data.corpora)} have no neutral training faces to show; train "
-            "without --outlier-exposure."
+            "with --no-outlier-exposure."
         )
     limit = config.data.limit
     most = max(1, limit // len(LABELS)) if limit else None

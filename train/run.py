@@ -10,6 +10,7 @@ from emotion.errors import DataError
 from emotion.files import write_text
 from train.alignment import AlignConfig
 from train.config import override
+from train.data import has_outliers
 from train.evaluate import EvaluateConfig, evaluate, to_text
 from train.fit import fit
 from train.prepare import PrepareConfig, prepare
@@ -59,6 +60,9 @@ def run(arguments: RunArguments) -> int:
     prepared = arguments.out / "prepared"
     texts = tuple(corpora[corpus] for corpus in chosen)
     print(report_text(prepare(PrepareConfig(texts, prepared, AlignConfig()))))
+    if config.data.outlier_exposure and not has_outliers(chosen, prepared):
+        print("There are no neutral faces to show, so outlier exposure is left out.")
+        config = override(config, outlier_exposure=False)
     fit(config, prepared, arguments.out, resume=(arguments.out / "fit.json").exists())
     for corpus in chosen:
         result = evaluate(EvaluateConfig(str(arguments.out), corpus, VALIDATION, data=prepared))

@@ -42,16 +42,21 @@ def data_root(tmp_path: Path) -> Path:
 
 
 def test_without_a_command_the_union_of_what_is_there_is_trained_and_measured(
-    data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    data_root: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     small = override(
         RECIPES["union"], sizes=(32,), epochs=(1,), widths=(8, 8, 8, 8), batch_size=16, threads=1
     )
+    assert small.data.outlier_exposure
     monkeypatch.setitem(RECIPES, "union", small)
     out = tmp_path / "run"
 
     assert main(["--data-root", str(data_root), "--out", str(out)]) == 0
 
+    assert "outlier exposure is left out" in capsys.readouterr().out  # no neutral face is there
     saved = json.loads((out / "fit.json").read_text("utf-8"))
     assert saved["data"]["corpora"] == ["fer2013", "raf-db"]
     public, held_out = (
