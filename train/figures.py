@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from emotion.labels import COLORS, LABELS
 from train.history import read_history
 from train.metrics import RECALLS
 from train.report_plots import INK, NO_METADATA, QUIET, STYLE
-from train.results import RESULTS
+from train.results import RESULTS, read_json
 
 Result = dict[str, Any]
 
@@ -37,7 +36,7 @@ class FiguresArguments:
 
     Only what the files hold is drawn: robustness needs evaluate --degrade, learning curves --log.
 
-    Example: python -m train figures --log docs/runs/cnn/log.jsonl docs/runs/cnn-64/log.jsonl
+    Example: python -m train figures --log docs/runs/cnn/log.jsonl
     """
 
     out: Path = Path("docs/figures")
@@ -88,11 +87,7 @@ def render(
 
 
 def _read_results(path: Path) -> list[Result]:
-    try:
-        results = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not JSON"
-        raise DataError(f"{path} cannot be read ({reason}).") from None
+    results = read_json(path)
     if not (isinstance(results, list) and results and all(isinstance(r, dict) for r in results)):
         raise DataError(f"{path} holds no list of results.")
     return results

@@ -16,13 +16,18 @@ LOG = "log.jsonl"
 Epoch = dict[str, Any]
 
 
+def to_lines(history: Sequence[Epoch]) -> str:
+    """Return what the file holds: one JSON object per line."""
+    return "".join(json.dumps(line) + "\n" for line in history)
+
+
 def write_history(folder: Path, history: Sequence[Epoch]) -> None:
     """Write the log of a run.
 
     Raises:
         DataError: if it cannot be written.
     """
-    write_text(folder / LOG, "".join(json.dumps(line) + "\n" for line in history))
+    write_text(folder / LOG, to_lines(history))
 
 
 def read_history(path: Path) -> list[Epoch]:

@@ -20,7 +20,7 @@ from train import upload
 from train.card import Evaluation, model_card
 from train.config import read_config, to_json
 from train.figures import render
-from train.history import LOG, read_history
+from train.history import LOG, read_history, to_lines
 
 _EVALUATION_KEYS = frozenset(
     {
@@ -158,7 +158,7 @@ def collect(source: str, loaded: Loaded, name: str) -> dict[str, bytes]:
     if (folder / LOG).is_file():
         # Read and written again, so that nothing but JSON gets through.
         history = read_history(folder / LOG)
-        files[f"training/{LOG}"] = "".join(json.dumps(x) + "\n" for x in history).encode()
+        files[f"training/{LOG}"] = to_lines(history).encode()
     figures = render([dict(evaluation) for evaluation in evaluations.values()], history)
     files |= {f"figures/{figure}": data for figure, data in figures.items()}
     card = model_card(

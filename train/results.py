@@ -105,12 +105,21 @@ def read_evaluation(path: Path) -> dict[str, Any]:
     return values
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> Any:
+    """Read any JSON value.
+
+    Raises:
+        DataError: if the file cannot be read, or is not JSON.
+    """
     try:
-        values = json.loads(path.read_text("utf-8"))
+        return json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not JSON"
         raise DataError(f"{path} cannot be read ({reason}).") from None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    values = read_json(path)
     if not isinstance(values, dict):
         raise DataError(f"{path} holds no JSON object.")
     return values

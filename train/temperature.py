@@ -58,9 +58,9 @@ def fit_temperatures(
 
     _minimise([level, slope], loss)
     raw = tuple(float(f"{value:.5g}") for value in slope.detach() / std)
-    along = pooled.double() @ torch.tensor(raw, dtype=torch.float64)
-    offset = float(along.median())
-    typical = level.detach() - (mean @ torch.tensor(raw, dtype=torch.float64)) + offset
+    direction = torch.tensor(raw, dtype=torch.float64)
+    offset = float((pooled.double() @ direction).median())
+    typical = level.detach() - mean @ direction + offset
     return Temperature(round(float(typical.exp().clamp(*_TEMPERATURES)), 4), raw, round(offset, 4))
 
 
