@@ -51,6 +51,15 @@ def test_the_temperature_is_the_factor_that_made_answers_too_sure(
         assert F.cross_entropy(logits / other, answers.labels) > best
 
 
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.5])
+def test_the_temperature_that_made_the_labels_is_found(temperature: float) -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(20_000, 6, generator=generator) * 3
+    labels = torch.multinomial((logits / temperature).softmax(1), 1, generator=generator)[:, 0]
+
+    assert fit_temperature(logits, labels) == pytest.approx(temperature, rel=0.05)
+
+
 def test_a_face_gets_the_temperature_that_its_features_tell(random: np.random.Generator) -> None:
     pooled = torch.tensor(random.normal(3, 0.5, (40_000, 4)), dtype=torch.float32)
     true = 0.8 * torch.exp(torch.clamp(0.6 * (pooled[:, 0] - 3) - 0.4 * (pooled[:, 2] - 3), -1, 1))
