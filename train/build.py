@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 
 import torch
+from torch import Tensor
 
 from emotion.errors import ConfigError
 from emotion.network import EmotionNet, NetworkConfig
@@ -73,7 +74,8 @@ def _fine_tuned(spec: str, wanted: NetworkConfig) -> EmotionNet:
     start = load_weights(spec)
     for name in _ARCHITECTURE:
         has, asked = getattr(start.config, name), getattr(wanted, name)
-        if has != asked:
+        wider = name == "widths" and all(a >= h for a, h in zip(asked, has, strict=False))
+        if has != asked and not wider:
             remedy = "prepare the faces" if name == "zoom" else "train"
             raise ConfigError(
                 f"The weights {spec} have {name} {_text(has)}, not {_text(asked)}; {remedy} with "
@@ -82,8 +84,25 @@ def _fine_tuned(spec: str, wanted: NetworkConfig) -> EmotionNet:
     seen = dict.fromkeys((*start.config.trained_on, *wanted.trained_on))
     mean, std = start.config.mean, start.config.std
     network = EmotionNet(replace(wanted, mean=mean, std=std, trained_on=tuple(seen)))
-    network.load_state_dict(start.state_dict())
+    network.load_state_dict(_grown(start.state_dict(), network.state_dict()))
     return network
+
+
+def _grown(weights: dict[str, Tensor], wider: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Put weights into those of a wider network, which answers the same then.
+
+    The channels that are added begin as they are in ``wider``, and none of the old ones reads them
+    (the aim of Net2Net, Chen et al., ICLR 2016, with random weights in place of copies).
+    """
+    grown = {}
+    for name, value in wider.items():
+        before = weights[name]
+        value = value.clone()
+        if before.shape != value.shape and value.ndim > 1:
+            value[: len(before)] = 0
+        value[tuple(slice(length) for length in before.shape)] = before
+        grown[name] = value
+    return grown
 
 
 def _text(value: object) -> str:

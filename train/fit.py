@@ -14,6 +14,7 @@ from train.build import follow_weights
 from train.checks import check_claim, choose_device
 from train.config import FitConfig, to_json
 from train.data import read_data
+from train.distil import distil
 from train.domains.trainers import build_trainer
 from train.store import read_neutral
 
@@ -21,10 +22,11 @@ from train.store import read_neutral
 def fit(config: FitConfig, data: Path, out: Path, *, resume: bool = False) -> dict[str, Any]:
     """Train a network and write the run to a folder.
 
-    The folder gets ``fit.json`` (the config, see ``train.build.follow_weights``), ``log.jsonl`` (a
-    line per epoch), ``checkpoints/`` and, after every epoch, ``config.json`` and
-    ``model.safetensors``: the averaged weights of the last stage's best epoch by validation
-    macro-F1 (before that stage, of the newest epoch).
+    The folder gets ``fit.json`` (the config, see ``train.build.follow_weights``), what teachers
+    answered if there are any (see ``train.distil``), ``log.jsonl`` (a line per epoch),
+    ``checkpoints/`` and, after every epoch, ``config.json`` and ``model.safetensors``: the averaged
+    weights of the last stage's best epoch by validation macro-F1 (before that stage, of the newest
+    epoch).
 
     Args:
         config: what to train.
@@ -47,7 +49,8 @@ def fit(config: FitConfig, data: Path, out: Path, *, resume: bool = False) -> di
         torch.set_num_threads(config.machine.threads)
     with distributed.joined(choose_device(config.machine.device)) as device:
         distributed.wait()  # until every process has checked that the folder is free
-        trainer = build_trainer(config, read_data(config, data), out, device)
+        read = distil(config, read_data(config, data), out, device)
+        trainer = build_trainer(config, read, out, device)
         if not distributed.rank():
             write_text(out / "fit.json", json.dumps(to_json(config), indent=2) + "\n")
             for leftover in out.glob(".*.partial"):  # of a process that was killed while it wrote

@@ -55,6 +55,9 @@ class DataConfig(_Group):
             many, with replacement, a class of n images in proportion to n^1/2 or all alike.
         mixture: how many images of each corpus an epoch shows, in the order of ``corpora``, its
             classes as ``sampling`` says; empty leaves it to the corpora's sizes.
+        teachers: SPECs of trained weights whose answers are learnt too (knowledge distillation,
+            Hinton et al., 2015), see ``train.distil``; empty learns the labels alone.
+        teacher_weight: share of the teachers' answer in what is learnt, 0..1.
         validation_limit: judge an epoch on this many validation images of each corpus, the same
             share of every class and the same ones in every epoch; 0 uses all.
         batch_size: images per step, over all processes.
@@ -68,6 +71,8 @@ class DataConfig(_Group):
     outlier_exposure: bool = False
     sampling: Literal["natural", "sqrt", "uniform"] = "natural"
     mixture: tuple[int, ...] = ()
+    teachers: tuple[str, ...] = ()
+    teacher_weight: float = 0.5
     validation_limit: int = 0
     batch_size: int = 64
 
@@ -84,9 +89,12 @@ class DataConfig(_Group):
                 "--outlier-exposure shows faces of no class once an epoch; leave out --neutral, "
                 "--sampling and --mixture."
             )
+        if self.neutral and self.teachers:
+            raise ConfigError("Teachers know the six expressions alone; leave out --neutral.")
         if self.mixture and (len(self.mixture) != len(self.corpora) or min(self.mixture) < 1):
             raise ConfigError("--mixture needs a positive number for each of --corpora.")
         self._check("limit validation_limit", 0)
+        self._check("teacher_weight", 0, 1)
         self._check("batch_size", 2)
 
 
@@ -97,8 +105,8 @@ class ArchitectureConfig(_Group):
     Attributes:
         init: SPEC of weights to start from (fine-tuning), see ``emotion.weights.load``; empty
             starts from random ones. Backbone, activation, max-pooling and widths are theirs where
-            these options are left alone, and must be the same where they are not; grey mean and
-            deviation are always theirs.
+            these options are left alone, and must be the same where they are not, but the widths
+            may be larger; grey mean and deviation are always theirs.
         frozen_stages: this many of the backbone's first stages, and what stands before them, keep
             weights and norm statistics: fine-tuning that costs less.
         backbone: ``cnn`` (eight convolutions), ``resnet18`` or ``alexnet`` (adapted to 64x64).

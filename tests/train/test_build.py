@@ -72,11 +72,34 @@ def test_frozen_stages_keep_weights_and_norm_statistics_through_a_step(
     assert changed == {"block3", "block4", "fc"}
 
 
+def test_a_wider_network_answers_as_the_weights_it_starts_from_and_learns_with_all_channels(
+    start: Path, data: TrainingData, tiny: Tiny
+) -> None:
+    narrow = EmotionNet.from_pretrained(str(start)).eval()
+    faces = torch.randn(4, 3, 64, 64)
+    with torch.no_grad():  # norm statistics of their own, as trained weights have
+        for _ in range(3):
+            narrow.train()(torch.randn(8, 3, 64, 64))
+        narrow.eval().save_pretrained(start)
+    wide = build_network(tiny(init=str(start), widths=(8, 16, 16, 24)), data)
+    assert wide.config.widths == (8, 16, 16, 24)
+
+    torch.testing.assert_close(wide.eval()(faces), narrow(faces), rtol=1e-4, atol=1e-5)
+    optimizer = build_optimizer(wide, tiny().optimizer)
+    for _ in range(3):
+        optimizer.zero_grad()
+        wide.train()(faces).square().sum().backward()
+        optimizer.step()
+    gradients = {name: p.grad for name, p in wide.named_parameters() if p.grad is not None}
+    assert gradients["block2.1.weight"][8:].abs().amax((1, 2, 3)).gt(0).all()
+    assert gradients["block4.conv2.weight"][16:, 16:].abs().amax((1, 2, 3)).gt(0).all()
+
+
 @pytest.mark.parametrize(
     ("values", "sentence"),
     [
         ({"activation": "relu"}, "have activation silu, not relu"),
-        ({"widths": (8, 8, 8, 8)}, "have widths 8 8 16 16, not 8 8 8 8"),
+        ({"widths": (8, 8, 8, 32)}, "have widths 8 8 16 16, not 8 8 8 32"),
         ({"backbone": "resnet18"}, "have backbone cnn, not resnet18"),
     ],
 )

@@ -65,6 +65,8 @@ def _check(config: FitConfig) -> None:
         raise ConfigError(
             f"{method} knows the six expressions alone; leave out --neutral and --outlier-exposure."
         )
+    if config.data.teachers:
+        raise ConfigError(f"{method} has targets of its own; leave out --teachers.")
     if config.augment.mixup or config.augment.cutmix:
         raise ConfigError(
             f"{method} needs to know whose face each crop is; leave out --mixup and --cutmix."

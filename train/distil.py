@@ -1,0 +1,113 @@
+"""Knowledge distillation: what trained networks answer becomes part of what is learnt."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as parse_tensors
+from safetensors.torch import save as pack_tensors
+from torch import Tensor
+from tqdm import tqdm
+
+from emotion.align import CROP_SIZE
+from emotion.calibration import Temperature
+from emotion.files import write_bytes
+from emotion.network import EmotionNet
+from emotion.weights import Loaded, load
+from train import distributed
+from train.config import FitConfig
+from train.data import TrainingData
+from train.inference import predict
+from train.views import average_over_views
+
+ANSWERS = "teachers.safetensors"
+"""File in the folder of a run, so that a resumed one does not ask again."""
+
+_CHUNK = 1024
+
+
+def distil(config: FitConfig, data: TrainingData, out: Path, device: torch.device) -> TrainingData:
+    """Mix the answers of the config's teachers into the targets of the training faces.
+
+    A target t becomes (1 - a) t + a q, where a is ``teacher_weight`` and q the mean of the
+    teachers' calibrated probabilities over ten views of the face (``ten-crop`` of ``train.views``):
+    Hinton et al., "Distilling the Knowledge in a Neural Network", 2015, with the temperatures that
+    calibrate the teachers. The views are the unaugmented face's, so each face has one target.
+    Outliers, which have no class, keep theirs.
+
+    Args:
+        config: names the teachers.
+        data: what is trained on; comes back as it is where there are no teachers.
+        out: folder of the run, which gets the answers.
+        device: where the teachers run.
+
+    Raises:
+        DataError: if the answers cannot be written.
+        WeightsError: if weights cannot be used.
+    """
+    if not config.data.teachers:
+        return data
+    known = data.training.labels >= 0
+    faces = data.training.faces[known]
+    teachers = [load(spec) for spec in config.data.teachers]
+    if not distributed.rank():
+        _ask_once(
+            [(_key(teacher, faces), teacher.network) for teacher in teachers], faces, out, device
+        )
+    distributed.wait()
+    answers = _read(out / ANSWERS)
+    taught = torch.stack([answers[_key(teacher, faces)] for teacher in teachers]).mean(0)
+    targets = data.training.targets.clone()
+    share = config.data.teacher_weight
+    targets[known] = (1 - share) * targets[known] + share * taught
+    seen = dict.fromkeys(
+        [*data.splits, *(s for t in teachers for s in t.network.config.trained_on)]
+    )
+    return replace(data, training=replace(data.training, soft=targets), splits=tuple(seen))
+
+
+def _key(teacher: Loaded, faces: Tensor) -> str:
+    """Name the answers of one network, as it is calibrated, to these faces."""
+    digest = hashlib.sha256(f"{teacher.digest} {teacher.network.config}".encode())
+    digest.update(faces.numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _ask_once(
+    teachers: list[tuple[str, EmotionNet]], faces: Tensor, out: Path, device: torch.device
+) -> None:
+    answers = _read(out / ANSWERS)
+    for key, network in teachers:
+        if key not in answers:
+            answers[key] = _ask(network.to(device), faces)
+            write_bytes(out / ANSWERS, pack_tensors(answers))
+
+
+def _ask(network: EmotionNet, faces: Tensor) -> Tensor:
+    """Return the mean of a network's calibrated probabilities over views, float32 (N, 6)."""
+    temperature = Temperature.of(network.config)
+
+    def classify(crops: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        logits, pooled = predict(network, torch.from_numpy(crops), CROP_SIZE)
+        return temperature.probabilities(logits.numpy(), pooled.numpy())
+
+    answers = []
+    with tqdm(total=len(faces), desc="asking the teacher", unit=" faces", leave=False) as bar:
+        for chunk in torch.split(faces, _CHUNK):
+            answers.append(average_over_views(classify, chunk.numpy(), "ten-crop"))
+            bar.update(len(chunk))
+    return torch.from_numpy(np.concatenate(answers))
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    """Read answers by key; a file that is missing or damaged holds none."""
+    try:
+        return parse_tensors(path.read_bytes())
+    except (FileNotFoundError, SafetensorError):
+        return {}
