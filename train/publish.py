@@ -21,6 +21,7 @@ from train.card import Evaluation, model_card
 from train.config import read_config, to_json
 from train.figures import render
 from train.history import LOG, read_history, to_lines
+from train.results import read_json
 
 _EVALUATION_KEYS = frozenset(
     {
@@ -149,7 +150,7 @@ def collect(source: str, loaded: Loaded, name: str) -> dict[str, bytes]:
         files[f"evaluation/{stem}.json"] = _to_json({**evaluation, "weights": f"hf://{name}"})
     files |= _read_int8(folder, loaded)
     if (folder / "calibration.json").is_file():
-        files["evaluation/calibration.json"] = _to_json(_read_json(folder / "calibration.json"))
+        files["evaluation/calibration.json"] = _to_json(read_json(folder / "calibration.json"))
     training = None
     if (folder / "fit.json").is_file():
         training = to_json(read_config(folder / "fit.json"))
@@ -182,7 +183,7 @@ def _read_evaluations(source: str, loaded: Loaded) -> dict[str, Evaluation]:
         paths.sort(key=lambda path: path.name == RESULTS.name)  # it says the most, so it comes last
     found: dict[str, Evaluation] = {}
     for path in paths:
-        values = _read_json(path)
+        values = read_json(path)
         for value in values if isinstance(values, list) else [values]:
             if isinstance(value, dict) and {"confusion", "per_class"} <= value.keys():
                 _check_evaluation(path, value, loaded)
@@ -211,7 +212,7 @@ def _read_int8(folder: Path, loaded: Loaded) -> dict[str, bytes]:
     record, *model = INT8
     if not (folder / record).is_file():
         return {}
-    values = _read_json(folder / record)
+    values = read_json(folder / record)
     try:
         files = {record: _to_json(values), **{name: (folder / name).read_bytes() for name in model}}
         whole = [sha256(files[name]).hexdigest() for name in model] == values["files"]
@@ -223,13 +224,6 @@ def _read_int8(folder: Path, loaded: Loaded) -> dict[str, bytes]:
             f"python -m train export, or remove {record}."
         )
     return files
-
-
-def _read_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be read as JSON ({error}); write it again.") from None
 
 
 def _to_json(values: Mapping[str, Any]) -> bytes:

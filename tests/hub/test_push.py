@@ -353,7 +353,7 @@ def test_results_of_other_weights_are_refused_before_anything_is_sent(hub, pushi
     ("name", "text", "says"),
     [
         ("raf-db-test.json", '{"confusion": [], "per_class": {}}', "lacks numbers"),
-        ("raf-db-test.json", "{", "cannot be read as JSON"),
+        ("raf-db-test.json", "{", "cannot be read (it is not JSON)"),
         ("fit.json", '{"colour": 1}', "not the config of a run"),
         ("log.jsonl", "{}\nnot json\n", "is no log"),
         (CONFIG, '{"labels": ["joy"]}', "cannot be used"),
