@@ -13,7 +13,6 @@ from safetensors import SafetensorError
 from safetensors.torch import load as parse_tensors
 from safetensors.torch import save as pack_tensors
 from torch import Tensor
-from tqdm import tqdm
 
 from emotion.align import CROP_SIZE
 from emotion.calibration import Temperature
@@ -28,8 +27,6 @@ from train.views import average_over_views
 
 ANSWERS = "teachers.safetensors"
 """File in the folder of a run, so that a resumed one does not ask again."""
-
-_CHUNK = 1024
 
 
 def distil(config: FitConfig, data: TrainingData, out: Path, device: torch.device) -> TrainingData:
@@ -55,20 +52,19 @@ def distil(config: FitConfig, data: TrainingData, out: Path, device: torch.devic
         return data
     known = data.training.labels >= 0
     faces = data.training.faces[known]
-    teachers = [load(spec) for spec in config.data.teachers]
+    loaded = [load(spec) for spec in config.data.teachers]
+    teachers = [(_key(teacher, faces), teacher.network) for teacher in loaded]
     if not distributed.rank():
-        _ask_once(
-            [(_key(teacher, faces), teacher.network) for teacher in teachers], faces, out, device
-        )
+        _ask_once(teachers, faces, out, device)
     distributed.wait()
     answers = _read(out / ANSWERS)
-    taught = torch.stack([answers[_key(teacher, faces)] for teacher in teachers]).mean(0)
+    taught = torch.stack([answers[key] for key, _ in teachers]).mean(0)
     targets = data.training.targets.clone()
     share = config.data.teacher_weight
     targets[known] = (1 - share) * targets[known] + share * taught
-    seen = dict.fromkeys(
-        [*data.splits, *(s for t in teachers for s in t.network.config.trained_on)]
-    )
+    seen = dict.fromkeys(data.splits)
+    for _, network in teachers:
+        seen |= dict.fromkeys(network.config.trained_on)
     return replace(data, training=replace(data.training, soft=targets), splits=tuple(seen))
 
 
@@ -97,12 +93,8 @@ def _ask(network: EmotionNet, faces: Tensor) -> Tensor:
         logits, pooled = predict(network, torch.from_numpy(crops), CROP_SIZE)
         return temperature.probabilities(logits.numpy(), pooled.numpy())
 
-    answers = []
-    with tqdm(total=len(faces), desc="asking the teacher", unit=" faces", leave=False) as bar:
-        for chunk in torch.split(faces, _CHUNK):
-            answers.append(average_over_views(classify, chunk.numpy(), "ten-crop"))
-            bar.update(len(chunk))
-    return torch.from_numpy(np.concatenate(answers))
+    answers = average_over_views(classify, faces.numpy(), "ten-crop", "asking the teacher")
+    return torch.from_numpy(answers)
 
 
 def _read(path: Path) -> dict[str, Tensor]:

@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 import tyro
 from datasets import Dataset
-from tqdm import tqdm
 
 from emotion.analyzer import Analyzer
 from emotion.detect import RetinaFaceDetector
@@ -32,8 +31,6 @@ from train.metrics import (
 from train.prepared import official_split
 from train.robustness import measure_robustness
 from train.views import Averaging, average_over_views
-
-_BATCH = 64
 
 
 @dataclass(frozen=True)
@@ -157,15 +154,7 @@ def _align_and_classify(
 
 def classify(analyzer: Analyzer, crops: Crops, tta: Averaging = "none") -> npt.NDArray[np.float32]:
     """Classify faces in batches: float32 (N, 6), rows sum to 1."""
-    starts = tqdm(range(0, len(crops.px), _BATCH), "classifying", leave=False)
-    return np.concatenate(
-        [
-            average_over_views(
-                lambda view: analyzer.classify(view)[0], crops.px[start : start + _BATCH], tta
-            )
-            for start in starts
-        ]
-    )
+    return average_over_views(lambda view: analyzer.classify(view)[0], crops.px, tta)
 
 
 def _parse(config: EvaluateConfig) -> tuple[str, str | None, str]:

@@ -14,7 +14,6 @@ from train.build import follow_weights
 from train.checks import check_claim, choose_device
 from train.config import FitConfig, to_json
 from train.data import read_data
-from train.distil import distil
 from train.domains.trainers import build_trainer
 from train.store import read_neutral
 
@@ -49,8 +48,7 @@ def fit(config: FitConfig, data: Path, out: Path, *, resume: bool = False) -> di
         torch.set_num_threads(config.machine.threads)
     with distributed.joined(choose_device(config.machine.device)) as device:
         distributed.wait()  # until every process has checked that the folder is free
-        read = distil(config, read_data(config, data), out, device)
-        trainer = build_trainer(config, read, out, device)
+        trainer = build_trainer(config, read_data(config, data), out, device)
         if not distributed.rank():
             write_text(out / "fit.json", json.dumps(to_json(config), indent=2) + "\n")
             for leftover in out.glob(".*.partial"):  # of a process that was killed while it wrote

@@ -144,3 +144,4 @@ def test_a_method_with_targets_of_its_own_takes_no_teacher(
 
     with pytest.raises(ConfigError, match="leave out --teachers"):
         fit(tiny(method="bort2", init=spec, teachers=(spec,)), prepared, tmp_path / "run")
+    assert not (tmp_path / "run" / ANSWERS).exists()  # nobody was asked first

@@ -13,6 +13,7 @@ from train import distributed
 from train.build import build_network
 from train.config import FitConfig
 from train.data import TrainingData
+from train.distil import distil
 from train.domains.bort2 import Bort2Trainer
 from train.domains.clips import read_clips
 from train.domains.progressive import ProgressiveTrainer
@@ -33,13 +34,15 @@ def build_trainer(
 
     Raises:
         ConfigError: if options contradict each other.
-        DataError: if there are too few faces, or a class has none.
+        DataError: if there are too few faces, a class has none, or what teachers answer cannot be
+            written.
         WeightsError: if the weights to start from cannot be used.
     """
     if config.adaptation.method != "none":
         _check(config)
     if config.adaptation.method == "bort2":
         return _bort2(config, data, out, device)
+    data = distil(config, data, out, device)
     network = build_network(config, data)
     if config.adaptation.method == "progressive":
         if len(data.parts) > 1:
