@@ -145,3 +145,13 @@ def test_a_method_with_targets_of_its_own_takes_no_teacher(
     with pytest.raises(ConfigError, match="leave out --teachers"):
         fit(tiny(method="bort2", init=spec, teachers=(spec,)), prepared, tmp_path / "run")
     assert not (tmp_path / "run" / ANSWERS).exists()  # nobody was asked first
+
+
+def test_weights_that_do_not_fit_are_refused_before_a_teacher_is_asked(
+    tmp_path: Path, prepared: Path, tiny: Tiny
+) -> None:
+    spec = teacher(tmp_path / "teacher", 5)
+
+    with pytest.raises(ConfigError, match="have widths 8 8 16 16, not 8 8 8 8"):
+        fit(tiny(init=spec, widths=(8, 8, 8, 8), teachers=(spec,)), prepared, tmp_path / "run")
+    assert not (tmp_path / "run" / ANSWERS).exists()

@@ -33,7 +33,8 @@ def build_trainer(
         device: where to train.
 
     Raises:
-        ConfigError: if options contradict each other.
+        ConfigError: if options contradict each other, or the weights to start from have another
+            architecture.
         DataError: if there are too few faces, a class has none, or what teachers answer cannot be
             written.
         WeightsError: if the weights to start from cannot be used.
@@ -42,8 +43,10 @@ def build_trainer(
         _check(config)
     if config.adaptation.method == "bort2":
         return _bort2(config, data, out, device)
+    network = build_network(config, data)  # before teachers take minutes: --init may not fit
     data = distil(config, data, out, device)
-    network = build_network(config, data)
+    seen = dict.fromkeys((*network.config.trained_on, *data.splits))
+    network.config = replace(network.config, trained_on=tuple(seen))
     if config.adaptation.method == "progressive":
         if len(data.parts) > 1:
             return ProgressiveTrainer(config, network, data, out, device)
