@@ -6,17 +6,14 @@
  * server gives fewer answers, never a growing delay. The video itself runs at the camera's rate.
  */
 const {
-  language, say, translate, verdict, spoken, fillBars, drawFaces, cameraProblem, openCamera,
-  closeCamera, looksAtVisitor, download, People, drawTimeline, timelineSentence,
+  language, say, translate, cameraProblem, openCamera, closeCamera, looksAtVisitor, download, Stage,
 } = window.emotionPage;
 
 const SENT_WIDTH = 320;
 const SENT_QUALITY = 0.75;
 const SHORTEST_GAP = 40; // ms between two frames: at most 25 answers a second
 const ANSWER_TIMEOUT = 8000;
-const ANNOUNCE_EVERY = 2000;
 const REPORT_EVERY = 1000; // ms over which rate and latency are averaged
-const TIMELINE_EVERY = 250;
 const NOTE_AFTER = 1200; // ms without an answer or a face before a sentence says so
 const RESTARTED_AFTER = 3000; // ms of silence after which the server may be another one
 const RESUME_KEY = "emotion-live-lost"; // when the server was missed, for the page after a reload
@@ -25,33 +22,24 @@ const FORGOTTEN_AFTER = 60_000; // ms without a question after which it may have
 
 const find = (selector) => element.querySelector(selector);
 const section = find(".em-live");
-const stage = find(".em-stage");
 const video = find("video");
-const canvas = find("canvas");
-const targets = find(".em-targets");
 const note = find(".em-note");
-const announcer = find("[data-announce]");
 const capture = document.createElement("canvas");
-const people = new People();
+const stage = new Stage(element);
 
 const view = {
   run: 0, // number of the current start; an older loop sees that it is over
   stream: null,
-  mirrored: true,
   frozen: false,
   frozenAt: 0,
   frozenFor: 0, // ms; while frozen, the clock of the video stands still
   settled: false, // the frozen frame has its answer
-  faces: [],
   explain: -1,
-  look: { heat: true, opacity: 0.75, selected: 0 },
   visitor: "", // what the server knows our tracks by
   answered: false, // since the page was loaded
   lastAsked: 0,
   lastAnswer: 0,
   lastFace: 0,
-  announced: 0,
-  drawn: 0, // when the timeline was drawn
   latencies: [], // of the answers since `reported`
   reported: 0,
 };
@@ -64,7 +52,7 @@ const clock = () => ((view.frozen ? view.frozenAt : performance.now()) - view.fr
 /** Start with faces that neither side has met, since the server's numbers may begin anew. */
 function meetAnew() {
   view.visitor = crypto.randomUUID();
-  people.clear();
+  stage.people.clear();
 }
 
 function setState(state) {
@@ -99,8 +87,7 @@ async function start(choice = { facingMode: { ideal: "user" } }) {
   }
   if (run !== view.run) return closeCamera(stream);
   view.stream = stream;
-  view.mirrored = looksAtVisitor(stream);
-  video.classList.toggle("em-mirrored", view.mirrored);
+  stage.mirror(looksAtVisitor(stream));
   stream.getVideoTracks()[0].addEventListener("ended", () => {
     if (run === view.run) stop("camera_lost");
   });
@@ -125,8 +112,8 @@ function release() {
   Object.assign(view, { stream: null, frozen: false, settled: false, latencies: [] });
   video.srcObject = null;
   find(".em-pace").textContent = "";
-  people.clear();
-  show([]);
+  stage.people.clear();
+  stage.show([], clock());
 }
 
 function stop(reason = "") {
@@ -198,7 +185,7 @@ function accept(answer) {
     view.answered = true;
     resumable(false);
     if (answer.faces.length) view.lastFace = now;
-    show(answer.faces);
+    stage.show(answer.faces, clock());
     const { length: shown } = answer.faces;
     if (answer.count > shown) showNote(say("live_many", { count: answer.count, shown }));
     else if (shown) showNote("");
@@ -245,7 +232,7 @@ function wasInterrupted() {
 
 /** Say why there are no answers; what the last one said is no longer true. */
 function interrupt(reason) {
-  show([]);
+  stage.show([], clock());
   showNote(say(reason));
   find(".em-pace").textContent = "";
 }
@@ -266,100 +253,6 @@ function report(latency) {
   Object.assign(view, { latencies: [], reported: now });
 }
 
-/** @param {(Face & {id: number})[]} faces the largest first */
-function show(faces) {
-  view.faces = people.update(faces, clock());
-  render();
-}
-
-/** @param {number} id */
-function choose(id) {
-  people.chosen = id;
-  render();
-}
-
-function render() {
-  view.look.selected = view.faces.findIndex((face) => face.id === people.chosen);
-  const face = people.shown;
-  const many = view.faces.length > 1;
-  const { name, share, detail } = face
-    ? verdict(face)
-    : { name: say("panel_waiting"), share: "", detail: say("panel_soon") };
-  find(".em-face-name").textContent = many && face ? say("face_n", { n: face.number }) : name;
-  find(".em-winner").textContent = many && face ? `${name} ${share}`.trim() : share;
-  find(".em-detail").textContent = detail;
-  find(".em-panel").classList.toggle("em-many", many);
-  fillBars(find(".em-bars"), face);
-  placeTargets();
-  draw();
-  if (performance.now() - view.drawn > TIMELINE_EVERY) drawMinute();
-  announce();
-}
-
-function drawMinute() {
-  view.drawn = performance.now();
-  drawTimeline(find(".em-timeline canvas"), people);
-}
-
-/** One invisible button over each face, so that it can be chosen by hand and by keyboard. */
-function placeTargets() {
-  while (targets.children.length > view.faces.length) targets.lastChild.remove();
-  while (targets.children.length < view.faces.length) {
-    const index = targets.children.length;
-    const button = document.createElement("button");
-    button.type = "button";
-    button.addEventListener("click", () => choose(view.faces[index].id));
-    targets.append(button);
-  }
-  view.faces.forEach((face, index) => {
-    const { box } = face;
-    const button = targets.children[index];
-    const left = view.mirrored ? 1 - box[2] : box[0];
-    Object.assign(button.style, {
-      left: `${left * 100}%`,
-      top: `${box[1] * 100}%`,
-      width: `${(box[2] - box[0]) * 100}%`,
-      height: `${(box[3] - box[1]) * 100}%`,
-    });
-    button.setAttribute("aria-pressed", String(index === view.look.selected));
-    if (!button.hasAttribute("aria-label")) button.setAttribute("aria-label", spoken(face));
-  });
-}
-
-/** Tell screen readers the selected face's label, at most every two seconds. */
-function announce() {
-  const now = performance.now();
-  const face = people.shown;
-  if (!face || now - view.announced < ANNOUNCE_EVERY) return;
-  view.announced = now;
-  view.faces.forEach((one, i) => targets.children[i].setAttribute("aria-label", spoken(one)));
-  const sentence = timelineSentence(people);
-  find(".em-timeline canvas").setAttribute("aria-label", sentence);
-  if (announcer.textContent !== spoken(face)) announcer.textContent = spoken(face);
-}
-
-function draw() {
-  const unit = window.devicePixelRatio || 1;
-  canvas.width = Math.round(canvas.clientWidth * unit);
-  canvas.height = Math.round(canvas.clientHeight * unit);
-  const frame = { width: canvas.width, height: canvas.height, mirrored: view.mirrored, unit };
-  drawFaces(canvas.getContext("2d"), view.faces, frame, view.look);
-}
-
-function save() {
-  const picture = document.createElement("canvas");
-  picture.width = video.videoWidth;
-  picture.height = video.videoHeight;
-  const context = picture.getContext("2d");
-  if (view.mirrored) context.transform(-1, 0, 0, 1, picture.width, 0);
-  context.drawImage(video, 0, 0);
-  context.resetTransform();
-  const unit = picture.width / stage.clientWidth;
-  const { width, height } = picture;
-  drawFaces(context, view.faces, { width, height, mirrored: view.mirrored, unit }, view.look);
-  download(picture);
-}
-
 function freeze() {
   const now = performance.now();
   if (view.frozen) view.frozenFor += now - view.frozenAt;
@@ -377,27 +270,15 @@ function openPhotoTab() {
 }
 
 const actions = {
-  start: () => start(), stop: leave, freeze, save, switch: switchCamera, photo: openPhotoTab,
+  start: () => start(), stop: leave, freeze, save: () => download(stage.picture()),
+  switch: switchCamera, photo: openPhotoTab,
 };
 for (const button of element.querySelectorAll("button[data-do]"))
   button.addEventListener("click", actions[button.dataset.do]);
-find("[data-do=heat]").addEventListener("change", (event) => {
-  view.look.heat = event.target.checked;
-  draw();
-});
-find("[data-do=opacity]").addEventListener("input", (event) => {
-  view.look.opacity = event.target.value / 100;
-  draw();
-});
 find("[data-do=explain]").addEventListener("change", (event) => {
   view.explain = Number(event.target.value);
   view.settled = false;
 });
-video.addEventListener("resize", () =>
-  stage.style.setProperty("--ratio", String(video.videoWidth / video.videoHeight)),
-);
-new ResizeObserver(draw).observe(stage);
-new ResizeObserver(drawMinute).observe(find(".em-timeline canvas"));
 window.addEventListener("pagehide", () => stop());
 
 translate(element);

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from functools import lru_cache
+from functools import cache
 from importlib import resources
 
 from emotion.labels import COLORS, LABELS, UNSURE_COLOR
@@ -21,7 +21,7 @@ _ICONS = {
 }
 
 
-@lru_cache(maxsize=8)
+@cache
 def read(name: str) -> str:
     """Read one of the page's own files (script, style sheet)."""
     return resources.files("emotion.ui").joinpath(name).read_text("utf-8")
@@ -42,7 +42,8 @@ def page_head() -> str:
     }
     # "</" would end the script element wherever it stands in a sentence.
     values = json.dumps(facts, ensure_ascii=False).replace("</", "<\\/")
-    script = f"(() => {{ const facts = {values};\n{read('common.js')}\n{read('people.js')} }})();"
+    shared = "\n".join(read(name) for name in ("common.js", "people.js", "stage.js"))
+    script = f"(() => {{ const facts = {values};\n{shared} }})();"
     return f"<style>{styles}</style><script>{script}</script>"
 
 

@@ -100,5 +100,3 @@ function timelineSentence({ known, chosen, now }) {
   const label = Object.keys(counts).sort((one, other) => counts[other] - counts[one])[0];
   return say("timeline_label", { seconds: Math.max(1, Math.round(now - history[0].at)), label });
 }
-
-Object.assign(window.emotionPage, { People, drawTimeline, timelineSentence });

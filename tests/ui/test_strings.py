@@ -32,7 +32,7 @@ def test_every_key_that_the_scripts_use_exists():
     folder = resources.files("emotion.ui")
     source = "".join(
         folder.joinpath(name).read_text("utf-8")
-        for name in ("common.js", "live.js", "photo.js", "weights.js")
+        for name in ("common.js", "people.js", "stage.js", "live.js", "photo.js", "weights.js")
     )
     used = set(re.findall(r'say\("(\w+)"', source)) | set(re.findall(r'"(camera_\w+)"', source))
     assert used - {"camera"} <= set(table()["en"])

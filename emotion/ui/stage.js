@@ -1,0 +1,145 @@
+// @ts-check
+/**
+ * What lies over the live video and beside it: heat maps and boxes, a button per face, and the bars
+ * and the timeline of the chosen face. It runs once, after people.js and in its scope.
+ */
+const TIMELINE_EVERY = 250; // ms
+const ANNOUNCE_EVERY = 2000; // ms
+
+class Stage {
+  /** @param {HTMLElement} element the Live tab's component */
+  constructor(element) {
+    const find = (this.find = (selector) => element.querySelector(selector));
+    this.video = find("video");
+    this.canvas = find(".em-stage canvas");
+    this.timeline = find(".em-timeline canvas");
+    this.targets = find(".em-targets");
+    this.announcer = find("[data-announce]");
+    this.people = new People();
+    this.faces = [];
+    this.mirrored = true;
+    this.look = { heat: true, opacity: 0.75, selected: 0 };
+    this.announced = 0; // when screen readers were told last
+    this.timelineDrawn = 0;
+    find("[data-do=heat]").addEventListener("change", ({ target }) => {
+      this.look.heat = target.checked;
+      this.draw();
+    });
+    find("[data-do=opacity]").addEventListener("input", ({ target }) => {
+      this.look.opacity = target.value / 100;
+      this.draw();
+    });
+    this.video.addEventListener("resize", () => {
+      const ratio = this.video.videoWidth / this.video.videoHeight;
+      find(".em-stage").style.setProperty("--ratio", String(ratio));
+    });
+    new ResizeObserver(() => this.draw()).observe(find(".em-stage"));
+    new ResizeObserver(() => this.drawMinute()).observe(this.timeline);
+  }
+
+  /** @param {boolean} mirrored whether the camera looks at the visitor, who expects a mirror */
+  mirror(mirrored) {
+    this.mirrored = mirrored;
+    this.video.classList.toggle("em-mirrored", mirrored);
+  }
+
+  /** @param {(Face & {id: number})[]} faces the largest first @param {number} now in seconds */
+  show(faces, now) {
+    this.faces = this.people.update(faces, now);
+    this.render();
+  }
+
+  /** @param {number} id */
+  choose(id) {
+    this.people.chosen = id;
+    this.render();
+  }
+
+  render() {
+    const { faces, find, people } = this;
+    this.look.selected = faces.findIndex((face) => face.id === people.chosen);
+    const face = people.shown;
+    const many = faces.length > 1;
+    const { name, share, detail } = face
+      ? verdict(face)
+      : { name: say("panel_waiting"), share: "", detail: say("panel_soon") };
+    find(".em-face-name").textContent = many && face ? say("face_n", { n: face.number }) : name;
+    find(".em-winner").textContent = many && face ? `${name} ${share}`.trim() : share;
+    find(".em-detail").textContent = detail;
+    find(".em-panel").classList.toggle("em-many", many);
+    fillBars(find(".em-bars"), face);
+    this.placeTargets();
+    this.draw();
+    if (performance.now() - this.timelineDrawn > TIMELINE_EVERY) this.drawMinute();
+    this.announce();
+  }
+
+  drawMinute() {
+    this.timelineDrawn = performance.now();
+    drawTimeline(this.timeline, this.people);
+  }
+
+  /** One invisible button over each face, so that it can be chosen by hand and by keyboard. */
+  placeTargets() {
+    const { faces, targets } = this;
+    while (targets.children.length > faces.length) targets.lastChild.remove();
+    while (targets.children.length < faces.length) {
+      const index = targets.children.length;
+      const button = document.createElement("button");
+      button.type = "button";
+      button.addEventListener("click", () => this.choose(this.faces[index].id));
+      targets.append(button);
+    }
+    faces.forEach((face, index) => {
+      const { box } = face;
+      const button = targets.children[index];
+      const left = this.mirrored ? 1 - box[2] : box[0];
+      Object.assign(button.style, {
+        left: `${left * 100}%`,
+        top: `${box[1] * 100}%`,
+        width: `${(box[2] - box[0]) * 100}%`,
+        height: `${(box[3] - box[1]) * 100}%`,
+      });
+      button.setAttribute("aria-pressed", String(index === this.look.selected));
+      if (!button.hasAttribute("aria-label")) button.setAttribute("aria-label", spoken(face));
+    });
+  }
+
+  /** Tell screen readers the chosen face's label, not more often than they can say it. */
+  announce() {
+    const { announcer, faces, people, targets } = this;
+    const now = performance.now();
+    const face = people.shown;
+    if (!face || now - this.announced < ANNOUNCE_EVERY) return;
+    this.announced = now;
+    faces.forEach((one, i) => targets.children[i].setAttribute("aria-label", spoken(one)));
+    this.timeline.setAttribute("aria-label", timelineSentence(people));
+    if (announcer.textContent !== spoken(face)) announcer.textContent = spoken(face);
+  }
+
+  draw() {
+    const { canvas, faces, look, mirrored } = this;
+    const unit = window.devicePixelRatio || 1;
+    canvas.width = Math.round(canvas.clientWidth * unit);
+    canvas.height = Math.round(canvas.clientHeight * unit);
+    const { width, height } = canvas;
+    drawFaces(canvas.getContext("2d"), faces, { width, height, mirrored, unit }, look);
+  }
+
+  /** @returns {HTMLCanvasElement} the picture as it is seen, in the camera's own size */
+  picture() {
+    const { faces, look, mirrored, video } = this;
+    const canvas = document.createElement("canvas");
+    const width = (canvas.width = video.videoWidth);
+    const height = (canvas.height = video.videoHeight);
+    const context = canvas.getContext("2d");
+    if (mirrored) context.transform(-1, 0, 0, 1, width, 0);
+    context.drawImage(video, 0, 0);
+    context.resetTransform();
+    const unit = width / this.find(".em-stage").clientWidth;
+    drawFaces(context, faces, { width, height, mirrored, unit }, look);
+    return canvas;
+  }
+}
+
+Object.assign(window.emotionPage, { Stage });
