@@ -1,4 +1,4 @@
-"""Fitting temperatures: one for all faces, or one for each from its features."""
+"""Fitting temperatures, one for all faces or one for each from its features, and class offsets."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from torch import Tensor
 from emotion.calibration import Temperature
 
 _TEMPERATURES = (0.05, 20.0)
-# Strength of the ridge penalty, in faces: with fewer faces the slope is held closer to zero.
+# Strength of the ridge penalties, in faces: with fewer faces, slope and offsets are held closer to 0.
 _RIDGE = 800.0
+_OFFSET_RIDGE = 50.0
 
 
 def fit_temperature(logits: Tensor, labels: Tensor, weights: Tensor | None = None) -> float:
@@ -62,6 +63,34 @@ def fit_temperatures(
     offset = float((pooled.double() @ direction).median())
     typical = level.detach() - mean @ direction + offset
     return Temperature(round(float(typical.exp().clamp(*_TEMPERATURES)), 4), raw, round(offset, 4))
+
+
+def fit_offsets(logits: Tensor, labels: Tensor, weights: Tensor | None = None) -> Tensor:
+    """Fit what to add to the logits so that no class is preferred to another.
+
+    The negative log-likelihood of softmax((logits + offsets) / T) is minimised over the offsets and
+    one T (bias-corrected temperature scaling, Alexandari et al., ICML 2020), plus a ridge penalty
+    on the offsets. With weights under which every class counts the same, that is logit adjustment
+    (Menon et al., ICLR 2021) with offsets that are measured instead of derived from class counts.
+
+    Args:
+        logits: (N, C) of the validation split, at temperature 1.
+        labels: int64 (N,).
+        weights: (N,) of the faces; by default all count the same.
+
+    Returns:
+        float32 (C,), rounded to hundredths; their sum is about 0.
+    """
+    shares = _shares(labels, weights)
+    level = torch.zeros((), dtype=torch.float64, requires_grad=True)
+    offsets = torch.zeros(logits.shape[1], dtype=torch.float64, requires_grad=True)
+
+    def loss() -> Tensor:
+        penalty = _OFFSET_RIDGE / len(labels) * offsets.square().sum()
+        return _loss(logits.double() + offsets, labels, shares, level) + penalty
+
+    _minimise([level, offsets], loss)
+    return (offsets.detach() - offsets.detach().mean()).float().round(decimals=2)
 
 
 def _shares(labels: Tensor, weights: Tensor | None) -> Tensor:
