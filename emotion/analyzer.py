@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from emotion.align import Matrix, align_face, box_crop, plain_crop
-from emotion.calibration import Temperature
+from emotion.calibration import Calibration
 from emotion.detect import Detector, Face, RetinaFaceDetector
 from emotion.engine import Classifier, TorchEngine, choose
 from emotion.errors import AlignmentError
@@ -197,9 +197,9 @@ class Analyzer:
             Probabilities float32 (B, 6) and maps float32 (B, 6, 8, 8).
         """
         outputs = self.classifier(crops)
-        temperature = Temperature.of(self.network.config)
+        calibration = Calibration.of(self.network.config)
         pooled = outputs.features.mean((2, 3))
-        return temperature.probabilities(outputs.logits, pooled), outputs.cams
+        return calibration.probabilities(outputs.logits, pooled), outputs.cams
 
     def _classify(
         self, faces: list[tuple[Face | None, npt.NDArray[np.uint8], Matrix]]

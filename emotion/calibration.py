@@ -1,4 +1,4 @@
-"""From logits to calibrated probabilities: every face has its own temperature."""
+"""From logits to calibrated probabilities: class offsets, and every face's own temperature."""
 
 from __future__ import annotations
 
@@ -19,29 +19,38 @@ MOST = 2.0
 
 
 @dataclass(frozen=True)
-class Temperature:
-    """What logits are divided by before the softmax, log-linear in the pooled features.
+class Calibration:
+    """What is added to logits, and what they are divided by then, before the softmax.
 
-    One number for all faces (Guo et al., ICML 2017) leaves the faces of one corpus too sure and
-    those of another not sure enough; a function of the features (as in Tomani et al., ECCV 2022,
-    and Joy et al., AAAI 2023) tells them apart and changes no answer, either.
+    The offsets make up for classes that the network prefers (logit adjustment, Menon et al., ICLR
+    2021). The temperature is log-linear in the pooled features: one number for all faces (Guo et
+    al., ICML 2017) leaves the faces of one corpus too sure and those of another not sure enough; a
+    function of the features (as in Tomani et al., ECCV 2022, and Joy et al., AAAI 2023) tells them
+    apart, and changes no answer.
 
     Attributes:
-        typical: of the median face, positive.
+        typical: temperature of the median face, positive.
         slope: float (K,), how the logarithm changes with each pooled feature; empty: not at all.
         offset: median of ``pooled @ slope``.
+        class_offsets: float (6,), added to the logits; empty: nothing is.
     """
 
     typical: float
     slope: tuple[float, ...] = ()
     offset: float = 0.0
+    class_offsets: tuple[float, ...] = ()
 
     @classmethod
-    def of(cls, config: NetworkConfig) -> Temperature:
+    def of(cls, config: NetworkConfig) -> Calibration:
         """Return the one that belongs to weights."""
-        return cls(config.temperature, config.temperature_slope, config.temperature_offset)
+        return cls(
+            config.temperature,
+            config.temperature_slope,
+            config.temperature_offset,
+            config.class_offsets,
+        )
 
-    def __call__(self, pooled: Array) -> npt.NDArray[np.float32]:
+    def temperatures(self, pooled: Array) -> npt.NDArray[np.float32]:
         """Map features (B, K), averaged over the map, to temperatures float32 (B,)."""
         if not self.slope:
             return np.full(len(pooled), self.typical, np.float32)
@@ -49,8 +58,12 @@ class Temperature:
         bound = math.log(MOST)
         return np.asarray(self.typical * np.exp(np.clip(exponent, -bound, bound)), np.float32)
 
+    def adjusted(self, logits: Array) -> npt.NDArray[np.float32]:
+        """Add the class offsets to logits (B, 6); the highest is the answer."""
+        return np.asarray(logits + np.array(self.class_offsets or 0, np.float32), np.float32)
+
     def probabilities(self, logits: Array, pooled: Array) -> npt.NDArray[np.float32]:
         """Map logits (B, 6) and features (B, K), averaged over the map, to float32 (B, 6)."""
-        scaled = logits / self(pooled)[:, None]
+        scaled = self.adjusted(logits) / self.temperatures(pooled)[:, None]
         powers = np.exp(scaled - scaled.max(1, keepdims=True))
         return np.asarray(powers / powers.sum(1, keepdims=True), np.float32)

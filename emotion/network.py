@@ -42,6 +42,7 @@ class NetworkConfig:
         temperature_slope: how it changes with the features, see ``emotion.calibration``; empty
             gives every face the same.
         temperature_offset: belongs to the slope.
+        class_offsets: what is added to the logits before; empty adds nothing.
         abstain_below: where the highest probability is below it, 0..1, the answer is "not sure"
             (Chow, 1970); 0 never abstains.
         trained_on: the splits whose images were trained on, as ``corpus/split``.
@@ -62,12 +63,13 @@ class NetworkConfig:
     temperature: float = 1.0
     temperature_slope: tuple[float, ...] = ()
     temperature_offset: float = 0.0
+    class_offsets: tuple[float, ...] = ()
     abstain_below: float = 0.0
     trained_on: tuple[str, ...] = field(default=())
 
     def __post_init__(self) -> None:
         # JSON has no tuples; a config that was read back must equal the one that was written.
-        for name in ("labels", "widths", "temperature_slope", "trained_on"):
+        for name in ("labels", "widths", "temperature_slope", "class_offsets", "trained_on"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         if self.backbone not in BACKBONES:
             raise ConfigError(
@@ -92,6 +94,8 @@ class NetworkConfig:
             raise ConfigError("std and temperature must be positive.")
         if len(self.temperature_slope) not in (0, self.widths[-1]):
             raise ConfigError(f"temperature_slope must be empty or have {self.widths[-1]} numbers.")
+        if len(self.class_offsets) not in (0, len(self.labels)):
+            raise ConfigError(f"class_offsets must be empty or have {len(self.labels)} numbers.")
         if not 0 <= self.abstain_below < 1:
             raise ConfigError(f"abstain_below must lie in [0, 1), not {self.abstain_below}.")
 

@@ -1,11 +1,11 @@
-"""Calibration: the temperatures, and the confidence below which the answer is "not sure"."""
+"""Calibration: offsets, temperatures, and the confidence below which the answer is "not sure"."""
 
 from __future__ import annotations
 
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,13 +14,13 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from emotion.calibration import Temperature
+from emotion.calibration import Calibration
 from emotion.files import write_text
 from train.inference import Answers
-from train.metrics import auroc, calibration_error
+from train.metrics import auroc, evaluate_probabilities
 from train.prepared import VALIDATION, official_split
 from train.store import FaceStore
-from train.temperature import fit_temperature, fit_temperatures
+from train.temperature import fit_offsets, fit_temperature, fit_temperatures
 
 COVERAGE = 0.85
 """Share of expressive faces that are answered.
@@ -97,52 +97,56 @@ def ask(
 
 def calibrate(
     corpora: dict[str, CorpusAnswers], coverage: float = COVERAGE
-) -> tuple[Temperature, dict[str, Any]]:
-    """Fit temperatures and threshold on validation faces, every corpus counting the same.
+) -> tuple[Calibration, dict[str, Any]]:
+    """Fit offsets, temperatures and threshold on validation faces, every corpus counting the same.
 
-    The calibration error that the fit itself was made on flatters a little, so ``ece_crossed`` is
-    given too: each half of the faces at the temperatures of the other half.
+    For the offsets every class of a corpus counts the same as well. What is measured on the faces
+    of the fit flatters a little, so figures that end in ``_crossed`` are given too: each half of
+    the faces at what the other half gave.
 
     Args:
         corpora: name -> answers; at least one.
         coverage: see ``abstain_threshold``.
 
     Returns:
-        The temperatures, and figures: temperature (of the typical face), temperatures (the lowest,
-        the 5 % and the 95 % quantile, the highest), abstain_below, coverage, and for each of
-        ``corpora``: n, ece_before (at temperature 1), ece_constant (at the best one for all faces),
-        ece_after, ece_crossed, accuracy, answered and accuracy_answered of the expressive faces;
-        neutral, neutral_answered and auroc (confidence, expressive against neutral) where there
-        are neutral faces. All but n, neutral and the temperatures lie in 0..1.
+        The calibration, and figures: temperature (of the typical face), temperatures (the lowest,
+        the 5 % and the 95 % quantile, the highest), class_offsets, abstain_below, coverage, and for
+        each of ``corpora``: n, ece_before (at temperature 1), ece_constant (at the best one for all
+        faces), both without offsets, ece_after, ece_crossed; accuracy and macro_f1, with _before
+        and _crossed; answered and accuracy_answered of the expressive faces; neutral,
+        neutral_answered and auroc (confidence, expressive against neutral) where there are neutral
+        faces. All but n, neutral, the temperatures and the offsets lie in 0..1.
     """
     pool = _pool(corpora)
-    temperature = fit_temperatures(*pool)
-    confidences = _probabilities(pool.logits, pool.pooled, temperature).max(1)
+    calibration = _fit(corpora)
+    confidences = calibration.probabilities(pool.logits.numpy(), pool.pooled.numpy()).max(1)
     threshold = abstain_threshold(confidences, pool.weights.numpy(), coverage)
-    constant = Temperature(fit_temperature(pool.logits, pool.labels, pool.weights))
-    halves = [fit_temperatures(*_pool({k: v.half(i) for k, v in corpora.items()})) for i in (0, 1)]
+    constant = Calibration(fit_temperature(pool.logits, pool.labels, pool.weights))
+    halves = [_fit({name: answers.half(i) for name, answers in corpora.items()}) for i in (0, 1)]
+    temperatures = calibration.temperatures(pool.pooled.numpy())
     figures = {
-        "temperature": temperature.typical,
-        "temperatures": np.quantile(temperature(pool.pooled.numpy()), (0, 0.05, 0.95, 1)).tolist(),
+        "temperature": calibration.typical,
+        "temperatures": np.quantile(temperatures, (0, 0.05, 0.95, 1)).tolist(),
+        "class_offsets": calibration.class_offsets,
         "abstain_below": threshold,
         "coverage": coverage,
         "corpora": {
             name: {
-                **_errors(answers, temperature, constant, halves),
-                **_abstention(answers, temperature, threshold),
+                **_quality(answers, calibration, constant, halves),
+                **_abstention(answers, calibration, threshold),
             }
             for name, answers in corpora.items()
         },
     }
-    return temperature, figures
+    return calibration, figures
 
 
-def write_calibration(folder: Path, temperature: Temperature, figures: Mapping[str, Any]) -> None:
-    """Put temperatures and threshold into the config of weights, and all figures beside it.
+def write_calibration(folder: Path, calibration: Calibration, figures: Mapping[str, Any]) -> None:
+    """Put a calibration and its threshold into the config of weights, and all figures beside it.
 
     Args:
         folder: with ``config.json``; it also gets ``calibration.json``.
-        temperature: as ``calibrate`` returns it.
+        calibration: as ``calibrate`` returns it.
         figures: likewise.
 
     Raises:
@@ -150,9 +154,10 @@ def write_calibration(folder: Path, temperature: Temperature, figures: Mapping[s
     """
     config = json.loads((folder / "config.json").read_text("utf-8"))
     config.update(
-        temperature=temperature.typical,
-        temperature_slope=temperature.slope,
-        temperature_offset=temperature.offset,
+        temperature=calibration.typical,
+        temperature_slope=calibration.slope,
+        temperature_offset=calibration.offset,
+        class_offsets=calibration.class_offsets,
         abstain_below=figures["abstain_below"],
     )
     write_text(folder / "config.json", json.dumps(config, sort_keys=True, indent=2))
@@ -168,7 +173,7 @@ class _Pool(NamedTuple):
     weights: Tensor
 
 
-def _pool(corpora: dict[str, CorpusAnswers]) -> _Pool:
+def _pool(corpora: Mapping[str, CorpusAnswers]) -> _Pool:
     """Join the corpora; the weights of each add up to 1."""
     counts = [len(answers.labels) for answers in corpora.values()]
     return _Pool(
@@ -179,46 +184,62 @@ def _pool(corpora: dict[str, CorpusAnswers]) -> _Pool:
     )
 
 
-def _probabilities(
-    logits: Tensor, pooled: Tensor, temperature: Temperature
-) -> npt.NDArray[np.float32]:
-    return temperature.probabilities(logits.numpy(), pooled.numpy())
+def _fit(corpora: Mapping[str, CorpusAnswers]) -> Calibration:
+    pool = _pool(corpora)
+    balanced = torch.cat([_balanced(answers.labels) for answers in corpora.values()])
+    offsets = fit_offsets(pool.logits, pool.labels, balanced)
+    temperatures = fit_temperatures(pool.logits + offsets, pool.labels, pool.pooled, pool.weights)
+    return replace(temperatures, class_offsets=tuple(offsets.tolist()))
 
 
-def _errors(
+def _balanced(labels: Tensor) -> Tensor:
+    """Return weights (N,) that add up to 1, those of each class that occurs to the same."""
+    weights = 1 / torch.bincount(labels).double()[labels]
+    return weights / weights.sum()
+
+
+def _quality(
     answers: CorpusAnswers,
-    temperature: Temperature,
-    constant: Temperature,
-    halves: Sequence[Temperature],
+    calibration: Calibration,
+    constant: Calibration,
+    halves: Sequence[Calibration],
 ) -> dict[str, Any]:
-    labels = answers.labels.numpy()
     probabilities = {
-        "before": _probabilities(*answers.faces, Temperature(1.0)),
-        "constant": _probabilities(*answers.faces, constant),
-        "after": _probabilities(*answers.faces, temperature),
-        "crossed": _probabilities(*answers.faces, halves[0]),
+        "before": _probabilities(answers.faces, Calibration(1.0)),
+        "constant": _probabilities(answers.faces, constant),
+        "after": _probabilities(answers.faces, calibration),
+        "crossed": _probabilities(answers.faces, halves[0]),
     }
-    # Each face at the temperature that the other half of the faces gave.
-    probabilities["crossed"][::2] = _probabilities(*answers.half(0).faces, halves[1])
-    return {f"ece_{key}": calibration_error(p, labels) for key, p in probabilities.items()}
+    # Each face at what the other half of the faces gave.
+    probabilities["crossed"][::2] = _probabilities(answers.half(0).faces, halves[1])
+    labels = answers.labels.numpy()
+    scores = {key: evaluate_probabilities(p, labels) for key, p in probabilities.items()}
+    figures = {f"ece_{key}": score["ece"] for key, score in scores.items()}
+    for ending, key in (("", "after"), ("_before", "before"), ("_crossed", "crossed")):
+        figures[f"accuracy{ending}"] = scores[key]["accuracy"]
+        figures[f"macro_f1{ending}"] = scores[key]["macro_f1"]
+    return figures
 
 
 def _abstention(
-    answers: CorpusAnswers, temperature: Temperature, threshold: float
+    answers: CorpusAnswers, calibration: Calibration, threshold: float
 ) -> dict[str, Any]:
-    labels = answers.labels.numpy()
-    confidence = _probabilities(*answers.faces, temperature).max(1)
-    right = answers.faces.logits.argmax(1).numpy() == labels
+    probabilities = _probabilities(answers.faces, calibration)
+    confidence = probabilities.max(1)
+    right = probabilities.argmax(1) == answers.labels.numpy()
     sure = confidence >= threshold
     figures = {
-        "n": len(labels),
-        "accuracy": float(right.mean()),
+        "n": len(right),
         "answered": float(sure.mean()),
         "accuracy_answered": float(right[sure].mean()) if sure.any() else 0.0,
         "neutral": len(answers.neutral.logits) if answers.neutral else 0,
     }
     if answers.neutral:
-        neutral = _probabilities(*answers.neutral, temperature).max(1)
+        neutral = _probabilities(answers.neutral, calibration).max(1)
         figures["neutral_answered"] = float((neutral >= threshold).mean())
         figures["auroc"] = auroc(confidence, neutral)
     return figures
+
+
+def _probabilities(faces: Answers, calibration: Calibration) -> npt.NDArray[np.float32]:
+    return calibration.probabilities(faces.logits.numpy(), faces.pooled.numpy())

@@ -1,4 +1,4 @@
-"""``python -m train calibrate``: temperatures and abstain threshold of finished weights."""
+"""``python -m train calibrate``: offsets, temperatures and threshold of finished weights."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from emotion.align import CROP_SIZE
 from emotion.errors import ConfigError, DataError, WeightsError
+from emotion.labels import LABELS
 from emotion.network import EmotionNet
 from emotion.weights import load_weights
 from train.calibrate import COVERAGE, ask, calibrate, write_calibration
@@ -32,9 +33,9 @@ _BATCH = 128
 
 @dataclass(frozen=True)
 class CalibrateArguments:
-    """Fit temperatures and abstain threshold of finished weights anew.
+    """Fit class offsets, temperatures and abstain threshold of finished weights anew.
 
-    Both are written to RUN/config.json, and what they achieve to RUN/calibration.json. The tensors
+    They are written to RUN/config.json, and what they achieve to RUN/calibration.json. The tensors
     stay as they are. fit does the same at its end.
 
     Example: python -m train calibrate --run runs/mine --data prepared
@@ -76,9 +77,9 @@ def run(arguments: CalibrateArguments) -> int:
     excluded.check_used()
     neutral = read_neutral(arguments.data, corpora)
     answers = ask(partial(_predict, network), validation, neutral)
-    temperature, figures = calibrate(answers, arguments.coverage)
+    calibration, figures = calibrate(answers, arguments.coverage)
     figures["excluded"] = excluded.count
-    write_calibration(arguments.run, temperature, figures)
+    write_calibration(arguments.run, calibration, figures)
     print(to_text(figures))
     print(f"Wrote config.json and calibration.json in {arguments.run}.")
     return 0
@@ -110,16 +111,19 @@ def _choose_corpora(arguments: CalibrateArguments, trained_on: tuple[str, ...]) 
 
 def to_text(figures: dict[str, Any]) -> str:
     """Render the figures for a terminal."""
+    offsets = zip(LABELS, figures["class_offsets"], strict=True)
     lines = [
         f"temperature {figures['temperature']} (from {figures['temperatures'][0]:.3f} to "
         f"{figures['temperatures'][-1]:.3f}), not sure below {figures['abstain_below']} "
         f"(answers {figures['coverage']:.0%} of expressive faces)",
-        "split               images  ECE at 1  constant  calibrated  not sure  neutral not sure"
-        "  AUROC",
+        f"offsets {', '.join(f'{name} {value:+.2f}' for name, value in offsets)}",
+        "split               images  accuracy  without  ECE at 1  constant  calibrated  not sure"
+        "  neutral not sure  AUROC",
     ]
     for name, row in figures["corpora"].items():
         line = (
-            f"{name:18} {row['n']:7}    {row['ece_before']:.4f}    {row['ece_constant']:.4f}"
+            f"{name:18} {row['n']:7}    {row['accuracy']:.4f}   {row['accuracy_before']:.4f}"
+            f"    {row['ece_before']:.4f}    {row['ece_constant']:.4f}"
             f"      {row['ece_after']:.4f}"
             f"    {1 - row['answered']:6.1%}"
         )

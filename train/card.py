@@ -87,7 +87,7 @@ Weights are safetensors; nothing has to be unpickled.
 """
 
 _FILES = {
-    "config.json": "labels, architecture, alignment, temperature and threshold",
+    "config.json": "labels, architecture, alignment, calibration and threshold",
     "model.safetensors": "the weights",
     "evaluation/": "every number behind the results, confusion matrices among them",
     "figures/": "drawn from them",
@@ -207,7 +207,7 @@ def _sentence(result: Evaluation, used: Container[str]) -> str:
     if result.get("excluded"):
         parts.append(f"{result['excluded']:,} images were left out by a list.")
     if result["corpus"] in used and VALIDATION_SPLITS.get(result["corpus"]) == result["split"]:
-        parts.append("Epoch and temperature were chosen on this split, which flatters it.")
+        parts.append("Epoch and calibration were chosen on this split, which flatters it.")
     calibration = result.get("calibration")
     if calibration:
         unsure = f"*Not sure* is the answer to {1 - calibration['answered']:.0%} of these faces"

@@ -15,7 +15,7 @@ from safetensors.torch import save as pack_tensors
 from torch import Tensor
 
 from emotion.align import CROP_SIZE
-from emotion.calibration import Temperature
+from emotion.calibration import Calibration
 from emotion.files import write_bytes
 from emotion.network import EmotionNet
 from emotion.weights import Loaded, load
@@ -34,8 +34,8 @@ def distil(config: FitConfig, data: TrainingData, out: Path, device: torch.devic
 
     A target t becomes (1 - a) t + a q, where a is ``teacher_weight`` and q the mean of the
     teachers' calibrated probabilities over ten views of the face (``ten-crop`` of ``train.views``):
-    Hinton et al., "Distilling the Knowledge in a Neural Network", 2015, with the temperatures that
-    calibrate the teachers. The views are the unaugmented face's, so each face has one target.
+    Hinton et al., "Distilling the Knowledge in a Neural Network", 2015, with what calibrates
+    the teachers as temperature. The views are the unaugmented face's, so each face has one target.
     Outliers, which have no class, keep theirs.
 
     Args:
@@ -87,11 +87,11 @@ def _ask_once(
 
 def _ask(network: EmotionNet, faces: Tensor) -> Tensor:
     """Return the mean of a network's calibrated probabilities over views, float32 (N, 6)."""
-    temperature = Temperature.of(network.config)
+    calibration = Calibration.of(network.config)
 
     def classify(crops: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         logits, pooled = predict(network, torch.from_numpy(crops), CROP_SIZE)
-        return temperature.probabilities(logits.numpy(), pooled.numpy())
+        return calibration.probabilities(logits.numpy(), pooled.numpy())
 
     answers = average_over_views(classify, faces.numpy(), "ten-crop", "asking the teacher")
     return torch.from_numpy(answers)

@@ -16,6 +16,7 @@ from torch import Tensor
 from torchmetrics.functional.regression import spearman_corrcoef
 from tqdm import tqdm
 
+from emotion.calibration import Calibration
 from emotion.engine import Run, int8
 from emotion.engine.classifier import EXAMPLE, VARYING, ClassifierGraph, Outputs
 from emotion.engine.openvino_engine import OpenVINOEngine
@@ -204,6 +205,7 @@ def measure(
         ``cam_correlation``, the mean over faces of Spearman's rank correlation between the two maps
         of the class that the weights choose.
     """
+    calibration = Calibration.of(network.config)
     reference = engine.compile(ClassifierGraph(network), EXAMPLE, VARYING)
     right: dict[str, list[Array]] = {}
     for name, store in stores.items():
@@ -212,11 +214,11 @@ def measure(
             crops = store.faces[start : start + _BATCH].numpy()
             labels = store.labels[start : start + _BATCH].numpy()
             exact, rough = Outputs(*reference(crops)), Outputs(*quantised(crops))
-            chosen = exact.logits.argmax(1)
+            chosen = calibration.adjusted(exact.logits).argmax(1)
             rows.append(
                 [
                     chosen == labels,
-                    rough.logits.argmax(1) == labels,
+                    calibration.adjusted(rough.logits).argmax(1) == labels,
                     cam_correlation(exact.cams, rough.cams, chosen),
                 ]
             )

@@ -8,12 +8,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from emotion.calibration import Temperature
+from emotion.calibration import Calibration
 
 _TEMPERATURES = (0.05, 20.0)
-# Strength of the ridge penalties, in faces: with fewer faces, slope and offsets are held closer to 0.
+# Strength of the ridge penalties, in faces: the fewer there are, the closer to zero are slope and
+# offsets held.
 _RIDGE = 800.0
-_OFFSET_RIDGE = 50.0
+_OFFSET_RIDGE = 5.0
 
 
 def fit_temperature(logits: Tensor, labels: Tensor, weights: Tensor | None = None) -> float:
@@ -35,7 +36,7 @@ def fit_temperature(logits: Tensor, labels: Tensor, weights: Tensor | None = Non
 
 def fit_temperatures(
     logits: Tensor, labels: Tensor, pooled: Tensor, weights: Tensor | None = None
-) -> Temperature:
+) -> Calibration:
     """Fit a temperature whose logarithm is linear in the pooled features.
 
     The negative log-likelihood is minimised, plus a ridge penalty on the slope for standardised
@@ -62,7 +63,7 @@ def fit_temperatures(
     direction = torch.tensor(raw, dtype=torch.float64)
     offset = float((pooled.double() @ direction).median())
     typical = level.detach() - mean @ direction + offset
-    return Temperature(round(float(typical.exp().clamp(*_TEMPERATURES)), 4), raw, round(offset, 4))
+    return Calibration(round(float(typical.exp().clamp(*_TEMPERATURES)), 4), raw, round(offset, 4))
 
 
 def fit_offsets(logits: Tensor, labels: Tensor, weights: Tensor | None = None) -> Tensor:
@@ -79,7 +80,7 @@ def fit_offsets(logits: Tensor, labels: Tensor, weights: Tensor | None = None) -
         weights: (N,) of the faces; by default all count the same.
 
     Returns:
-        float32 (C,), rounded to hundredths; their sum is about 0.
+        float64 (C,), rounded to hundredths; their sum is about 0.
     """
     shares = _shares(labels, weights)
     level = torch.zeros((), dtype=torch.float64, requires_grad=True)
@@ -90,7 +91,7 @@ def fit_offsets(logits: Tensor, labels: Tensor, weights: Tensor | None = None) -
         return _loss(logits.double() + offsets, labels, shares, level) + penalty
 
     _minimise([level, offsets], loss)
-    return (offsets.detach() - offsets.detach().mean()).float().round(decimals=2)
+    return (offsets.detach() - offsets.detach().mean()).round(decimals=2)
 
 
 def _shares(labels: Tensor, weights: Tensor | None) -> Tensor:

@@ -29,7 +29,7 @@ class Outputs(NamedTuple):
     """What the network computes for B crops.
 
     Attributes:
-        logits: float32 (B, 6), not yet divided by the temperature.
+        logits: float32 (B, 6), not calibrated yet, see ``emotion.calibration``.
         cams: float32 (B, 6, 8, 8), see ``emotion.explain.class_activation_maps``.
         features: float32 (B, K, 8, 8), the last feature maps; K is 320 for the CNN.
     """

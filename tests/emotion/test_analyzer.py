@@ -127,7 +127,7 @@ def test_below_the_threshold_the_answer_is_not_sure(analyzer: Analyzer, astronau
     assert not sure_at(min(face.confidence + 0.01, 0.999))
 
 
-def test_every_face_has_its_own_temperature(
+def test_every_face_has_its_own_temperature_and_classes_their_offsets(
     analyzer: Analyzer, astronaut: Image, hopper: Image
 ) -> None:
     crops = np.stack([analyzer.analyze(photo)[0].crop for photo in (astronaut, hopper)])
@@ -137,6 +137,7 @@ def test_every_face_has_its_own_temperature(
         temperature=0.8,
         temperature_slope=tuple(slope.tolist()),
         temperature_offset=0.1,
+        class_offsets=(0.5, -0.5, 0.0, 0.2, 0.0, -0.2),
     )
     network = EmotionNet(config).eval()
     network.load_state_dict(analyzer.network.state_dict())
@@ -148,7 +149,7 @@ def test_every_face_has_its_own_temperature(
     probabilities, _ = Analyzer(network, analyzer.detector).classify(crops)
 
     assert abs(temperatures[0] - temperatures[1]) > 1e-3
-    expected = (logits / temperatures[:, None]).softmax(1)
+    expected = ((logits + torch.tensor(config.class_offsets)) / temperatures[:, None]).softmax(1)
     np.testing.assert_allclose(probabilities, expected, atol=1e-5)
 
 

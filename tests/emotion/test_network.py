@@ -194,6 +194,7 @@ def test_the_config_survives_json() -> None:
         {"std": 0.0},
         {"temperature": -1.0},
         {"temperature_slope": (0.1, 0.2)},
+        {"class_offsets": (0.1, 0.2)},
         {"abstain_below": 1.0},
     ],
 )

@@ -162,7 +162,7 @@ def test_results_on_the_split_that_chose_the_epoch_say_so(hub, pushing, reposito
 
     text = content(hub, repository)["README.md"].decode()
     assert (
-        "FER-2013 public: 41 images without a detected face. Epoch and temperature were chosen on"
+        "FER-2013 public: 41 images without a detected face. Epoch and calibration were chosen on"
         in text
     )
     assert text.count("were chosen on") == 1

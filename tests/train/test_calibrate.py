@@ -9,7 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from emotion.calibration import Temperature
+from emotion.calibration import Calibration
 from emotion.network import NetworkConfig
 from train.calibrate import CorpusAnswers, abstain_threshold, calibrate
 from train.cli import main
@@ -17,7 +17,7 @@ from train.config import FitConfig
 from train.fit import fit
 from train.inference import Answers
 from train.prepared import read_rows
-from train.temperature import fit_temperature, fit_temperatures
+from train.temperature import fit_offsets, fit_temperature, fit_temperatures
 
 Tiny = Callable[..., FitConfig]
 
@@ -70,7 +70,7 @@ def test_a_face_gets_the_temperature_that_its_features_tell(random: np.random.Ge
 
     assert temperature.typical == pytest.approx(0.8, rel=0.05)
     assert temperature.slope == pytest.approx([0.6, 0, -0.4, 0], abs=0.12)
-    found = temperature(pooled.numpy())
+    found = temperature.temperatures(pooled.numpy())
     assert np.corrcoef(np.log(found), true.log().numpy())[0, 1] > 0.97
     assert np.median(found) == pytest.approx(temperature.typical, rel=0.01)
 
@@ -99,9 +99,11 @@ def test_few_faces_hold_the_slope_closer_to_zero(random: np.random.Generator) ->
 
 
 def test_a_temperature_stays_within_twice_the_typical_one() -> None:
-    temperature = Temperature(0.7, (1.0, -1.0), 0.5)
+    temperature = Calibration(0.7, (1.0, -1.0), 0.5)
 
-    found = temperature(np.array([[0.5, 0.0], [0.8, 0.0], [99.0, 0.0], [0.0, 99.0]], np.float32))
+    found = temperature.temperatures(
+        np.array([[0.5, 0.0], [0.8, 0.0], [99.0, 0.0], [0.0, 99.0]], np.float32)
+    )
 
     assert found == pytest.approx([0.7, 0.7 * np.exp(0.3), 1.4, 0.35])
     logits = np.array([[2.0, 0, 1, 0, 0, 0]] * 4, np.float32)
@@ -109,6 +111,73 @@ def test_a_temperature_stays_within_twice_the_typical_one() -> None:
         temperature.probabilities(logits, np.array([[0.8, 0.0]] * 4, np.float32)),
         torch.tensor(logits / found[1]).softmax(1),
         rtol=1e-5,
+    )
+
+
+def preferring(
+    random: np.random.Generator, offsets: torch.Tensor, shares: list[float]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Logits, right but for offsets that were added to them, and labels in these shares."""
+    labels = torch.tensor(random.choice(len(shares), 30_000, p=shares))
+    means = 1.5 * F.one_hot(labels, len(shares)).float()
+    logits = 1.5 * (means + torch.tensor(random.normal(0, 1, means.shape), dtype=torch.float32))
+    return logits + offsets, labels
+
+
+@pytest.mark.parametrize("shares", [[0.25, 0.25, 0.25, 0.25], [0.55, 0.2, 0.2, 0.05]])
+def test_offsets_take_back_what_prefers_a_class_however_frequent_it_is(
+    random: np.random.Generator, shares: list[float]
+) -> None:
+    preference = torch.tensor([0.6, -0.2, 0.0, -0.4])
+    logits, labels = preferring(random, preference, shares)
+    every_class_alike = 1 / torch.bincount(labels).double()[labels]
+
+    offsets = fit_offsets(1.7 * logits, labels, every_class_alike)
+
+    torch.testing.assert_close(offsets.float(), -1.7 * preference, rtol=0, atol=0.12)
+    recalls = [
+        float(((1.7 * logits + offsets).argmax(1) == k)[labels == k].double().mean())
+        for k in range(4)
+    ]
+    assert max(recalls) - min(recalls) < 0.05
+
+
+def test_few_faces_and_missing_classes_give_small_offsets(random: np.random.Generator) -> None:
+    few = overconfident(random, 12, 1.0)
+    labels = few.labels.clamp_max(2)
+
+    offsets = fit_offsets(few.faces.logits, labels)
+
+    assert offsets.abs().max() < 3
+    assert float(offsets.sum()) == pytest.approx(0, abs=0.04)
+
+
+def test_calibration_adds_the_offsets_before_it_divides() -> None:
+    logits = np.array([[1.0, 0.9, 0, 0, 0, 0]], np.float32)
+    calibration = Calibration(0.5, class_offsets=(-0.2, 0.1, 0, 0, 0, 0))
+
+    probabilities = calibration.probabilities(logits, np.zeros((1, 3), np.float32))
+
+    expected = torch.tensor([[0.8, 1.0, 0, 0, 0, 0]]).div(0.5).softmax(1)
+    np.testing.assert_allclose(probabilities, expected, rtol=1e-5)
+    assert probabilities.argmax() == 1
+
+
+def test_what_offsets_bring_is_told_and_measured_on_the_other_half_too(
+    random: np.random.Generator,
+) -> None:
+    answers = overconfident(random, 6000, 1.0)
+    preferring_one = torch.tensor([1.5, 0, 0, 0, 0, 0])
+    answers.faces.logits[:] += preferring_one
+
+    calibration, figures = calibrate({"a/valid": answers})
+
+    row = figures["corpora"]["a/valid"]
+    assert calibration.class_offsets[0] == pytest.approx(-1.25, abs=0.15)  # -1.5 less the mean
+    assert row["accuracy"] > row["accuracy_before"] + 0.01
+    assert row["macro_f1_crossed"] > row["macro_f1_before"] + 0.01
+    assert row["accuracy_before"] == pytest.approx(
+        float((answers.faces.logits.argmax(1) == answers.labels).float().mean())
     )
 
 

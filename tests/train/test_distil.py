@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from emotion.calibration import Temperature
+from emotion.calibration import Calibration
 from emotion.errors import ConfigError
 from emotion.network import EmotionNet, NetworkConfig
 from train.checkpoint import load_newest
@@ -59,7 +59,7 @@ def test_targets_are_labels_mixed_with_the_teachers_mean_calibrated_answer(
 
         def classify(crops: np.ndarray, network: EmotionNet = network) -> np.ndarray:
             logits, pooled = (part.numpy() for part in predict(network, torch.tensor(crops), 64))
-            return Temperature.of(network.config).probabilities(logits, pooled)
+            return Calibration.of(network.config).probabilities(logits, pooled)
 
         answers.append(average_over_views(classify, before.faces[:count].numpy(), "ten-crop"))
     expected = 0.75 * before.targets[:count] + 0.25 * torch.from_numpy(np.mean(answers, 0))

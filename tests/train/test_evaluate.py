@@ -222,7 +222,7 @@ def test_the_embedded_weights_reach_their_floor_on_fer2013_public(shared_data: P
 
     assert result["n"] == 2982
     assert result["accuracy"] >= 0.68
-    assert result["macro_f1"] >= 0.61
+    assert result["macro_f1"] >= 0.62
     embedded = json.loads(Path("emotion/assets/results.json").read_text("utf-8"))
     (published,) = [r for r in embedded if (r["corpus"], r["split"]) == ("fer2013", "public")]
     assert result["accuracy"] == pytest.approx(published["accuracy"], abs=0.002)

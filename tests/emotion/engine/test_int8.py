@@ -106,10 +106,13 @@ def test_another_normalisation_leaves_the_old_model_unused(
     assert engine_of(load(str(loaded.folder)), openvino) == "OpenVINO"
 
 
-def test_another_temperature_or_threshold_needs_no_new_model(
+def test_another_calibration_or_threshold_needs_no_new_model(
     loaded: Loaded, openvino: OpenVINOEngine
 ) -> None:
-    config = replace(loaded.network.config, temperature=2.0, abstain_below=0.5)
+    offsets = (0.1, 0.0, 0.0, 0.0, 0.0, -0.1)
+    config = replace(
+        loaded.network.config, temperature=2.0, class_offsets=offsets, abstain_below=0.5
+    )
 
     assert int8.load(loaded.folder, loaded.digest, config, openvino)
 
