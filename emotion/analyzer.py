@@ -132,6 +132,7 @@ class Analyzer:
             "template": config.template,
             "zoom": config.zoom,
             "temperature": config.temperature,
+            "class_offsets": list(config.class_offsets),
             "abstain_below": config.abstain_below,
             "trained_on": list(config.trained_on),
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -49,6 +50,12 @@ class Calibration:
             config.temperature_offset,
             config.class_offsets,
         )
+
+    @property
+    def digest(self) -> str:
+        """What measurements name it by: they hold for these weights with this calibration only."""
+        numbers = (self.typical, *self.slope, self.offset, *self.class_offsets)
+        return hashlib.sha256(repr([float(number) for number in numbers]).encode()).hexdigest()
 
     def temperatures(self, pooled: Array) -> npt.NDArray[np.float32]:
         """Map features (B, K), averaged over the map, to temperatures float32 (B,)."""

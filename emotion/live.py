@@ -201,8 +201,7 @@ def _points(face: FaceResult) -> Array:
 
 
 def _logits(probabilities: Array) -> Array:
-    # Log-probabilities are the logits over the face's temperature, up to a shift that softmax
-    # ignores.
+    # Log-probabilities are the calibrated logits, up to a shift that softmax ignores.
     return np.log(np.maximum(probabilities, _LEAST))
 
 

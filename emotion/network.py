@@ -42,7 +42,8 @@ class NetworkConfig:
         temperature_slope: how it changes with the features, see ``emotion.calibration``; empty
             gives every face the same.
         temperature_offset: belongs to the slope.
-        class_offsets: what is added to the logits before; empty adds nothing.
+        class_offsets: what is added to the logits before they are divided, one per label; empty
+            adds nothing.
         abstain_below: where the highest probability is below it, 0..1, the answer is "not sure"
             (Chow, 1970); 0 never abstains.
         trained_on: the splits whose images were trained on, as ``corpus/split``.

@@ -109,13 +109,13 @@ def calibrate(
         coverage: see ``abstain_threshold``.
 
     Returns:
-        The calibration, and figures: temperature (of the typical face), temperatures (the lowest,
-        the 5 % and the 95 % quantile, the highest), class_offsets, abstain_below, coverage, and for
-        each of ``corpora``: n, ece_before (at temperature 1), ece_constant (at the best one for all
-        faces), both without offsets, ece_after, ece_crossed; accuracy and macro_f1, with _before
-        and _crossed; answered and accuracy_answered of the expressive faces; neutral,
-        neutral_answered and auroc (confidence, expressive against neutral) where there are neutral
-        faces. All but n, neutral, the temperatures and the offsets lie in 0..1.
+        The calibration, and figures: its digest, temperature (of the typical face), temperatures
+        (the lowest, the 5 % and the 95 % quantile, the highest), class_offsets, abstain_below,
+        coverage, and for each of ``corpora``: n, ece_before (at temperature 1), ece_constant (at
+        the best one for all faces), both without offsets, ece_after, ece_crossed; accuracy and
+        macro_f1, with _before and _crossed; answered and accuracy_answered of the expressive faces;
+        neutral, neutral_answered and auroc (confidence, expressive against neutral) where there are
+        neutral faces. All but the digest, n, neutral, the temperatures and the offsets lie in 0..1.
     """
     pool = _pool(corpora)
     calibration = _fit(corpora)
@@ -125,6 +125,7 @@ def calibrate(
     halves = [_fit({name: answers.half(i) for name, answers in corpora.items()}) for i in (0, 1)]
     temperatures = calibration.temperatures(pool.pooled.numpy())
     figures = {
+        "digest": calibration.digest,
         "temperature": calibration.typical,
         "temperatures": np.quantile(temperatures, (0, 0.05, 0.95, 1)).tolist(),
         "class_offsets": calibration.class_offsets,
@@ -185,6 +186,7 @@ def _pool(corpora: Mapping[str, CorpusAnswers]) -> _Pool:
 
 
 def _fit(corpora: Mapping[str, CorpusAnswers]) -> Calibration:
+    """Fit offsets, for which classes count the same, and then temperatures, for which faces do."""
     pool = _pool(corpora)
     balanced = torch.cat([_balanced(answers.labels) for answers in corpora.values()])
     offsets = fit_offsets(pool.logits, pool.labels, balanced)
@@ -193,7 +195,7 @@ def _fit(corpora: Mapping[str, CorpusAnswers]) -> Calibration:
 
 
 def _balanced(labels: Tensor) -> Tensor:
-    """Return weights (N,) that add up to 1, those of each class that occurs to the same."""
+    """Return weights (N,) that sum to 1, under which every class that occurs weighs the same."""
     weights = 1 / torch.bincount(labels).double()[labels]
     return weights / weights.sum()
 

@@ -14,6 +14,7 @@ import tyro
 from datasets import Dataset
 
 from emotion.analyzer import Analyzer
+from emotion.calibration import Calibration
 from emotion.detect import RetinaFaceDetector
 from emotion.errors import ConfigError, DataError
 from emotion.files import write_text
@@ -135,6 +136,7 @@ def evaluate(config: EvaluateConfig) -> dict[str, Any]:
         "split": split,
         "weights": config.weights,
         "digest": loaded.digest,
+        "calibration_digest": Calibration.of(network.config).digest,
         "tta": config.tta,
         "excluded": excluded.count,
         "faces_not_found": crops.not_found,

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from emotion.calibration import Calibration
 from emotion.errors import ConfigError, DataError, EmotionError, HubError
 from emotion.labels import LABELS
 from emotion.weights import CONFIG, EMBEDDED, INT8, RESULTS, TENSORS, Loaded, load
@@ -205,6 +206,9 @@ def _check_evaluation(path: Path, evaluation: Evaluation, loaded: Loaded) -> Non
         raise DataError(f"The result {path} lacks numbers that the card needs; {again}.")
     if evaluation.get("digest", loaded.digest) != loaded.digest:
         raise DataError(f"The result {path} was measured with other weights; {again}.")
+    calibration = Calibration.of(loaded.network.config).digest
+    if evaluation.get("calibration_digest", calibration) != calibration:
+        raise DataError(f"The result {path} was measured with another calibration; {again}.")
 
 
 def _read_int8(folder: Path, loaded: Loaded) -> dict[str, bytes]:

@@ -64,8 +64,8 @@ def collect(
         The evaluations; those whose split was calibrated on have its figures in ``calibration``.
 
     Raises:
-        DataError: if two evaluations are of different weights or of the same split, or no split
-            was calibrated on.
+        DataError: if two evaluations are of different weights, of different calibrations or of the
+            same split, if they are of another calibration, or no split was calibrated on.
     """
     names = [_name(result) for result in evaluations]
     if len({result["digest"] for result in evaluations}) > 1:
@@ -73,10 +73,21 @@ def collect(
             f"The evaluations ({', '.join(names)}) are of different weights; measure all of them "
             "with the same ones."
         )
+    if len({result.get("calibration_digest") for result in evaluations}) > 1:
+        raise DataError(
+            f"The evaluations ({', '.join(names)}) are of weights that were calibrated anew in "
+            "between; repeat the older ones."
+        )
     if len(set(names)) < len(names):
         raise DataError(f"A split is there twice ({', '.join(names)}); name each file once.")
     if calibration is None:
         return [dict(result) for result in evaluations]
+    known = {result.get("calibration_digest") for result in evaluations} - {None}
+    if known - {calibration.get("digest")}:
+        raise DataError(
+            f"The evaluations ({', '.join(names)}) were made with another calibration; repeat "
+            "python -m train evaluate --json, or name that one's file."
+        )
     rows = calibration["corpora"]
     if not set(names) & set(rows):
         raise DataError(

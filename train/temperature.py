@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import torch
@@ -12,9 +13,10 @@ from emotion.calibration import Calibration
 
 _TEMPERATURES = (0.05, 20.0)
 # Strength of the ridge penalties, in faces: the fewer there are, the closer to zero are slope and
-# offsets held.
+# offsets held. Six offsets need little, a slope of hundreds of numbers much.
 _RIDGE = 800.0
 _OFFSET_RIDGE = 5.0
+_TURNS = 4
 
 
 def fit_temperature(logits: Tensor, labels: Tensor, weights: Tensor | None = None) -> float:
@@ -73,6 +75,7 @@ def fit_offsets(logits: Tensor, labels: Tensor, weights: Tensor | None = None) -
     one T (bias-corrected temperature scaling, Alexandari et al., ICML 2020), plus a ridge penalty
     on the offsets. With weights under which every class counts the same, that is logit adjustment
     (Menon et al., ICLR 2021) with offsets that are measured instead of derived from class counts.
+    Of a class without a face nothing is known: it is left out, and its offset is 0.
 
     Args:
         logits: (N, C) of the validation split, at temperature 1.
@@ -83,15 +86,22 @@ def fit_offsets(logits: Tensor, labels: Tensor, weights: Tensor | None = None) -
         float64 (C,), rounded to hundredths; their sum is about 0.
     """
     shares = _shares(labels, weights)
-    level = torch.zeros((), dtype=torch.float64, requires_grad=True)
-    offsets = torch.zeros(logits.shape[1], dtype=torch.float64, requires_grad=True)
+    present, places = labels.unique(return_inverse=True)
+    seen = logits[:, present].double()
+    offsets = torch.zeros(len(present), dtype=torch.float64, requires_grad=True)
+    # In turns: together they have no minimum where the logits tell nothing and T grows for ever.
+    for _ in range(_TURNS):
+        temperature = fit_temperature(seen + offsets.detach(), places, weights)
+        level = torch.tensor(math.log(temperature), dtype=torch.float64)
 
-    def loss() -> Tensor:
-        penalty = _OFFSET_RIDGE / len(labels) * offsets.square().sum()
-        return _loss(logits.double() + offsets, labels, shares, level) + penalty
+        def loss(level: Tensor = level) -> Tensor:
+            penalty = _OFFSET_RIDGE / len(labels) * offsets.square().sum()
+            return _loss(seen + offsets, places, shares, level) + penalty
 
-    _minimise([level, offsets], loss)
-    return (offsets.detach() - offsets.detach().mean()).round(decimals=2)
+        _minimise([offsets], loss)
+    found = torch.zeros(logits.shape[1], dtype=torch.float64)
+    found[present] = offsets.detach() - offsets.detach().mean()
+    return found.round(decimals=2) + 0.0  # no -0.0
 
 
 def _shares(labels: Tensor, weights: Tensor | None) -> Tensor:

@@ -178,7 +178,7 @@ def test_the_timeline_grows_with_its_face_and_begins_anew_with_another_one(page)
     answer(page, face(1))
     page.wait_for_function(f"({PAINTED_WIDTH})() >= 24")
     answer(page, face(2))
-    page.wait_for_function(f"0 < ({PAINTED_WIDTH})() && ({PAINTED_WIDTH})() <= 14")
+    page.wait_for_function(f"0 < ({PAINTED_WIDTH})() && ({PAINTED_WIDTH})() < 24")
 
 
 def test_the_timeline_is_told_in_a_sentence(page):

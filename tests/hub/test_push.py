@@ -11,6 +11,7 @@ import pytest
 import torch
 from huggingface_hub import ModelCard
 
+from emotion.calibration import Calibration
 from emotion.labels import LABELS
 from emotion.network import EmotionNet, NetworkConfig
 from emotion.weights import RESULTS
@@ -347,6 +348,19 @@ def test_results_of_other_weights_are_refused_before_anything_is_sent(hub, pushi
 
     check_sentence(pushing(), "raf-db-test.json was measured with other weights")
     assert hub.requests == []
+
+
+def test_results_of_another_calibration_are_refused_before_anything_is_sent(
+    hub, pushing, run_folder
+):
+    values = evaluation(calibration_digest=Calibration(1.3).digest)
+    (run_folder / "raf-db-test.json").write_text(json.dumps(values))
+
+    check_sentence(pushing(), "raf-db-test.json was measured with another calibration")
+    assert hub.requests == []
+    values["calibration_digest"] = Calibration(1.25).digest
+    (run_folder / "raf-db-test.json").write_text(json.dumps(values))
+    assert pushing().error is None
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 
 from emotion.calibration import Calibration
 from emotion.network import NetworkConfig
+from emotion.weights import load_weights
 from train.calibrate import CorpusAnswers, abstain_threshold, calibrate
 from train.cli import main
 from train.config import FitConfig
@@ -142,14 +143,46 @@ def test_offsets_take_back_what_prefers_a_class_however_frequent_it_is(
     assert max(recalls) - min(recalls) < 0.05
 
 
-def test_few_faces_and_missing_classes_give_small_offsets(random: np.random.Generator) -> None:
-    few = overconfident(random, 12, 1.0)
-    labels = few.labels.clamp_max(2)
+def test_of_a_class_without_a_face_nothing_is_said(random: np.random.Generator) -> None:
+    answers = overconfident(random, 5000, 1.0)
+    kept = answers.labels != 5
 
-    offsets = fit_offsets(few.faces.logits, labels)
+    offsets = fit_offsets(answers.faces.logits[kept], answers.labels[kept])
 
-    assert offsets.abs().max() < 3
-    assert float(offsets.sum()) == pytest.approx(0, abs=0.04)
+    assert offsets[5] == 0
+    assert offsets.abs().max() < 0.15
+
+
+def test_logits_that_tell_nothing_need_no_offsets(random: np.random.Generator) -> None:
+    constant = torch.tensor([-0.06, -0.2, 0.05, -0.01, 0.2, -0.19])
+    logits = constant + torch.tensor(random.normal(0, 1e-4, (258, 6)), dtype=torch.float32)
+
+    offsets = fit_offsets(logits, torch.arange(258) % 6)
+
+    assert offsets.abs().max() < 0.1
+
+
+def test_few_faces_hold_the_offsets_closer_to_zero(random: np.random.Generator) -> None:
+    logits, labels = preferring(random, torch.tensor([1.0, 0.0, 0.0, -1.0]), [0.25] * 4)
+
+    few, many = fit_offsets(logits[:8], labels[:8]), fit_offsets(logits, labels)
+
+    assert few.abs().max() < 0.7 * many.abs().max()
+
+
+def test_offsets_weigh_every_class_of_every_corpus_alike(random: np.random.Generator) -> None:
+    preference = torch.tensor([0.6, -0.2, 0.0, 0.0, 0.0, -0.4])
+    corpora = {}
+    for name, shares in (
+        ("a/valid", [0.5, 0.3, 0.05, 0.05, 0.05, 0.05]),
+        ("b/valid", [0.05, 0.05, 0.1, 0.1, 0.3, 0.4]),
+    ):
+        logits, labels = preferring(random, preference, shares)
+        corpora[name] = CorpusAnswers(Answers(logits, torch.zeros(len(labels), 2)), labels)
+
+    calibration, _ = calibrate(corpora)
+
+    assert calibration.class_offsets == pytest.approx((-preference).tolist(), abs=0.08)
 
 
 def test_calibration_adds_the_offsets_before_it_divides() -> None:
@@ -276,7 +309,10 @@ def test_fit_leaves_calibrated_weights(run: Path) -> None:
     figures = json.loads((run / "calibration.json").read_text("utf-8"))
 
     assert config(run)["temperature"] == figures["temperature"] != 1
+    assert config(run)["class_offsets"] == figures["class_offsets"]
+    assert len(figures["class_offsets"]) == 6
     assert config(run)["abstain_below"] == figures["abstain_below"] > 0
+    assert Calibration.of(load_weights(str(run)).config).digest == figures["digest"]
     assert len(config(run)["temperature_slope"]) == config(run)["widths"][-1]  # type: ignore[arg-type,index]
     assert figures["corpora"]["synthetic/valid"]["neutral"] > 0
 
@@ -297,7 +333,9 @@ def test_the_command_calibrates_anew_and_leaves_the_tensors_alone(
     assert figures["corpora"]["synthetic/valid"]["answered"] == pytest.approx(0.5, abs=0.06)
     assert config(run)["abstain_below"] == figures["abstain_below"] != before["abstain_below"]
     assert (run / "model.safetensors").read_bytes() == tensors
-    assert "synthetic/valid" in capsys.readouterr().out
+    output = capsys.readouterr().out
+    assert f"offsets happiness {figures['class_offsets'][0]:+.2f}, surprise" in output
+    assert "synthetic/valid" in output
 
 
 def test_unusable_input_of_calibrate_is_one_sentence_and_changes_nothing(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +34,7 @@ KEYS = {
     "confidence_intervals",
     "unreadable",
     "digest",
+    "calibration_digest",
     "tta",
     "excluded",
     "reliability",
@@ -69,6 +71,10 @@ def test_the_command_writes_every_number(run: Path, tmp_path: Path) -> None:
     assert list(result["per_class"]) == list(LABELS)
     assert result["corpus"] == "synthetic"
     assert result["split"] == "test"
+    config = json.loads((run / "config.json").read_text("utf-8"))
+    numbers = [config["temperature"], *config["temperature_slope"], config["temperature_offset"]]
+    calibration = repr([float(number) for number in (*numbers, *config["class_offsets"])])
+    assert result["calibration_digest"] == sha256(calibration.encode()).hexdigest()
 
 
 def test_pictures_without_a_face_and_broken_ones_still_count(run: Path, tmp_path: Path) -> None:

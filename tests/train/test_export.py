@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +12,13 @@ import torch
 from scipy.stats import spearmanr
 
 from emotion.engine import Classifier, int8
+from emotion.engine.classifier import EXAMPLE, VARYING, ClassifierGraph
 from emotion.engine.openvino_engine import OpenVINOEngine
 from emotion.network import EmotionNet, NetworkConfig
 from emotion.weights import load
 from train import export as exporter
 from train.cli import main
-from train.export import cam_correlation, read_faces, too_costly
+from train.export import cam_correlation, measure, read_faces, too_costly
 from train.inference import save_network
 
 GOOD = {"accuracy_float32": 0.71, "accuracy_int8": 0.7072, "cam_correlation": 0.981}
@@ -58,6 +60,23 @@ def test_the_model_is_written_measured_and_then_used(
     assert 0 < np.abs(ours(crops).logits - exact(crops).logits).max() < 0.5
     for one, many in zip(ours(crops[:1]), ours(crops), strict=True):
         np.testing.assert_allclose(one[0], many[0], atol=1e-4)
+
+
+def test_answers_are_measured_as_they_are_calibrated(run_folder: Path, prepared: Path) -> None:
+    network = load(str(run_folder)).network
+    _, stores = read_faces(prepared, ["synthetic"], 20, 0)
+    labels = stores["synthetic"].labels
+    for label in (1, 4):
+        offsets = tuple(100.0 * (index == label) for index in range(6))
+        network.config = replace(network.config, class_offsets=offsets)
+        engine = OpenVINOEngine()
+        quantised = engine.compile(ClassifierGraph(network), EXAMPLE, VARYING)
+
+        figures = measure(network, quantised, engine, stores)["all"]
+
+        share = float((labels == label).float().mean())
+        assert figures["accuracy_float32"] == pytest.approx(share, abs=1e-4)
+        assert figures["accuracy_int8"] == pytest.approx(share, abs=1e-4)
 
 
 def test_a_model_beyond_the_limits_is_not_written_and_the_numbers_are_said(

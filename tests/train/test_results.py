@@ -14,7 +14,8 @@ from train.metrics import evaluate_probabilities
 def evaluation(corpus: str, split: str, digest: str = "a1") -> dict[str, Any]:
     labels = np.arange(60) % 6
     scores = evaluate_probabilities(np.eye(6)[labels], labels)
-    return {**scores, "corpus": corpus, "split": split, "digest": digest, "faces_not_found": 0}
+    digests = {"digest": digest, "calibration_digest": "c1"}
+    return {**scores, "corpus": corpus, "split": split, **digests, "faces_not_found": 0}
 
 
 @pytest.fixture
@@ -24,8 +25,10 @@ def files(tmp_path: Path) -> dict[str, str]:
         "fer": evaluation("fer2013", "public"),
         "raf": evaluation("raf-db", "validation"),
         "other": evaluation("affectnet", "valid", digest="b2"),
-        "calibration": {"temperature": 1.2, "corpora": {"fer2013/public": row}},
-        "elsewhere": {"temperature": 1.2, "corpora": {"affectnet/valid": row}},
+        "anew": evaluation("affectnet", "valid") | {"calibration_digest": "c2"},
+        "calibration": {"digest": "c1", "temperature": 1.2, "corpora": {"fer2013/public": row}},
+        "elsewhere": {"digest": "c1", "temperature": 1.2, "corpora": {"affectnet/valid": row}},
+        "older": {"digest": "c0", "temperature": 1.2, "corpora": {"fer2013/public": row}},
         "number": 7,
         "config": {"temperature": 1.2},
     }
@@ -49,6 +52,8 @@ def test_evaluations_and_their_calibration_become_one_file(files: dict[str, str]
     ("names", "calibration", "sentence"),
     [
         (["fer", "other"], None, "different weights"),
+        (["fer", "anew"], None, "calibrated anew in between"),
+        (["fer"], "older", "another calibration"),
         (["fer", "fer"], None, "twice"),
         (["fer"], "elsewhere", "calibrate on one of these splits"),
         (["gone"], None, "cannot be read"),

@@ -35,7 +35,7 @@ class Labeller:
         self._optimizer = torch.optim.SGD(self._outer, lr)
 
     def probabilities(self, inputs: Tensor) -> Tensor:
-        """Label normalised crops (B, 3, size, size): float32 (B, 6)."""
+        """Label normalised crops (B, 3, size, size): float32 (B, 6), not calibrated."""
         with torch.no_grad(), autocast(inputs.device):
             return self.logits(inputs).softmax(1)
 

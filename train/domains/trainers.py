@@ -44,7 +44,7 @@ def build_trainer(
     if config.adaptation.method == "bort2":
         return _bort2(config, data, out, device)
     network = build_network(config, data)  # before teachers take minutes: --init may not fit
-    data = distil(config, data, out, device)
+    data = distil(config, data, out, device)  # its splits are also those that teachers have seen
     seen = dict.fromkeys((*network.config.trained_on, *data.splits))
     network.config = replace(network.config, trained_on=tuple(seen))
     if config.adaptation.method == "progressive":
