@@ -9,6 +9,10 @@ PYTHON ?=
 PORT ?=
 ARGS ?=
 
+# Two at a time, each with one thread; a file's tests share its servers and browsers, so they stay
+# together.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
+
 BENCHMARKS := $(wildcard benchmarks/[!_]*.py)
 
 SUPPORTED := import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))
@@ -26,10 +30,10 @@ run: $(RUNTIME)  ## open the page on http://127.0.0.1:7860 (PORT=7861, ARGS="--w
 	$(BIN)/python app.py $(if $(PORT),--port $(PORT)) $(ARGS)
 
 test: $(DEVELOPMENT) chromium  ## run the tests (ARGS="-k align" picks some)
-	$(BIN)/python -m pytest $(ARGS)
+	$(PYTEST) $(ARGS)
 
 test-slow: $(DEVELOPMENT) chromium  ## run the tests, the slow ones too
-	$(BIN)/python -m pytest -m "" $(ARGS)
+	$(PYTEST) -m "" $(ARGS)
 
 # Gradio writes a stub beside each class that extends one of its components, whenever that is
 # imported; mypy would read the stub in place of our code.

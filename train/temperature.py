@@ -86,7 +86,7 @@ def fit_offsets(logits: Tensor, labels: Tensor, weights: Tensor | None = None) -
         float64 (C,), rounded to hundredths; their sum is about 0.
     """
     shares = _shares(labels, weights)
-    present, places = labels.unique(return_inverse=True)
+    present, places = torch.unique(labels, return_inverse=True)
     seen = logits[:, present].double()
     offsets = torch.zeros(len(present), dtype=torch.float64, requires_grad=True)
     # In turns: together they have no minimum where the logits tell nothing and T grows for ever.
