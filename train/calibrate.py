@@ -19,6 +19,7 @@ from emotion.files import write_text
 from train.inference import Answers
 from train.metrics import auroc, evaluate_probabilities
 from train.prepared import VALIDATION, official_split
+from train.sampling import balanced_shares
 from train.store import FaceStore
 from train.temperature import fit_offsets, fit_temperature, fit_temperatures
 
@@ -118,11 +119,11 @@ def calibrate(
         neutral faces. All but the digest, n, neutral, the temperatures and the offsets lie in 0..1.
     """
     pool = _pool(corpora)
-    calibration = _fit(corpora)
+    calibration = _fit(pool)
     confidences = calibration.probabilities(pool.logits.numpy(), pool.pooled.numpy()).max(1)
     threshold = abstain_threshold(confidences, pool.weights.numpy(), coverage)
     constant = Calibration(fit_temperature(pool.logits, pool.labels, pool.weights))
-    halves = [_fit({name: answers.half(i) for name, answers in corpora.items()}) for i in (0, 1)]
+    halves = [_fit(_pool({k: v.half(i) for k, v in corpora.items()})) for i in (0, 1)]
     temperatures = calibration.temperatures(pool.pooled.numpy())
     figures = {
         "digest": calibration.digest,
@@ -166,38 +167,31 @@ def write_calibration(folder: Path, calibration: Calibration, figures: Mapping[s
 
 
 class _Pool(NamedTuple):
-    """The expressive faces of all corpora, as ``fit_temperatures`` takes them."""
+    """The expressive faces of all corpora; in both weights every corpus counts the same."""
 
     logits: Tensor
     labels: Tensor
     pooled: Tensor
-    weights: Tensor
+    weights: Tensor  # the faces of a corpus alike
+    balanced: Tensor  # its classes alike
 
 
 def _pool(corpora: Mapping[str, CorpusAnswers]) -> _Pool:
-    """Join the corpora; the weights of each add up to 1."""
-    counts = [len(answers.labels) for answers in corpora.values()]
+    parts = corpora.values()
     return _Pool(
-        torch.cat([answers.faces.logits for answers in corpora.values()]),
-        torch.cat([answers.labels for answers in corpora.values()]),
-        torch.cat([answers.faces.pooled for answers in corpora.values()]),
-        torch.cat([torch.full((count,), 1 / count, dtype=torch.float64) for count in counts]),
+        torch.cat([part.faces.logits for part in parts]),
+        torch.cat([part.labels for part in parts]),
+        torch.cat([part.faces.pooled for part in parts]),
+        torch.cat([balanced_shares(part.labels, 0) for part in parts]),
+        torch.cat([balanced_shares(part.labels, 1) for part in parts]),
     )
 
 
-def _fit(corpora: Mapping[str, CorpusAnswers]) -> Calibration:
+def _fit(pool: _Pool) -> Calibration:
     """Fit offsets, for which classes count the same, and then temperatures, for which faces do."""
-    pool = _pool(corpora)
-    balanced = torch.cat([_balanced(answers.labels) for answers in corpora.values()])
-    offsets = fit_offsets(pool.logits, pool.labels, balanced)
+    offsets = fit_offsets(pool.logits, pool.labels, pool.balanced)
     temperatures = fit_temperatures(pool.logits + offsets, pool.labels, pool.pooled, pool.weights)
     return replace(temperatures, class_offsets=tuple(offsets.tolist()))
-
-
-def _balanced(labels: Tensor) -> Tensor:
-    """Return weights (N,) that sum to 1, under which every class that occurs weighs the same."""
-    weights = 1 / torch.bincount(labels).double()[labels]
-    return weights / weights.sum()
 
 
 def _quality(

@@ -34,8 +34,9 @@ def distil(config: FitConfig, data: TrainingData, out: Path, device: torch.devic
 
     A target t becomes (1 - a) t + a q, where a is ``teacher_weight`` and q the mean of the
     teachers' calibrated probabilities over ten views of the face (``ten-crop`` of ``train.views``):
-    Hinton et al., "Distilling the Knowledge in a Neural Network", 2015, with what calibrates
-    the teachers as temperature. The views are the unaugmented face's, so each face has one target.
+    Hinton et al., "Distilling the Knowledge in a Neural Network", 2015, with each teacher's own
+    calibration in place of one temperature. The views are the unaugmented face's, so each face has
+    one target.
     Outliers, which have no class, keep theirs.
 
     Args:

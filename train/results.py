@@ -73,7 +73,8 @@ def collect(
             f"The evaluations ({', '.join(names)}) are of different weights; measure all of them "
             "with the same ones."
         )
-    if len({result.get("calibration_digest") for result in evaluations}) > 1:
+    calibrated = {result.get("calibration_digest") for result in evaluations}
+    if len(calibrated) > 1:
         raise DataError(
             f"The evaluations ({', '.join(names)}) are of weights that were calibrated anew in "
             "between; repeat the older ones."
@@ -82,8 +83,7 @@ def collect(
         raise DataError(f"A split is there twice ({', '.join(names)}); name each file once.")
     if calibration is None:
         return [dict(result) for result in evaluations]
-    known = {result.get("calibration_digest") for result in evaluations} - {None}
-    if known - {calibration.get("digest")}:
+    if calibrated - {None, calibration.get("digest")}:
         raise DataError(
             f"The evaluations ({', '.join(names)}) were made with another calibration; repeat "
             "python -m train evaluate --json, or name that one's file."

@@ -154,7 +154,7 @@ class MixedSource(_PlannedSource):
             )
         self._seed = seed
         self._chances = [
-            (rows, count, _chances(store.labels[rows.start : rows.stop], balance))
+            (rows, count, balanced_shares(store.labels[rows.start : rows.stop], balance))
             for rows, count in zip(parts.values(), mixture, strict=True)
         ]
 
@@ -178,11 +178,16 @@ class MixedSource(_PlannedSource):
         self._plan = faces[order].view(self.steps, self._batch_size)
 
 
-def _chances(labels: Tensor, balance: float) -> Tensor:
-    """Return the chance of each face to be drawn, float64 (N,), summing to 1."""
+def balanced_shares(labels: Tensor, balance: float) -> Tensor:
+    """Return the share of each face in all, float64 (N,), summing to 1.
+
+    Args:
+        labels: int64 (N,).
+        balance: 0 gives every face the same, 1 every class that occurs.
+    """
     counts = torch.bincount(labels).double()
-    chances = counts[labels] ** -balance
-    return chances / chances.sum()
+    shares = counts[labels] ** -balance
+    return shares / shares.sum()
 
 
 def build_source(

@@ -16,7 +16,7 @@ _TEMPERATURES = (0.05, 20.0)
 # offsets held. Six offsets need little, a slope of hundreds of numbers much.
 _RIDGE = 800.0
 _OFFSET_RIDGE = 5.0
-_TURNS = 4
+_TURNS = 4  # on the embedded weights, offsets are settled to the hundredth after two
 
 
 def fit_temperature(logits: Tensor, labels: Tensor, weights: Tensor | None = None) -> float:
@@ -89,15 +89,15 @@ def fit_offsets(logits: Tensor, labels: Tensor, weights: Tensor | None = None) -
     present, places = torch.unique(labels, return_inverse=True)
     seen = logits[:, present].double()
     offsets = torch.zeros(len(present), dtype=torch.float64, requires_grad=True)
+    level = torch.zeros((), dtype=torch.float64)
+
+    def loss() -> Tensor:
+        penalty = _OFFSET_RIDGE / len(labels) * offsets.square().sum()
+        return _loss(seen + offsets, places, shares, level) + penalty
+
     # In turns: together they have no minimum where the logits tell nothing and T grows for ever.
     for _ in range(_TURNS):
-        temperature = fit_temperature(seen + offsets.detach(), places, weights)
-        level = torch.tensor(math.log(temperature), dtype=torch.float64)
-
-        def loss(level: Tensor = level) -> Tensor:
-            penalty = _OFFSET_RIDGE / len(labels) * offsets.square().sum()
-            return _loss(seen + offsets, places, shares, level) + penalty
-
+        level.fill_(math.log(fit_temperature(seen + offsets.detach(), places, weights)))
         _minimise([offsets], loss)
     found = torch.zeros(logits.shape[1], dtype=torch.float64)
     found[present] = offsets.detach() - offsets.detach().mean()

@@ -123,7 +123,7 @@ function heatPicture({ cells }) {
   return canvas;
 }
 
-/** Box of a face in canvas pixels, as seen. @param {Face} face @param {Frame} frame */
+/** Box of a face as seen, in units of the frame. @param {Face} face @param {Partial<Frame>} frame */
 function boxOnCanvas(face, { width, height, mirrored }) {
   const [x0, y0, x1, y1] = face.box ?? [0, 0, 1, 1];
   const left = mirrored ? 1 - x1 : x0;

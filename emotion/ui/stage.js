@@ -10,6 +10,7 @@ class Stage {
   /** @param {HTMLElement} element the Live tab's component */
   constructor(element) {
     const find = (this.find = (selector) => element.querySelector(selector));
+    this.area = find(".em-stage");
     this.video = find("video");
     this.canvas = find(".em-stage canvas");
     this.timeline = find(".em-timeline canvas");
@@ -31,9 +32,9 @@ class Stage {
     });
     this.video.addEventListener("resize", () => {
       const ratio = this.video.videoWidth / this.video.videoHeight;
-      find(".em-stage").style.setProperty("--ratio", String(ratio));
+      this.area.style.setProperty("--ratio", String(ratio));
     });
-    new ResizeObserver(() => this.draw()).observe(find(".em-stage"));
+    new ResizeObserver(() => this.draw()).observe(this.area);
     new ResizeObserver(() => this.drawMinute()).observe(this.timeline);
   }
 
@@ -81,7 +82,7 @@ class Stage {
 
   /** One invisible button over each face, so that it can be chosen by hand and by keyboard. */
   placeTargets() {
-    const { faces, targets } = this;
+    const { faces, targets, mirrored } = this;
     while (targets.children.length > faces.length) targets.lastChild.remove();
     while (targets.children.length < faces.length) {
       const index = targets.children.length;
@@ -91,14 +92,10 @@ class Stage {
       targets.append(button);
     }
     faces.forEach((face, index) => {
-      const { box } = face;
       const button = targets.children[index];
-      const left = this.mirrored ? 1 - box[2] : box[0];
+      const { x, y, w, h } = boxOnCanvas(face, { width: 100, height: 100, mirrored });
       Object.assign(button.style, {
-        left: `${left * 100}%`,
-        top: `${box[1] * 100}%`,
-        width: `${(box[2] - box[0]) * 100}%`,
-        height: `${(box[3] - box[1]) * 100}%`,
+        left: `${x}%`, top: `${y}%`, width: `${w}%`, height: `${h}%`,
       });
       button.setAttribute("aria-pressed", String(index === this.look.selected));
       if (!button.hasAttribute("aria-label")) button.setAttribute("aria-label", spoken(face));
@@ -136,7 +133,7 @@ class Stage {
     if (mirrored) context.transform(-1, 0, 0, 1, width, 0);
     context.drawImage(video, 0, 0);
     context.resetTransform();
-    const unit = width / this.find(".em-stage").clientWidth;
+    const unit = width / this.area.clientWidth;
     drawFaces(context, faces, { width, height, mirrored, unit }, look);
     return canvas;
   }
