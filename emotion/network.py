@@ -20,6 +20,9 @@ from emotion.labels import LABELS
 TEMPLATE_ID = "arcface5-64"
 """Name of the landmark template of ``emotion.align``; saved with the weights and checked."""
 
+MIN_DEVIATION = 2.0
+"""Grey levels, 0..255; in a crop that varies less, noise is not enlarged any further."""
+
 
 @dataclass(frozen=True)
 class NetworkConfig:
@@ -36,6 +39,8 @@ class NetworkConfig:
         head_dropout: dropout rate between pooling and the linear layer, 0..1.
         template: name of the landmark template, see ``TEMPLATE_ID``.
         zoom: scale of the crop, see ``emotion.align.template``.
+        standardise: ``corpus`` takes ``mean`` and ``std`` from every crop, ``crop`` each crop's
+            own, so that neither the light nor its strength reaches the network.
         mean: grey mean of the training crops, 0..1.
         std: grey standard deviation of the training crops, 0..1.
         temperature: what the logits of a typical face are divided by before the softmax.
@@ -59,6 +64,7 @@ class NetworkConfig:
     head_dropout: float = 0.0
     template: str = TEMPLATE_ID
     zoom: float = DEFAULT_ZOOM
+    standardise: Literal["corpus", "crop"] = "corpus"
     mean: float = 0.5
     std: float = 0.25
     temperature: float = 1.0
@@ -82,6 +88,8 @@ class NetworkConfig:
             raise ConfigError(f"The stem must be 3x3 or 7x7, not {self.stem!r}.")
         if self.backbone != "resnet18" and (self.stem != "3x3" or self.max_pool):
             raise ConfigError(f"stem and max_pool are choices of resnet18, not of {self.backbone}.")
+        if self.standardise not in ("corpus", "crop"):
+            raise ConfigError(f"standardise must be corpus or crop, not {self.standardise!r}.")
         own = BACKBONES[self.backbone].widths
         object.__setattr__(self, "widths", self.widths or own)
         if len(self.widths) != len(own) or min(self.widths) < 1:
@@ -191,14 +199,20 @@ def normalise(crops: npt.NDArray[np.uint8] | Tensor, config: NetworkConfig) -> T
 
     Args:
         crops: uint8 (B, 64, 64), or float (B, 64, 64) in 0..255 after augmentation.
-        config: gives mean and std.
+        config: says by which mean and deviation, see ``NetworkConfig.standardise``.
 
     Returns:
         float32 (B, 3, 64, 64): the grey plane three times, standardised. Any square size is
         accepted, since training runs at smaller sizes too.
     """
     grey = torch.as_tensor(crops).float() / 255
-    return ((grey - config.mean) / config.std)[:, None].expand(-1, 3, -1, -1)
+    if config.standardise == "crop":
+        centred = grey - grey.mean((1, 2), keepdim=True)
+        deviation = centred.square().mean((1, 2), keepdim=True).sqrt()
+        grey = centred / deviation.clamp_min(MIN_DEVIATION / 255)
+    else:
+        grey = (grey - config.mean) / config.std
+    return grey[:, None].expand(-1, 3, -1, -1)
 
 
 def check_serving(config: NetworkConfig) -> str | None:

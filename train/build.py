@@ -35,10 +35,11 @@ def build_network(config: FitConfig, data: TrainingData) -> EmotionNet:
         block_dropout=chosen.block_dropout,
         head_dropout=chosen.head_dropout,
         zoom=data.zoom,
+        standardise=chosen.standardise or "crop",
         trained_on=data.splits,
     )
     if chosen.init:
-        network = _fine_tuned(chosen.init, wanted)
+        network = _fine_tuned(chosen, wanted)
         if chosen.frozen_stages > len(network.config.widths):
             raise ConfigError(
                 f"--frozen-stages must be at most {len(network.config.widths)}, the stages of "
@@ -70,7 +71,8 @@ def follow_weights(config: FitConfig) -> FitConfig:
     )
 
 
-def _fine_tuned(spec: str, wanted: NetworkConfig) -> EmotionNet:
+def _fine_tuned(chosen: ArchitectureConfig, wanted: NetworkConfig) -> EmotionNet:
+    spec = chosen.init
     start = load_weights(spec)
     for name in _ARCHITECTURE:
         has, asked = getattr(start.config, name), getattr(wanted, name)
@@ -82,8 +84,15 @@ def _fine_tuned(spec: str, wanted: NetworkConfig) -> EmotionNet:
                 "that value, or start from other weights."
             )
     seen = dict.fromkeys((*start.config.trained_on, *wanted.trained_on))
-    mean, std = start.config.mean, start.config.std
-    network = EmotionNet(replace(wanted, mean=mean, std=std, trained_on=tuple(seen)))
+    network = EmotionNet(
+        replace(
+            wanted,
+            standardise=chosen.standardise or start.config.standardise,
+            mean=start.config.mean,
+            std=start.config.std,
+            trained_on=tuple(seen),
+        )
+    )
     network.load_state_dict(_grown(start.state_dict(), network.state_dict()))
     return network
 

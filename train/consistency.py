@@ -34,6 +34,7 @@ class AttentionConsistency:
     def __call__(self, step: Step) -> Tensor:
         """Return the loss of one step, a scalar."""
         config = self._network.config
+        # Black and white of a typical crop, where each is standardised by itself.
         grey = (0 - config.mean) / config.std, (1 - config.mean) / config.std
         mirrored = step.inputs[:, 0].flip(-1)
         mirrored = erase(mirrored, ERASED_PROBABILITY, grey, step.generator)

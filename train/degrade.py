@@ -8,12 +8,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-BLURS = (0.3, 1.5)  # standard deviation in px of the crop
+BLURS = (0.3, 2.5)  # standard deviation in px of the crop
 MAX_NOISE = 8.0  # standard deviation in grey levels
 QUALITIES = (15.0, 90.0)  # of JPEG
 
 _BLOCK = 8
-_RADIUS = 4  # of the blur's kernel, in px
+_RADIUS = 6  # of the blur's kernel, in px
 
 # Luminance steps of JPEG at quality 50 (ITU-T T.81, table K.1).
 _STEPS = torch.tensor(

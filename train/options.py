@@ -107,6 +107,8 @@ class ArchitectureConfig(_Group):
             starts from random ones. Backbone, activation, max-pooling and widths are theirs where
             these options are left alone, and must be the same where they are not, but the widths
             may be larger; grey mean and deviation are always theirs.
+        standardise: by which mean and deviation the grey levels are standardised, each ``crop``'s
+            own or those of the ``corpus``; left out, as the weights to start from do, or ``crop``.
         frozen_stages: this many of the backbone's first stages, and what stands before them, keep
             weights and norm statistics: fine-tuning that costs less.
         backbone: ``cnn`` (eight convolutions), ``resnet18`` or ``alexnet`` (adapted to 64x64).
@@ -118,6 +120,7 @@ class ArchitectureConfig(_Group):
     """
 
     init: str = ""
+    standardise: Literal["crop", "corpus"] | None = None
     frozen_stages: int = 0
     backbone: Literal["resnet18", "cnn", "alexnet"] = "cnn"
     activation: Literal["relu", "silu"] = "silu"

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 RECORD, STRUCTURE, CONSTANTS = INT8
 
 # What the model was made from, besides the tensors: calibration and threshold come after it.
-_GRAPH = ("activation", "stem", "max_pool", "mean", "std")
+_GRAPH = ("activation", "stem", "max_pool", "standardise", "mean", "std")
 
 _log = logging.getLogger(__name__)
 

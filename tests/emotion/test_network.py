@@ -11,7 +11,7 @@ from torchvision.models import resnet18
 
 from emotion.errors import ConfigError, WeightsError
 from emotion.explain import class_activation_maps, grad_cam
-from emotion.network import EmotionNet, NetworkConfig, normalise
+from emotion.network import MIN_DEVIATION, EmotionNet, NetworkConfig, normalise
 from emotion.weights import load_weights
 
 
@@ -192,6 +192,7 @@ def test_the_config_survives_json() -> None:
         {"backbone": "cnn", "max_pool": True},
         {"head_dropout": 1.0},
         {"std": 0.0},
+        {"standardise": "batch"},
         {"temperature": -1.0},
         {"temperature_slope": (0.1, 0.2)},
         {"class_offsets": (0.1, 0.2)},
@@ -210,3 +211,24 @@ def test_normalising_standardises_grey_and_repeats_it_three_times() -> None:
 
     assert inputs.shape == (2, 3, 64, 64)
     torch.testing.assert_close(inputs, torch.full_like(inputs, (0.2 - 0.5) / 0.25))
+
+
+def test_a_crop_standardised_by_itself_has_mean_0_and_deviation_1_in_any_light() -> None:
+    bright = np.random.default_rng(0).integers(40, 240, (3, 64, 64))
+    dark = bright // 4 + np.array([0, 20, 60])[:, None, None]
+    config = NetworkConfig(standardise="crop", mean=0.3, std=0.1)
+
+    inputs = normalise(bright.astype(np.uint8), config)
+
+    torch.testing.assert_close(inputs.mean((1, 2, 3)), torch.zeros(3), atol=1e-5, rtol=0)
+    torch.testing.assert_close(inputs.std((1, 2, 3), correction=0), torch.ones(3))
+    in_the_dark = normalise(dark.astype(np.uint8), config)
+    torch.testing.assert_close(in_the_dark, inputs, atol=0.04, rtol=0)  # grey levels are whole
+
+
+def test_noise_on_an_even_ground_is_not_enlarged_to_a_face() -> None:
+    noise = np.random.default_rng(0).integers(100, 102, (1, 64, 64))  # deviation 0.5
+
+    inputs = normalise(noise.astype(np.uint8), NetworkConfig(standardise="crop"))
+
+    assert inputs.std() == pytest.approx(0.5 / MIN_DEVIATION, rel=0.01)

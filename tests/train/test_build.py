@@ -53,6 +53,23 @@ def test_fine_tuning_starts_from_the_weights_and_remembers_what_they_saw(
     assert all(parameter.requires_grad for parameter in network.parameters())
 
 
+@pytest.mark.parametrize("own", ["corpus", "crop"])
+def test_grey_levels_are_standardised_as_the_weights_do_unless_another_way_is_asked_for(
+    own: str, start: Path, data: TrainingData, tiny: Tiny
+) -> None:
+    config = EmotionNet.from_pretrained(str(start)).config
+    EmotionNet(replace(config, standardise=own)).save_pretrained(start)
+
+    def chosen(**values: object) -> str:
+        return build_network(tiny(**values), data).config.standardise
+
+    assert chosen(init=str(start)) == own
+    assert chosen(init=str(start), standardise="crop") == "crop"
+    assert chosen(init=str(start), standardise="corpus") == "corpus"
+    assert chosen() == "crop"
+    assert chosen(standardise="corpus") == "corpus"
+
+
 def test_frozen_stages_keep_weights_and_norm_statistics_through_a_step(
     start: Path, data: TrainingData, tiny: Tiny
 ) -> None:

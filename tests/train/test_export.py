@@ -18,7 +18,7 @@ from emotion.network import EmotionNet, NetworkConfig
 from emotion.weights import load
 from train import export as exporter
 from train.cli import main
-from train.export import cam_correlation, measure, read_faces, too_costly
+from train.export import cam_correlation, measure, quantise, read_faces, too_costly
 from train.inference import save_network
 
 GOOD = {"accuracy_float32": 0.71, "accuracy_int8": 0.7072, "cam_correlation": 0.981}
@@ -60,6 +60,21 @@ def test_the_model_is_written_measured_and_then_used(
     assert 0 < np.abs(ours(crops).logits - exact(crops).logits).max() < 0.5
     for one, many in zip(ours(crops[:1]), ours(crops), strict=True):
         np.testing.assert_allclose(one[0], many[0], atol=1e-4)
+
+
+def test_a_face_in_the_dark_is_the_same_face_in_8_bits(prepared: Path) -> None:
+    torch.manual_seed(1)
+    network = EmotionNet(NetworkConfig(widths=(8, 8, 16, 16), standardise="crop"))
+    faces, _ = read_faces(prepared, ["synthetic"], 20, 0)
+    engine = OpenVINOEngine()
+    model = engine.load(*quantise(network, faces, engine))
+    dark = faces.numpy()[:4] // 8
+
+    logits, cams, _ = model(dark)
+
+    bright_logits, bright_cams, _ = model(dark * 8)
+    np.testing.assert_allclose(logits, bright_logits, atol=1e-3)
+    np.testing.assert_allclose(cams, bright_cams, atol=1e-3)
 
 
 def test_answers_are_measured_as_they_are_calibrated(run_folder: Path, prepared: Path) -> None:
