@@ -34,8 +34,8 @@ MIN_CORRELATION = 0.98
 
 _BATCH = 32
 
-# OpenVINO's operations in ``emotion.network.normalise``; no other part of the networks has them but
-# for the pooling before the linear layer.
+# OpenVINO's operations in ``emotion.network.normalise``; of the rest only what follows the body has
+# any, the pooling and the maps.
 _STANDARDISING = ("Divide", "Subtract", "ReduceMean", "Power", "Sqrt", "Maximum")
 
 Array = npt.NDArray[np.float32]
