@@ -15,6 +15,7 @@ from train.data import TrainingData
 from train.options import ArchitectureConfig
 
 _ARCHITECTURE = ("labels", "backbone", "activation", "stem", "max_pool", "widths", "zoom")
+_FOLLOWED = (*_ARCHITECTURE, "standardise")
 
 
 def build_network(config: FitConfig, data: TrainingData) -> EmotionNet:
@@ -39,7 +40,7 @@ def build_network(config: FitConfig, data: TrainingData) -> EmotionNet:
         trained_on=data.splits,
     )
     if chosen.init:
-        network = _fine_tuned(chosen, wanted)
+        network = _fine_tuned(chosen.init, wanted)
         if chosen.frozen_stages > len(network.config.widths):
             raise ConfigError(
                 f"--frozen-stages must be at most {len(network.config.widths)}, the stages of "
@@ -66,13 +67,12 @@ def follow_weights(config: FitConfig) -> FitConfig:
         **{
             name: getattr(start, name)
             for name, value in asdict(untouched).items()
-            if name in _ARCHITECTURE and getattr(config.architecture, name) == value
+            if name in _FOLLOWED and getattr(config.architecture, name) == value
         },
     )
 
 
-def _fine_tuned(chosen: ArchitectureConfig, wanted: NetworkConfig) -> EmotionNet:
-    spec = chosen.init
+def _fine_tuned(spec: str, wanted: NetworkConfig) -> EmotionNet:
     start = load_weights(spec)
     for name in _ARCHITECTURE:
         has, asked = getattr(start.config, name), getattr(wanted, name)
@@ -84,15 +84,8 @@ def _fine_tuned(chosen: ArchitectureConfig, wanted: NetworkConfig) -> EmotionNet
                 "that value, or start from other weights."
             )
     seen = dict.fromkeys((*start.config.trained_on, *wanted.trained_on))
-    network = EmotionNet(
-        replace(
-            wanted,
-            standardise=chosen.standardise or start.config.standardise,
-            mean=start.config.mean,
-            std=start.config.std,
-            trained_on=tuple(seen),
-        )
-    )
+    mean, std = start.config.mean, start.config.std
+    network = EmotionNet(replace(wanted, mean=mean, std=std, trained_on=tuple(seen)))
     network.load_state_dict(_grown(start.state_dict(), network.state_dict()))
     return network
 

@@ -61,7 +61,7 @@ def test_grey_levels_are_standardised_as_the_weights_do_unless_another_way_is_as
     EmotionNet(replace(config, standardise=own)).save_pretrained(start)
 
     def chosen(**values: object) -> str:
-        return build_network(tiny(**values), data).config.standardise
+        return build_network(follow_weights(tiny(**values)), data).config.standardise
 
     assert chosen(init=str(start)) == own
     assert chosen(init=str(start), standardise="crop") == "crop"
@@ -141,7 +141,12 @@ def test_weights_without_max_pooling_are_refused_where_it_is_asked_for(
 def test_an_architecture_that_is_left_alone_is_that_of_the_weights(
     tmp_path: Path, tiny: Tiny
 ) -> None:
-    own = {"backbone": "cnn", "activation": "relu", "widths": (8, 8, 8, 8)}
+    own = {
+        "backbone": "cnn",
+        "activation": "relu",
+        "widths": (8, 8, 8, 8),
+        "standardise": "corpus",
+    }
     EmotionNet(NetworkConfig(**own)).save_pretrained(tmp_path / "cnn")  # type: ignore[arg-type]
     untouched = override(FitConfig(), init=str(tmp_path / "cnn"), lr=1e-4)
 
