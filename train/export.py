@@ -6,7 +6,7 @@ import logging
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,7 @@ from emotion.engine.openvino_engine import OpenVINOEngine
 from emotion.errors import ConfigError, DataError
 from emotion.network import EmotionNet
 from emotion.weights import load
+from train.metrics import calibration_error
 from train.prepared import HELD_OUT, VALIDATION, VALIDATION_SPLITS
 from train.store import FaceStore, hold_out, read_split
 
@@ -100,7 +101,8 @@ def export(arguments: ExportArguments) -> int:
     for name, numbers in measured.items():
         print(
             f"{name}: {numbers['n']} faces, accuracy {numbers['accuracy_float32']:.4f} -> "
-            f"{numbers['accuracy_int8']:.4f}, rank correlation of the maps "
+            f"{numbers['accuracy_int8']:.4f}, calibration error {numbers['ece_float32']:.4f} -> "
+            f"{numbers['ece_int8']:.4f}, rank correlation of the maps "
             f"{numbers['cam_correlation']:.4f}"
         )
     failure = too_costly(measured["all"])
@@ -206,38 +208,41 @@ def measure(
         stores: name -> faces with labels.
 
     Returns:
-        Per name, and for ``all`` faces together: ``n``, ``accuracy_float32``, ``accuracy_int8`` and
+        Per name, and for ``all`` faces together: ``n``; ``accuracy`` and ``ece`` (expected
+        calibration error, 15 bins), each with the ending ``_float32`` and ``_int8``; and
         ``cam_correlation``, the mean over faces of Spearman's rank correlation between the two maps
         of the class that the weights choose.
     """
     calibration = Calibration.of(network.config)
     reference = engine.compile(ClassifierGraph(network), EXAMPLE, VARYING)
-    right: dict[str, list[Array]] = {}
+    answers: dict[str, list[npt.NDArray[Any]]] = {}
     for name, store in stores.items():
         rows = []
         for start in tqdm(range(0, len(store), _BATCH), f"measuring {name}", leave=False):
             crops = store.faces[start : start + _BATCH].numpy()
-            labels = store.labels[start : start + _BATCH].numpy()
             exact, rough = Outputs(*reference(crops)), Outputs(*quantised(crops))
-            chosen = calibration.adjusted(exact.logits).argmax(1)
-            rows.append(
-                [
-                    chosen == labels,
-                    calibration.adjusted(rough.logits).argmax(1) == labels,
-                    cam_correlation(exact.cams, rough.cams, chosen),
-                ]
-            )
-        right[name] = [np.concatenate(column) for column in zip(*rows, strict=True)]
-    right["all"] = [np.concatenate(column) for column in zip(*right.values(), strict=True)]
-    return {
-        name: {
-            "n": len(exact),
-            "accuracy_float32": round(float(exact.mean()), 5),
-            "accuracy_int8": round(float(rough.mean()), 5),
-            "cam_correlation": round(float(np.nanmean(correlation)), 5),
-        }
-        for name, (exact, rough, correlation) in right.items()
-    }
+            probabilities = [
+                calibration.probabilities(outputs.logits, outputs.features.mean((2, 3)))
+                for outputs in (exact, rough)
+            ]
+            correlation = cam_correlation(exact.cams, rough.cams, probabilities[0].argmax(1))
+            rows.append([store.labels[start : start + _BATCH].numpy(), *probabilities, correlation])
+        answers[name] = [np.concatenate(column) for column in zip(*rows, strict=True)]
+    answers["all"] = [np.concatenate(column) for column in zip(*answers.values(), strict=True)]
+    return {name: _compare(*columns) for name, columns in answers.items()}
+
+
+def _compare(
+    labels: npt.NDArray[np.int64], exact: Array, rough: Array, correlation: Array
+) -> dict[str, float]:
+    """Return what ``measure`` says of N faces, from probabilities (N, 6) and correlations (N,)."""
+    figures: dict[str, float] = {"n": len(labels)}
+    for kind, probabilities in (("float32", exact), ("int8", rough)):
+        right = probabilities.argmax(1) == labels
+        figures[f"accuracy_{kind}"] = round(float(right.mean()), 5)
+        figures[f"ece_{kind}"] = round(calibration_error(probabilities, labels), 5)
+    figures["cam_correlation"] = round(float(np.nanmean(correlation)), 5)
+    return figures
 
 
 def cam_correlation(exact: Array, rough: Array, chosen: npt.NDArray[np.integer]) -> Array:
