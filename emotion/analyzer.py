@@ -199,8 +199,7 @@ class Analyzer:
         """
         outputs = self.classifier(crops)
         calibration = Calibration.of(self.network.config)
-        pooled = outputs.features.mean((2, 3))
-        return calibration.probabilities(outputs.logits, pooled), outputs.cams
+        return calibration.probabilities(outputs.logits, outputs.pooled), outputs.cams
 
     def _classify(
         self, faces: list[tuple[Face | None, npt.NDArray[np.uint8], Matrix]]

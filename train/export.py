@@ -222,12 +222,13 @@ def measure(
             crops = store.faces[start : start + _BATCH].numpy()
             exact, rough = Outputs(*reference(crops)), Outputs(*quantised(crops))
             probabilities = [
-                calibration.probabilities(outputs.logits, outputs.features.mean((2, 3)))
+                calibration.probabilities(outputs.logits, outputs.pooled)
                 for outputs in (exact, rough)
             ]
             correlation = cam_correlation(exact.cams, rough.cams, probabilities[0].argmax(1))
-            rows.append([store.labels[start : start + _BATCH].numpy(), *probabilities, correlation])
-        answers[name] = [np.concatenate(column) for column in zip(*rows, strict=True)]
+            rows.append([*probabilities, correlation])
+        columns = [np.concatenate(column) for column in zip(*rows, strict=True)]
+        answers[name] = [store.labels.numpy(), *columns]
     answers["all"] = [np.concatenate(column) for column in zip(*answers.values(), strict=True)]
     return {name: _compare(*columns) for name, columns in answers.items()}
 

@@ -38,6 +38,11 @@ class Outputs(NamedTuple):
     cams: npt.NDArray[np.float32]
     features: npt.NDArray[np.float32]
 
+    @property
+    def pooled(self) -> npt.NDArray[np.float32]:
+        """The features averaged over the map, float32 (B, K), as the calibration takes them."""
+        return np.asarray(self.features.mean((2, 3)))
+
 
 class ClassifierGraph(nn.Module):
     """Everything between crops and ``Outputs``, so that one call computes it."""
