@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import ExifTags, Image, ImageFile, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from emotion.errors import ImageError
+from emotion.exif import bare_jpeg, check_tiff, orientation_of
 
 MAX_PIXELS = 40_000_000
 """Largest accepted width x height, read from the header before any pixel is decoded."""
@@ -20,7 +21,21 @@ MAX_PIXELS = 40_000_000
 MAX_SIDE = 2048
 """Decoded images are reduced to this many pixels on their longer side."""
 
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
+"""Pillow's parsers that may see a file; the others are never asked, whatever its name says."""
+
 RGBImage = npt.NDArray[np.uint8]
+
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What makes a picture upright that was stored in each orientation of Exif."""
 
 _READABLE = "use a JPEG, PNG, WebP, BMP, GIF or TIFF picture"
 
@@ -67,9 +82,18 @@ def to_grey(image: RGBImage) -> npt.NDArray[np.uint8]:
 
 def _from_file(file: Any, name: str) -> RGBImage:
     try:
+        orientation = 1
+        if file.read(3) == b"\xff\xd8\xff":
+            file.seek(0)
+            data, orientation = bare_jpeg(file.read())
+            file = io.BytesIO(data)
+        file.seek(0)
+        check_tiff(file, name)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # our own, lower pixel limit is checked below
-            picture = Image.open(file)
+            picture = Image.open(file, formats=FORMATS)
+    except ImageError:
+        raise
     except UnidentifiedImageError:
         raise ImageError(f"{name} is not a picture that can be read; {_READABLE}.") from None
     except Image.DecompressionBombError:
@@ -77,10 +101,10 @@ def _from_file(file: Any, name: str) -> RGBImage:
     except Exception as error:
         raise ImageError(f"{name} is damaged ({_reason(error)}); {_READABLE}.") from None
     with picture:
-        return _from_pil(picture, name)
+        return _from_pil(picture, name, orientation)
 
 
-def _from_pil(picture: Image.Image, name: str) -> RGBImage:
+def _from_pil(picture: Image.Image, name: str, orientation: int | None = None) -> RGBImage:
     width, height = picture.size
     if width * height > MAX_PIXELS:
         raise ImageError(_too_large(name, width, height))
@@ -92,8 +116,11 @@ def _from_pil(picture: Image.Image, name: str) -> RGBImage:
             # For JPEG, decode at a reduced scale at once; a no-op for every other format.
             picture.draft(None, (MAX_SIDE, MAX_SIDE))
             picture.load()
-            if picture.getexif().get(ExifTags.Base.Orientation, 1) != 1:
-                picture = ImageOps.exif_transpose(picture)  # always copies
+            if orientation is None:  # a picture of the caller's own, with what it knows of itself
+                picture = ImageOps.exif_transpose(picture)
+            elif picture.format != "TIFF":  # Pillow applies that of a TIFF by itself
+                turn = _TURNS.get(max(orientation, orientation_of(picture.info.get("exif"))))
+                picture = picture.transpose(turn) if turn is not None else picture
             return _shrink(_to_rgb(picture))
     except ImageError:
         raise
