@@ -8,6 +8,7 @@ is the orientation, which is two bytes at a known place.
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from typing import BinaryIO, Literal
 
 from emotion.errors import ImageError
@@ -23,6 +24,7 @@ _APP1, _APPS, _COMMENT = 0xE1, range(0xE0, 0xF0), 0xFE
 _NEEDED = (0xE0, 0xEE)  # JFIF and Adobe: how many channels mean what
 _BARE = (0x01, *range(0xD0, 0xD9))  # markers without a length
 _START_OF_SCAN = 0xDA
+_FRAME_HEADERS = (0xC0, 0xC1, 0xC2)  # baseline, extended, progressive: what Pillow decodes
 _EXIF = b"Exif\0\0"
 _INNER = (0x8769, 0x8825, 0xA005)
 """Entries that point at a directory which Pillow parses too: Exif, GPS, interoperability."""
@@ -33,32 +35,57 @@ _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12
 def bare_jpeg(data: bytes) -> tuple[bytes, int]:
     """Return a JPEG without its metadata, and the orientation that was noted there, 1 to 8.
 
-    Whatever is no JPEG, or is damaged before its first scan, comes back as it is.
+    What is no JPEG comes back as it is.
+
+    Raises:
+        ImageError: if it is damaged before its first scan.
     """
     if not data.startswith(_JPEG):
         return data, 1
-    kept, orientation, position = [data[:2]], 1, 2
+    kept, orientation = [data[:2]], 1
+    for marker, start, end in _segments(data):
+        if marker == _APP1 and orientation == 1:
+            orientation = orientation_of(data[start + 4 : end])
+        if marker in _NEEDED or (marker not in _APPS and marker != _COMMENT):
+            kept.append(data[start:end])
+    return b"".join(kept), orientation
+
+
+def jpeg_size(data: bytes) -> tuple[int, int] | None:
+    """Return width and height of a JPEG from its frame header, or None for anything else.
+
+    Raises:
+        ImageError: if it is damaged before its first scan.
+    """
+    if not data.startswith(_JPEG):
+        return None
+    for marker, start, end in _segments(data):
+        if marker in _FRAME_HEADERS and end - start >= 9:
+            height, width = struct.unpack_from(">HH", data, start + 5)
+            return width, height
+    return None
+
+
+def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
+    """Give marker, start and end of each segment (ITU-T T.81, B.1.1.4); the last is the rest."""
+    position = 2
     while position + 4 <= len(data) and data[position] == 0xFF:
         marker = data[position + 1]
-        if marker == 0xFF:  # a fill byte
-            position += 1
+        if marker in (0xFF, 0x00):  # fill bytes, and what some writers leave by mistake
+            position += 1 if marker == 0xFF else 2
             continue
         if marker in _BARE:
-            kept.append(data[position : position + 2])
-            position += 2
-            continue
-        if marker == _START_OF_SCAN:
-            return b"".join([*kept, data[position:]]), orientation
-        end = position + 2 + int.from_bytes(data[position + 2 : position + 4], "big")
-        if end < position + 4 or end > len(data):
-            break
-        segment = data[position + 4 : end]
-        if marker == _APP1 and orientation == 1 and segment.startswith(_EXIF):
-            orientation = orientation_of(segment)
-        if marker in _NEEDED or (marker not in _APPS and marker != _COMMENT):
-            kept.append(data[position:end])
+            end = position + 2
+        elif marker == _START_OF_SCAN:
+            yield marker, position, len(data)
+            return
+        else:
+            end = position + 2 + int.from_bytes(data[position + 2 : position + 4], "big")
+            if end < position + 4 or end > len(data):
+                break
+        yield marker, position, end
         position = end
-    return data, orientation
+    raise ImageError("This JPEG is damaged before its picture begins; save or send it again.")
 
 
 def orientation_of(exif: object) -> int:
@@ -66,7 +93,7 @@ def orientation_of(exif: object) -> int:
 
     Only the first directory is read, and only its fixed fields (Exif 2.32, 4.6.2 and 4.6.4).
     """
-    if not isinstance(exif, bytes):
+    if not isinstance(exif, bytes) or not exif:
         return 1
     block = exif.removeprefix(_EXIF)
     order = _byte_order(block[:4])

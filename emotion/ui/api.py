@@ -16,7 +16,8 @@ from emotion.images import decode_image
 from emotion.labels import COLORS, LABELS
 from emotion.overlay import draw_faces, heat_on_photo
 from emotion.regions import focus
-from emotion.ui.gate import Gate, client_of
+from emotion.ui.clients import client_of
+from emotion.ui.gate import Gate
 from emotion.ui.photo import MAX_CARDS, why
 from emotion.ui.wire import JSON
 

@@ -19,7 +19,8 @@ from emotion.images import decode_image
 from emotion.labels import LABELS
 from emotion.regions import focus
 from emotion.ui import markup
-from emotion.ui.gate import BusyError, Gate, client_of
+from emotion.ui.clients import client_of
+from emotion.ui.gate import BusyError, Gate
 from emotion.ui.strings import LANGUAGES, Language, label, say, text
 from emotion.ui.wire import JSON, data_url, face_geometry, heat_bytes, read_data_url
 
