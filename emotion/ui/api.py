@@ -12,7 +12,6 @@ from gradio.events import api as endpoint
 
 import emotion
 from emotion.errors import EmotionError
-from emotion.images import decode_image
 from emotion.labels import COLORS, LABELS
 from emotion.overlay import draw_faces, heat_on_photo
 from emotion.regions import focus
@@ -23,6 +22,7 @@ from emotion.ui.wire import JSON
 
 if TYPE_CHECKING:
     from emotion.analyzer import Analyzer, FaceResult
+    from emotion.ui.decoder import Decoder
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -30,7 +30,7 @@ STRONGEST = "strongest"
 """Choice of ``/explain``: every face's most probable class."""
 
 
-def endpoints(analyzer: Analyzer, gate: Gate) -> None:
+def endpoints(analyzer: Analyzer, gate: Gate, decoder: Decoder) -> None:
     """Add the endpoints to the page under construction; nothing of them is visible there."""
 
     def analyze(
@@ -39,8 +39,9 @@ def endpoints(analyzer: Analyzer, gate: Gate) -> None:
         if content is None:
             raise gr.Error("Send a picture as the first argument.", print_exception=False)
         try:
-            with gate.enter(client_of(sender)):
-                image = decode_image(content)
+            client = client_of(sender)
+            image = decoder.decode(content, client)
+            with gate.enter(client):
                 return image, analyzer.analyze(image, detect=detect, max_faces=MAX_CARDS)
         except EmotionError as error:
             raise gr.Error(str(error), print_exception=False) from None

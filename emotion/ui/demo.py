@@ -13,6 +13,7 @@ import emotion
 from emotion.labels import COLORS, LABELS
 from emotion.ui import api
 from emotion.ui.about import about_markup
+from emotion.ui.decoder import Decoder
 from emotion.ui.gate import Gate
 from emotion.ui.live import live_tab
 from emotion.ui.photo import photo_tab
@@ -42,6 +43,7 @@ def build(analyzer: Analyzer, asked: str | None = None) -> Blocks:
     analyzer = cast("Analyzer", serving)  # what it does not do itself, it passes on
     # One analysis uses all of torch's threads; more at a time only get in each other's way.
     gate = Gate(max(1, (os.cpu_count() or 1) // torch.get_num_threads()))
+    decoder = Decoder()
     demo: Blocks = gr.Blocks(
         title=say("name"),
         analytics_enabled=False,
@@ -54,7 +56,7 @@ def build(analyzer: Analyzer, asked: str | None = None) -> Blocks:
             with gr.Tab(gr.I18n()("tab_live"), id="live"):
                 live_tab(analyzer, gate)
             with gr.Tab(gr.I18n()("tab_photo"), id="photo", elem_id="photo-tab"):
-                photo_tab(analyzer, gate)
+                photo_tab(analyzer, gate, decoder)
             with gr.Tab(gr.I18n()("tab_about"), id="about"):
                 about = _static(about_markup(analyzer), "about")
                 weights = weights_card(serving, gate)
@@ -66,7 +68,7 @@ def build(analyzer: Analyzer, asked: str | None = None) -> Blocks:
             show_progress="hidden",
             queue=False,
         )
-        api.endpoints(analyzer, gate)
+        api.endpoints(analyzer, gate, decoder)
     demo.queue(max_size=32, default_concurrency_limit=2)
     return demo
 

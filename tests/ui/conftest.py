@@ -10,11 +10,20 @@ import pytest
 
 from benchmarks._visit import free_port
 from emotion.analyzer import Analyzer
+from emotion.ui.decoder import Decoder
 
 
 @pytest.fixture(scope="session")
 def analyzer() -> Analyzer:
     return Analyzer.from_weights("embedded")
+
+
+@pytest.fixture(scope="session")
+def decoder() -> Iterator[Decoder]:
+    """A process that decodes, for all tests that do not harm it."""
+    started = Decoder()
+    yield started
+    started.close()
 
 
 @pytest.fixture(scope="session")
