@@ -10,6 +10,7 @@ import os
 import struct
 import sys
 from contextlib import suppress
+from typing import BinaryIO
 
 from emotion.errors import ImageError
 from emotion.images import decode_image
@@ -39,24 +40,27 @@ def main() -> None:
     while len(head := requests.read(REQUEST.size)) == REQUEST.size:
         content = requests.read(REQUEST.unpack(head)[0])
         _limit_time()
-        try:
-            image = decode_image(content)
-        except ImageError as error:
-            _say(answers, str(error))
-        except MemoryError:
-            _say(answers, "The picture takes too much memory to decode; send a smaller one.")
-        except Exception as error:
-            _say(answers, f"The picture cannot be decoded ({type(error).__name__}); save it again.")
-        else:
-            answers.write(ANSWER.pack(PIXELS, *image.shape[:2]))
-            answers.write(image.data)
+        _answer(answers, content)
         answers.flush()
-        content = image = None  # idle, it holds nothing
 
 
-def _say(answers: object, sentence: str) -> None:
+def _answer(answers: BinaryIO, content: bytes) -> None:
+    try:
+        image = decode_image(content)
+    except ImageError as error:
+        _say(answers, str(error))
+    except MemoryError:
+        _say(answers, "The picture takes too much memory to decode; send a smaller one.")
+    except Exception as error:
+        _say(answers, f"The picture cannot be decoded ({type(error).__name__}); save it again.")
+    else:
+        answers.write(ANSWER.pack(PIXELS, *image.shape[:2]))
+        answers.write(image.data)
+
+
+def _say(answers: BinaryIO, sentence: str) -> None:
     data = sentence.encode("utf-8", "replace")
-    answers.write(ANSWER.pack(SENTENCE, 0, len(data)) + data)  # type: ignore[attr-defined]
+    answers.write(ANSWER.pack(SENTENCE, 0, len(data)) + data)
 
 
 def _limit_memory() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,14 +12,16 @@ import numpy.typing as npt
 from gradio.events import api as endpoint
 
 import emotion
-from emotion.errors import EmotionError
+from emotion.errors import EmotionError, ImageError
 from emotion.labels import COLORS, LABELS
 from emotion.overlay import draw_faces, heat_on_photo
 from emotion.regions import focus
+from emotion.ui.calls import STRONGEST
 from emotion.ui.clients import client_of
 from emotion.ui.gate import Gate
 from emotion.ui.photo import MAX_CARDS, why
-from emotion.ui.wire import JSON
+from emotion.ui.uploads import Uploads
+from emotion.ui.wire import JSON, encoded
 
 if TYPE_CHECKING:
     from emotion.analyzer import Analyzer, FaceResult
@@ -26,12 +29,47 @@ if TYPE_CHECKING:
 
 Pixels = npt.NDArray[np.uint8]
 
-STRONGEST = "strongest"
-"""Choice of ``/explain``: every face's most probable class."""
+_FULL = "Too many of your pictures wait here to be fetched; fetch them, or wait two minutes."
+_FAILED = "Something went wrong on the server; its log says what."
+
+_log = logging.getLogger(__name__)
 
 
-def endpoints(analyzer: Analyzer, gate: Gate, decoder: Decoder) -> None:
-    """Add the endpoints to the page under construction; nothing of them is visible there."""
+class _InPlace:
+    """Leaves files where they are; Gradio's copies would stay, and two visitors share one."""
+
+    async def async_move_resource_to_block_cache(self, url_or_file_path: Any) -> str | None:
+        """Return the path as it is."""
+        return None if url_or_file_path is None else str(url_or_file_path)
+
+
+class DrawnPicture(_InPlace, gr.Image):
+    """A picture that a handler put into ``Uploads``, from where it is fetched once."""
+
+    is_template = True
+
+
+class PictureFile(_InPlace, gr.File):
+    """A file of ``Uploads``, read once; the server's front has made sure that it is one."""
+
+    is_template = True
+    uploads: Uploads
+
+    def preprocess(self, payload: Any) -> bytes | None:
+        """Return the content of the file, which is deleted."""
+        if payload is None:
+            return None
+        try:
+            return self.uploads.take(payload.path)
+        except ImageError as error:
+            raise gr.Error(str(error), print_exception=False) from None
+
+
+def endpoints(analyzer: Analyzer, gate: Gate, decoder: Decoder, uploads: Uploads) -> None:
+    """Add the endpoints to the page under construction; nothing of them is visible there.
+
+    Their arguments are described in ``calls.ENDPOINTS`` too, which checks them.
+    """
 
     def analyze(
         content: bytes | None, detect: bool, sender: gr.Request
@@ -45,6 +83,16 @@ def endpoints(analyzer: Analyzer, gate: Gate, decoder: Decoder) -> None:
                 return image, analyzer.analyze(image, detect=detect, max_faces=MAX_CARDS)
         except EmotionError as error:
             raise gr.Error(str(error), print_exception=False) from None
+        except Exception:
+            _log.exception("a picture could not be analysed")
+            raise gr.Error(_FAILED, print_exception=False) from None
+
+    def keep(drawn: Pixels, sender: gr.Request) -> str:
+        content = encoded(drawn, "image/jpeg")
+        try:
+            return str(uploads.keep(content, client_of(sender).address, "answer.jpeg"))
+        except (BlockingIOError, ImageError):
+            raise gr.Error(_FULL, print_exception=False) from None
 
     def classify(_sender: gr.Request, image: bytes | None, detect: bool = True) -> list[JSON]:
         """Give six probabilities to every face of a picture, at most 20, the largest first.
@@ -63,7 +111,7 @@ def endpoints(analyzer: Analyzer, gate: Gate, decoder: Decoder) -> None:
 
     def explain(
         _sender: gr.Request, image: bytes | None, label: str = STRONGEST, detect: bool = True
-    ) -> tuple[Pixels, list[JSON]]:
+    ) -> tuple[str, list[JSON]]:
         """Show where the network looked: the picture with heat maps, and the maps as numbers.
 
         Each face has what /classify gives it, and: explained, the class; cam, its map as 8 rows of
@@ -93,7 +141,7 @@ def endpoints(analyzer: Analyzer, gate: Gate, decoder: Decoder) -> None:
                     "sentence": why(result, index, zoom),
                 }
             )
-        return draw_faces(drawn, results), faces
+        return keep(draw_faces(drawn, results), _sender), faces
 
     def model_info() -> dict[str, Any]:
         """Say which weights run, their labels in order, colours, threshold and preprocessing."""
@@ -101,25 +149,29 @@ def endpoints(analyzer: Analyzer, gate: Gate, decoder: Decoder) -> None:
 
     def health() -> dict[str, Any]:
         """Say that the server is up and its network answers."""
-        probabilities, _ = analyzer.classify(np.full((1, 64, 64), 128, np.uint8))
-        ready = (
-            bool(np.isfinite(probabilities).all()) and abs(float(probabilities.sum()) - 1) < 1e-3
-        )
-        return {"status": "ok" if ready else "broken", "version": emotion.__version__}
+        return {"status": "ok" if answers(analyzer) else "broken", "version": emotion.__version__}
 
     with gr.Column(visible=False):
         # Bytes, not gr.Image: that one decodes by itself, and logs a traceback for a broken file.
-        image = gr.File(label="Image", type="binary")
+        image = PictureFile(label="Image", type="binary")
+        image.uploads = uploads
         detect = gr.Checkbox(value=True, label="Detect faces")
         label = gr.Textbox(value=STRONGEST, label="Class to explain")
         faces = gr.JSON(label="Faces")
-        drawn = gr.Image(label="Picture with heat maps", format="jpeg")
+        drawn = DrawnPicture(label="Picture with heat maps")
         button = gr.Button()
-    shared: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": 2}
+    # The gate decides who is next; a limit of Gradio's would let them stand in line before it.
+    shared: dict[str, Any] = {"concurrency_limit": None}
     button.click(classify, [image, detect], faces, api_name="classify", **shared)
     button.click(explain, [image, label, detect], [drawn, faces], api_name="explain", **shared)
-    endpoint(model_info, api_name="model_info")
-    endpoint(health, api_name="health")
+    endpoint(model_info, api_name="model_info", **shared)
+    endpoint(health, api_name="health", **shared)
+
+
+def answers(analyzer: Analyzer) -> bool:
+    """Tell whether the network gives probabilities for a grey crop."""
+    probabilities, _ = analyzer.classify(np.full((1, 64, 64), 128, np.uint8))
+    return bool(np.isfinite(probabilities).all()) and abs(float(probabilities.sum()) - 1) < 1e-3
 
 
 def description(analyzer: Analyzer) -> dict[str, Any]:

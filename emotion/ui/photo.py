@@ -22,13 +22,14 @@ from emotion.ui import markup
 from emotion.ui.clients import client_of
 from emotion.ui.gate import BusyError, Gate
 from emotion.ui.strings import LANGUAGES, Language, label, say, text
+from emotion.ui.uploads import MAX_FILE
 from emotion.ui.wire import JSON, data_url, face_geometry, heat_bytes, read_data_url
 
 if TYPE_CHECKING:
     from emotion.analyzer import Analyzer, FaceResult
     from emotion.ui.decoder import Decoder
 
-MAX_PHOTO_BYTES = 8 * 1024 * 1024
+MAX_PHOTO_BYTES = MAX_FILE
 MAX_CARDS = 20
 _SHOWN_SIDE = 1280
 _MOSTLY = 0.25  # part of a map's mass from which the page says that the network looked mostly there

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 import httpx
 import pytest
@@ -11,6 +12,9 @@ import pytest
 from benchmarks._visit import free_port
 from emotion.analyzer import Analyzer
 from emotion.ui.decoder import Decoder
+
+if TYPE_CHECKING:
+    from emotion.ui.demo import Page
 
 
 @pytest.fixture(scope="session")
@@ -27,14 +31,20 @@ def decoder() -> Iterator[Decoder]:
 
 
 @pytest.fixture(scope="session")
-def served(analyzer: Analyzer) -> Iterator[SimpleNamespace]:
-    """The page on a real socket: its ``url`` and the ids of its ``components`` by name."""
+def page(analyzer: Analyzer) -> Page:
+    """The page that ``served`` serves."""
     from emotion.ui.demo import build
-    from emotion.ui.launch import start
 
-    demo = build(analyzer)
-    url = start(demo, "127.0.0.1", free_port())
+    return build(analyzer)
+
+
+@pytest.fixture(scope="session")
+def served(page: Page) -> Iterator[SimpleNamespace]:
+    """The page on a real socket: its ``url`` and the ids of its ``components`` by name."""
+    from emotion.ui.launch import start, stop
+
+    url = start(page, "127.0.0.1", free_port())
     config = httpx.get(f"{url}config").json()
     components = {part["props"].get("elem_id"): part["id"] for part in config["components"]}
     yield SimpleNamespace(url=url, components=components)
-    demo.close()
+    stop(page)
