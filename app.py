@@ -14,7 +14,6 @@ from emotion.errors import ConfigError, EmotionError
 def main() -> int:
     """Run the server until SIGINT or SIGTERM; exit code 2 and one sentence if it cannot start."""
     arguments = _parser().parse_args()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         serve(arguments.host, arguments.port, arguments.weights, arguments.root_path)
     except EmotionError as error:
@@ -42,13 +41,16 @@ def serve(host: str, port: str, weights: str | None, root_path: str) -> None:
     if loaded.notice:
         print(loaded.notice, file=sys.stderr)
     from emotion.ui import log
+    from emotion.ui.uploads import Uploads
 
     log.protect()
+    uploads = Uploads()  # Gradio notes when it is imported where temporary files go
     from emotion.ui.demo import build
     from emotion.ui.launch import start, stop
 
-    page = build(Analyzer.from_loaded(loaded), weights)
+    page = build(Analyzer.from_loaded(loaded), weights, uploads)
     address_there = start(page, host, int(port), root_path)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         print(f"Six expressions, and why: {address_there} (Ctrl-C ends it)", flush=True)
         threading.Event().wait()

@@ -82,7 +82,7 @@ class BoundedStream:
         return self._stream.fileno()
 
     def _put(self, line: str) -> None:
-        self._written += len(line)
+        self._written += len(line) + 1
         try:
             self._stream.write(f"{line}\n")
         except UnicodeEncodeError:
