@@ -35,7 +35,7 @@ def in_hardware(device: torch.device) -> bool:
     Processors do with AMX or AVX512_BF16. torch's own question to oneDNN says yes with any AVX-512.
     """
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
 
 
