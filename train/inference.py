@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from safetensors.torch import save
@@ -35,7 +34,7 @@ def predict_logits(network: EmotionNet, faces: Tensor, size: int) -> Tensor:
 
 
 def predict(network: EmotionNet, faces: Tensor, size: int, batch_size: int = 128) -> Answers:
-    """Classify prepared faces.
+    """Classify prepared faces, in float32.
 
     Args:
         network: in evaluation mode.
@@ -45,7 +44,7 @@ def predict(network: EmotionNet, faces: Tensor, size: int, batch_size: int = 128
     """
     device = next(network.parameters()).device
     logits, pooled = [], []
-    with torch.inference_mode(), autocast(device):
+    with torch.inference_mode():
         for batch in torch.split(faces, batch_size):
             inputs = normalise(resize(batch.to(device), size), network.config)
             features = network.features(inputs.contiguous(memory_format=torch.channels_last))
@@ -63,13 +62,3 @@ def save_network(network: EmotionNet, folder: Path) -> None:
     tensors = {name: value.contiguous() for name, value in network.state_dict().items()}
     write_bytes(folder / "model.safetensors", save(tensors, metadata={"format": "pt"}))
     write_text(folder / "config.json", json.dumps(asdict(network.config), indent=2) + "\n")
-
-
-def autocast(device: torch.device) -> AbstractContextManager[Any]:
-    """Compute in bfloat16 where that is faster than float32."""
-    if device.type == "cpu":
-        # oneDNN reports bf16 only where it is faster than fp32.
-        supported = bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
-    else:
-        supported = torch.cuda.is_bf16_supported(including_emulation=False)
-    return torch.autocast(device.type, torch.bfloat16, enabled=supported)

@@ -22,10 +22,11 @@ from train.checks import warn_of_stacking
 from train.config import FitConfig
 from train.consistency import AttentionConsistency
 from train.history import write_history
-from train.inference import autocast, predict, predict_logits, save_network
+from train.inference import predict, predict_logits, save_network
 from train.losses import Objective
 from train.metrics import evaluate_probabilities
 from train.optim import WeightAverage, build_optimizer, learning_rate
+from train.precision import autocast, resolve
 from train.sampling import BatchSource
 from train.step import ExtraLoss, FeaturesAndLogits, Step
 from train.store import FaceStore
@@ -67,13 +68,15 @@ class Trainer:
         self.history: list[dict[str, Any]] = []
         self._batch, self._loss, self._seconds = 0, 0.0, 0.0
         self.device = device
+        self._precision = resolve(config.machine.precision, device)
+        self._precisions: list[str] = [self._precision]  # of the running epoch
         self.network = network.to(device).to(memory_format=torch.channels_last)
         distributed.check_batch_size(config.data.batch_size)
         if distributed.count() > 1:
             distributed.synchronise_norms(self.network)
         if config.objective.attention_consistency:
             weight = config.objective.attention_consistency
-            self.extras.append(AttentionConsistency(self.network, weight))
+            self.extras.append(AttentionConsistency(self.network, weight, self._precision))
         self._forward = distributed.parallel(FeaturesAndLogits(self.network))
         if config.machine.compile:
             self._forward = torch.compile(self._forward, dynamic=False)  # type: ignore[assignment]
@@ -121,6 +124,7 @@ class Trainer:
         line = {
             "epoch": len(self.history) + 1,
             "size": size,
+            "precision": " then ".join(self._precisions),
             "loss": self._loss / steps,
             "seconds": round(self._seconds, 1),
             "images_per_second": round(steps * self.config.data.batch_size / self._seconds, 1),
@@ -128,6 +132,7 @@ class Trainer:
         }
         self.history.append(line)
         self._batch, self._loss, self._seconds = 0, 0.0, 0.0
+        self._precisions = [self._precision]
         if distributed.rank():
             return
         if self.best is line:
@@ -185,7 +190,7 @@ class Trainer:
         crops, targets = mix(crops, faces.targets.to(self.device), config.augment, generator)
         inputs = normalise(distributed.share(crops), self.network.config)
         inputs = inputs.contiguous(memory_format=torch.channels_last)
-        with autocast(self.device):
+        with autocast(self.device, self._precision):
             features, logits = self._forward(inputs)
         logits = logits.float()
         loss: Tensor = logits.new_zeros(())
@@ -256,6 +261,7 @@ class Trainer:
             "updates": self.average.updates,
             "loss": self._loss,
             "seconds": self._seconds,
+            "precisions": self._precisions,
         }
         return checkpoint.Checkpoint(len(self.history), tensors, values, self._batch)
 
@@ -281,12 +287,26 @@ class Trainer:
         if newest:
             try:
                 self.restore(newest)
+                self._note_precision(newest)
             except (RuntimeError, KeyError, IndexError):
                 raise ConfigError(
                     f"The checkpoint {newest.name} in {self.out} belongs to another network or "
                     "optimiser than fit.json says; choose another --out."
                 ) from None
         distributed.wait()
+
+    def _note_precision(self, saved: checkpoint.Checkpoint) -> None:
+        """Say from which epoch a run that goes on trains in another precision."""
+        before = saved.values.get("precisions", [self._precision])
+        if before[-1] == self._precision:
+            self._precisions = list(before)
+            return
+        self._precisions = [*before, self._precision] if saved.batch else [self._precision]
+        if not (distributed.rank() or self.finished):
+            tqdm.write(
+                f"It trained in {before[-1]} until now, and in {self._precision} from epoch "
+                f"{len(self.history) + 1} on."
+            )
 
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -309,6 +309,10 @@ class MachineConfig(_Group):
         device: ``auto`` takes a GPU if there is one.
         threads: CPU threads; 0 takes all.
         compile: fuse the network with torch.compile; needs a C++ compiler.
+        precision: ``float32``, or ``bfloat16`` for the forward passes of the training, with three
+            digits in place of seven; a processor without it emulates it, slowly. ``auto`` keeps
+            what a resumed run has, and takes bfloat16 for a new one where the hardware computes in
+            it (AMX, AVX512_BF16, most GPUs). What is measured is always measured in float32.
         checkpoint_minutes: write a checkpoint within an epoch, too, whenever so many minutes have
             passed; 0 writes one per epoch.
     """
@@ -316,6 +320,7 @@ class MachineConfig(_Group):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: int = 0
     compile: bool = False
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
     checkpoint_minutes: float = 0.0
 
     def __post_init__(self) -> None:
