@@ -154,11 +154,14 @@ class NetworkConfig:
                 f"convention must be one of {', '.join(dict.fromkeys(known))}, each named once, "
                 f"not {self.convention!r}."
             )
+        calibrations = {}
         for name, values in self.calibrations.items():
             if name not in known or set(values) != set(_CALIBRATED):
                 raise ConfigError(f"calibrations must give {', '.join(_CALIBRATED)} of each layer.")
             # Whatever cannot work in the fields cannot work here.
-            replace(self, calibrations={}, **values)
+            checked = replace(self, calibrations={}, **values)
+            calibrations[name] = {field: getattr(checked, field) for field in _CALIBRATED}
+        object.__setattr__(self, "calibrations", calibrations)
 
     def answering(self, convention: str) -> NetworkConfig:
         """Return the config with which another linear layer answers, calibrated for it.

@@ -93,9 +93,9 @@ def test_a_convention_answers_with_its_own_layer_and_calibration(tmp_path: Path)
     common, own = load(spec).network, load(spec, "raf-db").network
 
     assert (common.head, own.head) == (common.fc, own.heads["raf-db"])
-    assert own.config.temperature == 2 and own.config.abstain_below == 0.7
+    assert (own.config.temperature, own.config.abstain_below) == (2.0, 0.7)
     assert own.config.class_offsets == OTHER["class_offsets"]
-    assert common.config.temperature == 1 and common.config.abstain_below == 0.4
+    assert (common.config.temperature, common.config.abstain_below) == (1.0, 0.4)
     analyzer = Analyzer(own, RetinaFaceDetector())
     with torch.inference_mode():
         pixels = torch.from_numpy(grey()).float() / 255
@@ -169,7 +169,8 @@ def test_a_calm_face_is_no_emotion_and_a_doubtful_one_is_not_sure(
     result = analyzer.analyze(np.full((64, 64, 3), 90, np.uint8), detect=False)[0]
 
     assert result.answer == (answer or result.label)
-    assert result.calm is not None and (result.calm >= 0.5) == (answer == CALM)
+    assert result.calm is not None
+    assert (result.calm >= 0.5) == (answer == CALM)
 
 
 def test_weights_without_the_output_tell_no_calm() -> None:
