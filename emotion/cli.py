@@ -110,6 +110,12 @@ def _parser() -> argparse.ArgumentParser:
             help="embedded, a folder, or hf://USER/NAME@REVISION (default: EMOTION_WEIGHTS, or the "
             "model of space.yaml, or embedded)",
         )
+        command.add_argument(
+            "--convention",
+            metavar="CORPUS",
+            help="answer as this corpus is labelled (fer2013, raf-db, affectnet), or common "
+            "(default: what the weights say)",
+        )
     return parser
 
 
@@ -118,7 +124,7 @@ def _classify(arguments: argparse.Namespace) -> int:
         if target is not None and not target.parent.is_dir():
             raise DataError(f"The folder {target.parent} does not exist; create it first.")
     paths = _pictures(arguments.paths)
-    analyzer = _analyzer(arguments.weights)
+    analyzer = _analyzer(arguments)
     results: list[Classified] = []
     unread = 0
     for path in paths:
@@ -152,7 +158,7 @@ def _video(arguments: argparse.Namespace) -> int:
     if arguments.heat and arguments.out is None:
         raise ConfigError("Heat maps are drawn on the copy; name it with --out F.mp4.")
     check_paths(arguments.path, arguments.out, arguments.csv)
-    analyzer = _analyzer(arguments.weights)
+    analyzer = _analyzer(arguments)
     frames, sightings = analyze_video(
         analyzer, arguments.path, arguments.out, arguments.csv, heat=arguments.heat
     )
@@ -161,9 +167,9 @@ def _video(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _analyzer(weights: str | None) -> Analyzer:
+def _analyzer(arguments: argparse.Namespace) -> Analyzer:
     """Load weights, and say on stderr if others than the asked ones run."""
-    analyzer = Analyzer.from_weights(weights)
+    analyzer = Analyzer.from_weights(arguments.weights, convention=arguments.convention)
     if notice := analyzer.description["notice"]:
         print(notice, file=sys.stderr)
     return analyzer

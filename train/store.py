@@ -57,13 +57,14 @@ class FaceStore:
 
     def select(self, rows: Tensor) -> FaceStore:
         """Return some of the faces: ``rows`` are indices (M,) or a mask (N,)."""
-        given = {"soft": self.soft, "calm": self.calm, "corpus": self.corpus}
         return replace(
             self,
             faces=self.faces[rows],
             labels=self.labels[rows],
             found=self.found[rows],
-            **{name: None if values is None else values[rows] for name, values in given.items()},
+            soft=None if self.soft is None else self.soft[rows],
+            calm=None if self.calm is None else self.calm[rows],
+            corpus=None if self.corpus is None else self.corpus[rows],
         )
 
     def counts(self) -> npt.NDArray[np.int64]:
