@@ -17,6 +17,8 @@ from torch import Tensor, nn
 
 from emotion.engine.threads import usable_threads
 
+_AVX = 10  # OpenCV's CV_CPU_AVX, which Python does not get to see
+
 
 class OpenVINOEngine:
     """Compiles networks with OpenVINO for the CPU; answers are those of torch to 1e-3 and better.
@@ -37,7 +39,7 @@ class OpenVINOEngine:
     def __init__(self, threads: int | None = None) -> None:
         self._openvino = import_openvino()
         x86 = platform.machine().lower() in ("x86_64", "amd64")
-        if x86 and not cv2.checkHardwareSupport(cv2.CPU_AVX):
+        if x86 and not cv2.checkHardwareSupport(_AVX):
             # Maps that are enlarged to the size of another come out empty there (2026.4), so that
             # no face would ever be found, and some operations end the process.
             raise RuntimeError("it computes wrongly on processors without AVX")
