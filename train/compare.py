@@ -19,7 +19,8 @@ from emotion.errors import ConfigError, DataError, EmotionError
 from emotion.files import write_text
 from train.config import FitConfig, to_json
 from train.fit import fit
-from train.history import seconds_of
+from train.history import UNRECORDED, precision_of, seconds_of
+from train.precision import sentence
 from train.prepared import prepared_fingerprint
 from train.recipes import recipe
 
@@ -200,6 +201,8 @@ class _Runs:
     def folder(self, config: FitConfig, seed: int) -> Path:
         values: dict[str, Any] = {"prepared": self.data, **to_json(replace(config, seed=seed))}
         values.pop("machine")
+        if config.machine.precision != "auto":
+            values["precision"] = config.machine.precision
         return (
             self.out / hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
         )
@@ -215,8 +218,12 @@ class _Runs:
 
 def _train(config: FitConfig, data: Path, folder: Path) -> None:
     best = fit(config, data, folder, resume=(folder / "fit.json").exists())
-    seconds = round(seconds_of(folder))
-    write_text(folder / _FINISHED, json.dumps({**best, "total_seconds": seconds}) + "\n")
+    result = {
+        **best,
+        "precision": precision_of(folder),
+        "total_seconds": round(seconds_of(folder)),
+    }
+    write_text(folder / _FINISHED, json.dumps(result) + "\n")
     # They are ten times the weights, and nothing resumes a finished run.
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)
 
@@ -245,6 +252,7 @@ def _rows(comparison: Comparison, seeds: Sequence[int], runs: _Runs) -> Iterator
             "name": name,
             "config": to_json(comparison.variants[name]),
             "seeds": list(done),
+            "precision": [line.get("precision", UNRECORDED) for line in done.values()],
             "seconds": _mean_and_deviation([line["total_seconds"] for line in done.values()]),
         }
         for score in _SCORES:
@@ -278,6 +286,7 @@ def to_markdown(table: Mapping[str, Any]) -> str:
         )
         cells.append("" if row["seconds"] is None else f"{row['seconds'][0] / 60:.1f}")
         lines.append(f"| {' | '.join(cells)} |")
+    lines += ["", sentence({row["name"]: row["precision"] for row in table["variants"]})]
     return "\n".join(lines) + "\n"
 
 

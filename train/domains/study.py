@@ -8,7 +8,7 @@ import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from emotion.errors import ConfigError, DataError
 from emotion.files import write_bytes, write_text
@@ -18,9 +18,10 @@ from train.data import read_data
 from train.domains.figures import plot_shards, plot_study, plot_trials
 from train.domains.progressive import LOG
 from train.fit import fit
-from train.history import seconds_of
+from train.history import UNRECORDED, precision_of, seconds_of
 from train.inference import predict_logits
 from train.metrics import evaluate_probabilities
+from train.precision import sentence
 from train.recipes import recipe
 
 _PROGRESSIVE, _BORT2 = "progressive", "progressive + BORT²"
@@ -60,6 +61,8 @@ class StudyArguments:
     """Of the averaged weights; it must forget within an epoch, or a trial changes nothing."""
     threads: int = 0
     """CPU threads; 0 takes all."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Of the trainings, see fit; what is measured is always measured in float32."""
 
 
 @dataclass(frozen=True)
@@ -115,6 +118,7 @@ def _arms(arguments: StudyArguments) -> Iterator[Arm]:
         widths=arguments.widths,
         ema_decay=arguments.ema_decay,
         threads=arguments.threads,
+        precision=arguments.precision,
     )
     target = arguments.corpora[0]
     parts = read_data(base, arguments.data).parts
@@ -162,7 +166,11 @@ def _train(arm: Arm, seed: int, arguments: StudyArguments) -> None:
         logits = predict_logits(network, faces.faces, arguments.size)
         result = evaluate_probabilities(logits.softmax(1).numpy(), faces.labels.numpy())
         scores[corpus] = {name: result[name] for name in ("accuracy", "macro_f1")}
-    result = {"seconds": seconds_of(folder), "scores": scores}
+    result = {
+        "seconds": seconds_of(folder),
+        "precision": precision_of(folder),
+        "scores": scores,
+    }
     write_text(folder / _FINISHED, json.dumps(result) + "\n")
     # They are ten times the weights, and nothing resumes a finished run.
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)
@@ -182,6 +190,7 @@ def _row(arm: Arm, arguments: StudyArguments) -> dict[str, Any]:
     return {
         "name": arm.name,
         "seeds": list(done),
+        "precision": [run.get("precision", UNRECORDED) for run in done.values()],
         "minutes": [run["seconds"] / 60 for run in done.values()],
         "macro_f1": per_corpus,
         "scores": [statistics.fmean(values) for values in zip(*per_corpus.values(), strict=True)],
@@ -202,7 +211,9 @@ def to_markdown(rows: Sequence[dict[str, Any]], arguments: StudyArguments) -> st
         lines.append(f"| {' | '.join(values)} |")
     finished = [row for row in rows if row["scores"]]
     best = max(finished, key=lambda row: statistics.fmean(row["scores"]))
-    return "\n".join([*lines, "", f"The best by the mean of the corpora: {best['name']}.", ""])
+    said = sentence({row["name"]: row["precision"] for row in rows})
+    best_line = f"The best by the mean of the corpora: {best['name']}."
+    return "\n".join([*lines, "", said, best_line, ""])
 
 
 def _mean(values: Sequence[float]) -> str:
