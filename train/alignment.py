@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -17,13 +16,14 @@ import torch
 from datasets import Features, Value
 from PIL import Image as PILImage
 
-from emotion.align import DEFAULT_ZOOM, align_face, box_crop, plain_crop
+from emotion.align import align_face, box_crop, plain_crop
 from emotion.detect import Face, RetinaFaceDetector
 from emotion.detect.retinaface import Backbone
-from emotion.errors import AlignmentError, ConfigError, DataError, ImageError
+from emotion.errors import AlignmentError, DataError, ImageError
 from emotion.images import MAX_SIDE, decode_image, to_grey
 from train.corpora import FEATURES, image_bytes
 from train.corpora.dedup import perceptual_hashes, thumbnail
+from train.face_options import AlignConfig as AlignConfig
 from train.superres import TARGET, Method, UpScaler, load_upscaler
 
 _COPIED = ("label", "source", "split", "sample_id", "original_label", "soft_label", "second_label")
@@ -50,29 +50,6 @@ whether the super-resolution method was applied. ``phash`` of the crop. ``thumb`
 at 32x32 grey, 1024 bytes, for the search for duplicates only. ``error``: why the picture could not
 be read, or null.
 """
-
-
-@dataclass(frozen=True)
-class AlignConfig:
-    """How rows become crops.
-
-    Attributes:
-        zoom: scale of the crop, see ``emotion.align.template``.
-        detector: body of RetinaFace.
-        detector_weights: file to load instead of the detector's own weights.
-        superres: how pictures below 64 px are enlarged.
-        superres_model: fitted model of that method.
-    """
-
-    zoom: float = DEFAULT_ZOOM
-    detector: Backbone = "mobilenet0.25"
-    detector_weights: Path | None = None
-    superres: Method = "bicubic"
-    superres_model: Path | None = None
-
-    def __post_init__(self) -> None:
-        if not 0.6 <= self.zoom <= 1.6:
-            raise ConfigError(f"--zoom must lie between 0.6 and 1.6, not {self.zoom}.")
 
 
 @contextmanager

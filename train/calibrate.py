@@ -18,17 +18,11 @@ from emotion.calibration import Calibration
 from emotion.files import write_text
 from train.inference import Answers
 from train.metrics import auroc, evaluate_probabilities
+from train.options import COVERAGE
 from train.prepared import VALIDATION, official_split
 from train.sampling import balanced_shares
 from train.store import FaceStore
 from train.temperature import fit_offsets, fit_temperature, fit_temperatures
-
-COVERAGE = 0.85
-"""Share of expressive faces that are answered.
-
-Lower catches more neutral faces, which are the rule before a camera, and leaves more expressions
-unanswered; here one in seven may be. See docs/decisions/0018-abstaining.md.
-"""
 
 
 @dataclass(frozen=True)

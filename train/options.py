@@ -7,6 +7,13 @@ from typing import Literal, get_args, get_origin, get_type_hints
 
 from emotion.errors import ConfigError
 
+COVERAGE = 0.85
+"""Share of expressive faces that are answered.
+
+Lower catches more neutral faces, which are the rule before a camera, and leaves more expressions
+unanswered; here one in seven may be. See docs/decisions/0018-abstaining.md.
+"""
+
 Annotation = Literal["first", "second", "mean"]
 Weighting = Literal["none", "inverse", "sqrt", "effective", "dynamic"]
 
