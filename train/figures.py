@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -16,7 +15,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from emotion.errors import DataError
 from emotion.labels import COLORS, LABELS
 from train.metrics import RECALLS
-from train.report_plots import INK, NO_METADATA, QUIET, STYLE
+from train.plots import INK, QUIET, styled, to_svg
 
 Result = dict[str, Any]
 
@@ -223,18 +222,14 @@ def _mark_stages(axes: Axes, history: Sequence[dict[str, Any]]) -> None:
             )
 
 
-@contextmanager
-def _style() -> Iterator[None]:
-    # A fixed salt makes the ids in an SVG, and so the file, repeatable.
-    with mpl.rc_context(
-        {**STYLE, "svg.hashsalt": "figures", "axes.titlesize": 9, "axes.labelcolor": INK}
-    ):
-        yield
+def _style() -> AbstractContextManager[None]:
+    return styled("figures", axes_titlesize=9, axes_labelcolor=INK)
 
 
 def _render(figure: Figure, kind: str) -> bytes:
-    buffer = io.BytesIO()
     with _style():
-        metadata = NO_METADATA if kind == "svg" else None
-        figure.savefig(buffer, format=kind, dpi=150, metadata=metadata, facecolor="white")
-    return buffer.getvalue()
+        if kind == "svg":
+            return to_svg(figure, dpi=150, facecolor="white")
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format=kind, dpi=150, facecolor="white")
+        return buffer.getvalue()
