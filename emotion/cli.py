@@ -1,4 +1,4 @@
-"""The shell's way in: ``python -m emotion classify`` and ``python -m emotion video``."""
+"""The shell's way in: ``python -m emotion``, installed as ``sep-emotion``."""
 
 from __future__ import annotations
 
@@ -10,14 +10,16 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from emotion.analyzer import Analyzer, FaceResult
-from emotion.errors import ConfigError, DataError, EmotionError, ImageError
+from emotion import __version__, page
+from emotion.errors import ConfigError, DataError, EmotionError, ImageError, imports_explained
 from emotion.files import write_text
 from emotion.images import decode_image
 from emotion.labels import LABELS
-from emotion.video import analyze_video, check_paths, summary
+
+if TYPE_CHECKING:
+    from emotion.analyzer import Analyzer, FaceResult
 
 SUFFIXES = frozenset(
     {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".pgm", ".tif", ".tiff", ".webp"}
@@ -48,18 +50,20 @@ class Classified:
     faces: list[FaceResult]
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None, program: str = "sep-emotion") -> int:
     """Run the command line.
 
     Args:
         argv: arguments without the program's name; by default those of the process.
+        program: its name in help texts.
 
     Returns:
         Exit code: 0 if at least one picture was read, 2 otherwise or for unusable arguments.
     """
-    arguments = _parser().parse_args(argv)
+    arguments = _parser(program).parse_args(argv)
     try:
-        return int(arguments.run(arguments))
+        with imports_explained():
+            return int(arguments.run(arguments))
     except EmotionError as error:
         print(error, file=sys.stderr)
         return 2
@@ -68,13 +72,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(program: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m emotion",
+        prog=program,
         description="Six facial expressions, and why.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
     classify = commands.add_parser(
         "classify",
@@ -104,19 +109,24 @@ def _parser() -> argparse.ArgumentParser:
     video.add_argument("--heat", action="store_true", help="draw heat maps on the copy too")
     video.set_defaults(run=_video)
     for command in (classify, video):
-        command.add_argument(
-            "--weights",
-            metavar="SPEC",
-            help="embedded, a folder, or hf://USER/NAME@REVISION (default: EMOTION_WEIGHTS, or the "
-            "model of space.yaml, or embedded)",
-        )
+        command.add_argument("--weights", metavar="SPEC", help=page.WEIGHTS_HELP)
         command.add_argument(
             "--convention",
             metavar="CORPUS",
             help="answer as this corpus is labelled (fer2013, raf-db, affectnet), or common "
             "(default: what the weights say)",
         )
+    opened = commands.add_parser(
+        "page", help="open the page", description="Serve the page in a browser."
+    )
+    page.add_arguments(opened)
+    opened.set_defaults(run=_page)
     return parser
+
+
+def _page(arguments: argparse.Namespace) -> int:
+    page.serve(arguments.host, arguments.port, arguments.weights, page.DEPLOYMENT)
+    return 0
 
 
 def _classify(arguments: argparse.Namespace) -> int:
@@ -157,6 +167,8 @@ def _classify(arguments: argparse.Namespace) -> int:
 def _video(arguments: argparse.Namespace) -> int:
     if arguments.heat and arguments.out is None:
         raise ConfigError("Heat maps are drawn on the copy; name it with --out F.mp4.")
+    from emotion.video import analyze_video, check_paths, summary
+
     check_paths(arguments.path, arguments.out, arguments.csv)
     analyzer = _analyzer(arguments)
     frames, sightings = analyze_video(
@@ -169,7 +181,12 @@ def _video(arguments: argparse.Namespace) -> int:
 
 def _analyzer(arguments: argparse.Namespace) -> Analyzer:
     """Load weights, and say on stderr if others than the asked ones run."""
-    analyzer = Analyzer.from_weights(arguments.weights, convention=arguments.convention)
+    # torch takes a second to import, which --help need not wait for.
+    from emotion.analyzer import Analyzer
+    from emotion.weights import default_spec
+
+    spec = default_spec(page.DEPLOYMENT) if arguments.weights is None else arguments.weights
+    analyzer = Analyzer.from_weights(spec, convention=arguments.convention)
     if notice := analyzer.description["notice"]:
         print(notice, file=sys.stderr)
     return analyzer

@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import tyro
 from datasets import Dataset
 
 from emotion.analyzer import Analyzer
 from emotion.calibration import CALM_BOUND, Calibration
 from emotion.detect import RetinaFaceDetector
 from emotion.errors import ConfigError, DataError
-from emotion.files import write_text
 from emotion.labels import LABELS
 from emotion.network import COMMON
 from emotion.weights import load
 from train.copies import Excluded
 from train.corpora import SOURCES, parse_corpus
 from train.crops import Crops, align_crops, load_rows, read_crops
+from train.face_options import EvaluateConfig as EvaluateConfig
 from train.metrics import (
     evaluate_probabilities,
     precision_recall,
@@ -34,64 +31,6 @@ from train.metrics import (
 from train.prepared import official_split
 from train.robustness import measure_robustness
 from train.views import Averaging, average_over_views
-
-
-@dataclass(frozen=True)
-class EvaluateConfig:
-    """What is measured on what."""
-
-    weights: str
-    """embedded, a folder, or hf://USER/NAME@REVISION."""
-    corpus: str
-    """NAME=PATH; with --data only NAME, or NAME=PATH to align the pictures of its faces anew."""
-    split: str
-    """The corpus's own word (fer2013: train, public, private; raf-db: train, test), or all. With
-    --data also validation: what fit validates on, for raf-db a held-out tenth of train."""
-    allow_trained: bool = False
-    """Measure a split although the weights were trained on it."""
-    data: Path | None = None
-    """Folder that prepare wrote: measure the faces in it."""
-    exclude: Path | None = None
-    """File with one sample id per line, left out (see python -m train copies)."""
-    tta: Averaging = "none"
-    """Test-time averaging over views of each face, beside what the weights do themselves."""
-    convention: str | None = None
-    """Corpus whose way of labelling answers; by default what the weights say."""
-    degrade: int = 0
-    """Measure so many of the pictures, of each class the same share, also darker, blurred,
-    compressed, turned and smaller; 0 does not."""
-
-
-@dataclass(frozen=True)
-class EvaluateArguments:
-    """Measure weights on a split of a corpus.
-
-    Examples: python -m train evaluate --weights embedded --corpus fer2013=data/fer2013.zip
-    --split public --json public.json; python -m train evaluate --weights runs/mine --data prepared
-    --corpus raf-db --split validation
-    """
-
-    config: Annotated[EvaluateConfig, tyro.conf.OmitArgPrefixes]
-    json: Path | None = None
-    """File for all numbers."""
-
-
-DEFAULTS = EvaluateArguments(EvaluateConfig("embedded", tyro.MISSING, tyro.MISSING))
-
-
-def run(arguments: EvaluateArguments) -> int:
-    """Measure, print, and write the numbers.
-
-    Raises:
-        EmotionError: if weights or corpus cannot be used, or the file cannot be written.
-    """
-    if arguments.json is not None and not arguments.json.parent.is_dir():
-        raise DataError(f"The folder {arguments.json.parent} does not exist; create it first.")
-    result = evaluate(arguments.config)
-    print(to_text(result))
-    if arguments.json is not None:
-        write_text(arguments.json, json.dumps(result, indent=1) + "\n")
-    return 0
 
 
 def evaluate(config: EvaluateConfig) -> dict[str, Any]:

@@ -7,6 +7,13 @@ from typing import Literal, get_args, get_origin, get_type_hints
 
 from emotion.errors import ConfigError
 
+COVERAGE = 0.82
+"""Share of expressive faces that are answered with an expression.
+
+Lower catches more neutral faces, which are the rule before a camera, and leaves more expressions
+unanswered. See docs/decisions/0018-abstaining.md.
+"""
+
 Annotation = Literal["first", "second", "mean"]
 Weighting = Literal["none", "inverse", "sqrt", "effective", "dynamic"]
 

@@ -14,9 +14,10 @@ from safetensors.torch import save
 from emotion.calibration import calm_probabilities
 from emotion.network import COMMON, EmotionNet, NetworkConfig
 from emotion.weights import load
-from train.calibrate import COVERAGE, CorpusAnswers
+from train.calibrate import CorpusAnswers
 from train.calibrate_network import CALLED_CALM, calibrate_network, write_calibration
 from train.inference import read_out
+from train.options import COVERAGE
 
 CONFIG = NetworkConfig(
     backbone="cnn", widths=(4, 4, 8, 8), calm=True, conventions=("good", "bad"), mirror=True
