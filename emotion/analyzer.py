@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy.typing as npt
 
 from emotion.align import Matrix, align_face, box_crop, plain_crop
 from emotion.calibration import Calibration
+from emotion.cover import CoverTest, Fill, landmarks_on_crop, part_masks, smooth_fill
 from emotion.detect import Detector, Face, RetinaFaceDetector
 from emotion.engine import Classifier, TorchEngine, choose
 from emotion.errors import AlignmentError
@@ -176,6 +178,44 @@ class Analyzer:
         faces = self.detector.detect(image, max_side=max_side)
         chosen = faces[:max_faces]
         return self._classify([(face, *self.crop(image, face)) for face in chosen]), len(faces)
+
+    def explain(self, face: FaceResult, *, fill: Fill = smooth_fill) -> CoverTest | None:
+        """Say why a face got its answer, by covering its parts one by one.
+
+        Args:
+            face: what ``analyze`` returned.
+            fill: what parts are covered with, see ``emotion.cover``.
+
+        Returns:
+            The cover test; None where the parts of the face are not known, because nothing was
+            detected or the landmarks fit no face.
+        """
+        return self.explain_all([face], fill=fill)[0]
+
+    def explain_all(
+        self, faces: Sequence[FaceResult], *, fill: Fill = smooth_fill
+    ) -> list[CoverTest | None]:
+        """Explain several faces in one forward pass, each with its answer, see ``explain``."""
+        points = [landmarks_on_crop(face) for face in faces]
+        masks = [None if known is None else part_masks(known) for known in points]
+        batch = [
+            np.concatenate([face.crop[None], fill(face.crop, mask)])
+            for face, mask in zip(faces, masks, strict=True)
+            if mask is not None
+        ]
+        if not batch:
+            return [None] * len(faces)
+        probabilities, *_ = self.classify(np.concatenate(batch))
+        answers = iter(probabilities.reshape(len(batch), -1, probabilities.shape[1]))
+        abstain_below = self.network.config.abstain_below
+        tests: list[CoverTest | None] = []
+        for mask in masks:
+            if mask is None:
+                tests.append(None)
+                continue
+            own, *covered = next(answers)
+            tests.append(CoverTest(own, np.stack(covered), mask, abstain_below))
+        return tests
 
     def crop(
         self, image: npt.NDArray[np.uint8], face: Face
