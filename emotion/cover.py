@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from emotion.align import CROP_SIZE, MAX_RESIDUAL, template
+from emotion.calibration import CALM_BOUND
 from emotion.labels import LABELS
 
 if TYPE_CHECKING:
@@ -41,14 +42,16 @@ _COLUMN = np.arange(CROP_SIZE, dtype=np.float64)
 _STEPS = 25  # of the smooth fill; parts are at most about 18 px wide
 _SPREAD = 4.0  # px, of the blur that the smooth fill starts from
 
-Kind = Literal["turns", "unsure", "falls", "none", "faint"]
+Kind = Literal["turns", "calmed", "unsure", "falls", "none", "faint", "calm"]
 
 SENTENCES: dict[Kind, str] = {
     "turns": "Covering {part} turns {label} into {other}.",
+    "calmed": "Without {part}, no clear expression is left.",
     "unsure": "Without {part}, {label} falls from {before} to {after} % and is no longer sure.",
     "falls": "Without {part}, {label} falls from {before} to {after} %.",
     "none": "No single part decides this.",
     "faint": "Almost nothing here speaks for {label}.",
+    "calm": "Nothing here speaks clearly for one of the six expressions.",
 }
 """What is said in English; the page has the same in its table of strings."""
 
@@ -58,11 +61,12 @@ class Finding:
     """What the cover test found for one class of one face.
 
     Attributes:
-        kind: ``turns``: with the part covered, another class is the answer; ``unsure``: none is;
-            ``falls``: it is less probable; ``none``: no single part decides; ``faint``: the class
-            had almost nothing that speaks for it.
+        kind: ``turns``: with the part covered, another class is the answer; ``calmed``: "no clear
+            expression" is; ``unsure``: "not sure" is; ``falls``: the class is less probable;
+            ``none``: no single part decides; ``faint``: the class had almost nothing that speaks
+            for it; ``calm``: the answer is "no clear expression" as it is.
         label: the class.
-        part: the decisive one of ``PARTS``; None for ``none`` and ``faint``.
+        part: the decisive one of ``PARTS``, or None for the last three.
         before: probability of the class, 0..1.
         after: the same with the part covered; ``before`` where there is none.
         other: the class that the answer turns into, or None.
@@ -96,44 +100,58 @@ class CoverTest:
         masks: bool (6, 64, 64), which pixels of the crop each part has; a part that lies outside
             the crop has none, and its row is that of the crop as it is.
         abstain_below: the highest probability below which the answer is "not sure".
+        calm: float32 (7,), of the crop as it is and of every row, see ``FaceResult.calm``; None
+            where the weights do not tell.
     """
 
     probabilities: npt.NDArray[np.float32]
     covered: npt.NDArray[np.float32]
     masks: Masks
     abstain_below: float = 0.0
+    calm: npt.NDArray[np.float32] | None = None
 
     def finding(self, index: int | None = None) -> Finding:
         """Say what decides about a class.
 
-        Among parts whose covering turns a sure answer into another sure one, or else among all, it
-        is the one that takes most probability from the class.
+        If the class is a sure answer, parts count first whose covering turns it into another sure
+        one, and then those that leave no clear expression. Of several, and if there are none, it is
+        the part that takes most probability from the class.
 
         Args:
             index: of the class, 0..5; by default the most probable one.
         """
         strongest = int(self.probabilities.argmax())
-        index = strongest if index is None else index
-        label, before = LABELS[index], float(self.probabilities[index])
+        calm = self.calm is not None and self.calm[0] >= CALM_BOUND
+        label = LABELS[strongest if index is None else index]
+        at = LABELS.index(label)
+        before = float(self.probabilities[at])
+        if index is None and calm:
+            return Finding("calm", label, None, before, before)
         if before < FAINT:
             return Finding("faint", label, None, before, before)
-        sure = index == strongest and before >= self.abstain_below
-        lost = self.probabilities[index] - self.covered[:, index]
-        turns = self._turns(index) if sure else np.zeros(len(PARTS), np.bool_)
-        part = int(np.where(turns, lost, lost - 1).argmax()) if turns.any() else int(lost.argmax())
-        after, others = float(self.covered[part, index]), self.covered[part]
-        if turns[part]:
-            other = LABELS[int(others.argmax())]
-            return Finding("turns", label, PARTS[part], before, after, other)
-        if lost[part] < max(LEAST * before, FAINT):
+        answered = at == strongest and before >= self.abstain_below and not calm
+        kind, part = self._decisive(at, answered)
+        if part is None:
             return Finding("none", label, None, before, before)
-        kind: Kind = "unsure" if sure and others.max() < self.abstain_below else "falls"
-        return Finding(kind, label, PARTS[part], before, after)
+        other = LABELS[int(self.covered[part].argmax())] if kind == "turns" else None
+        return Finding(kind, label, PARTS[part], before, float(self.covered[part, at]), other)
 
-    def _turns(self, index: int) -> npt.NDArray[np.bool_]:
+    def _decisive(self, index: int, answered: bool) -> tuple[Kind, int | None]:
+        """Find the decisive part, and how it is; ``answered``: the class is a sure answer."""
+        lost = self.probabilities[index] - self.covered[:, index]
         top = self.covered.max(1)
-        ahead = top - self.covered[:, index]
-        return np.asarray((ahead >= MARGIN) & (top >= self.abstain_below))
+        if answered:
+            calmed = np.zeros(len(PARTS)) if self.calm is None else self.calm[1:]
+            ahead = top - self.covered[:, index] >= MARGIN
+            turns = ahead & (top >= self.abstain_below) & (calmed < CALM_BOUND)
+            if turns.any():
+                return "turns", int(np.where(turns, lost, -1).argmax())
+            if (calmed >= CALM_BOUND + MARGIN).any():
+                return "calmed", int(calmed.argmax())
+        part = int(lost.argmax())
+        if lost[part] < max(LEAST * self.probabilities[index], FAINT):
+            return "none", None
+        return ("unsure" if answered and top[part] < self.abstain_below else "falls"), part
 
 
 def landmarks_on_crop(face: FaceResult) -> npt.NDArray[np.float64] | None:

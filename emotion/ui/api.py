@@ -81,9 +81,10 @@ def endpoints(analyzer: Analyzer, gate: Gate) -> None:
             choices = ", ".join((STRONGEST, *LABELS))
             raise gr.Error(f"The label is one of {choices}, not {label}.", print_exception=False)
         photo, results, tests = analyze(image, detect, _sender, explain=True)
+        chosen = None if label == STRONGEST else LABELS.index(label)
         drawn, faces = photo, []
         for result, test in zip(results, tests, strict=True):
-            index = result.index if label == STRONGEST else LABELS.index(label)
+            index = result.index if chosen is None else chosen
             drawn = heat_on_photo(drawn, result, index)
             faces.append(
                 {
@@ -91,8 +92,8 @@ def endpoints(analyzer: Analyzer, gate: Gate) -> None:
                     "explained": LABELS[index],
                     "cam": result.cams[index].astype(float).round(5).tolist(),
                     "covered": None if test is None else _covered(test),
-                    "decisive": None if test is None else test.finding(index).part,
-                    "sentence": why(test, index),
+                    "decisive": None if test is None else test.finding(chosen).part,
+                    "sentence": why(test, chosen),
                 }
             )
         return draw_faces(drawn, results), faces

@@ -29,12 +29,12 @@ _MASK_BYTES = CROP_SIZE * CROP_SIZE // 8
 _log = logging.getLogger(__name__)
 
 
-def why(test: CoverTest | None, index: int, language: Language = "en") -> str:
+def why(test: CoverTest | None, index: int | None, language: Language = "en") -> str:
     """Say what decides about one class of a face.
 
     Args:
         test: of ``Analyzer.explain``; None if the parts of the face are not known.
-        index: of the class.
+        index: of the class; None for the answer.
         language: of the sentence.
     """
     if test is None:

@@ -98,8 +98,7 @@ def frame_analysis(analyzer: Analyzer, gate: Gate) -> Callable[..., JSON]:
                 test = analyzer.explain(tracked.face)
         except BusyError:
             return {}
-        index = frame.explain if frame.explain >= 0 else tracked.face.index
-        return {"why": why(test, index, frame.language)}
+        return {"why": why(test, frame.explain if frame.explain >= 0 else None, frame.language)}
 
     return analyze_frame
 

@@ -164,7 +164,8 @@ function explain(face, index, choice) {
   face.explained = choice < 0 ? strongest(face.probabilities) : choice;
   face.heat = face.heats[face.explained];
   face.node.querySelector("select").value = String(choice);
-  face.node.querySelector(".em-why").textContent = face.sentences[face.explained];
+  face.node.querySelector(".em-why").textContent =
+    choice < 0 ? face.why : face.sentences[choice];
   drawCrop(face, index);
 }
 

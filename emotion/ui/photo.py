@@ -115,6 +115,7 @@ def _face(
         **face_geometry(result, shape[1], shape[0]),
         "crop": data_url(result.crop, "image/png"),
         "heats": [heat_bytes(cam) for cam in result.cams],
+        "why": why(test, None, language),
         "sentences": [why(test, index, language) for index in range(len(LABELS))],
         "parts": None if test is None else [mask_text(mask) for mask in test.masks],
     }

@@ -95,10 +95,14 @@ SMILE = [0.9, 0.02, 0.02, 0.02, 0.02, 0.02]
 
 
 def make_test(
-    own: list[float], covered: dict[str, list[float]], abstain_below: float = 0.5
+    own: list[float], covered: dict[str, list[float]], calm: dict[str, float] | None = None
 ) -> CoverTest:
+    """A test of a face with the threshold at .5; ``calm`` by part, and by "" for the whole face."""
     rows = np.array([covered.get(part, own) for part in PARTS], np.float32)
-    return CoverTest(np.array(own, np.float32), rows, part_masks(template()), abstain_below)
+    told = None
+    if calm is not None:
+        told = np.array([calm.get(part, 0.1) for part in ("", *PARTS)], np.float32)
+    return CoverTest(np.array(own, np.float32), rows, part_masks(template()), 0.5, told)
 
 
 def test_the_part_that_takes_most_is_decisive():
@@ -118,6 +122,24 @@ def test_an_answer_that_a_cover_makes_unsure_is_not_said_to_turn():
     lower = [0.35, 0.45, 0.15, 0.02, 0.02, 0.01]
     said = str(make_test(SMILE, {"mouth": lower}).finding())
     assert said == "Without the mouth, Happiness falls from 90 to 35 % and is no longer sure."
+
+
+def test_a_cover_that_leaves_no_clear_expression_is_said():
+    test = make_test(SMILE, {"eyes": [0.6, 0.3, 0.025, 0.025, 0.025, 0.025]}, {"mouth": 0.8})
+    assert str(test.finding()) == "Without the mouth, no clear expression is left."
+
+
+def test_an_answer_does_not_turn_into_a_class_that_a_calm_face_would_not_be_told():
+    turned = [0.4, 0.55, 0.02, 0.01, 0.01, 0.01]
+    test = make_test(SMILE, {"brows": turned}, {"brows": 0.7})
+    assert test.finding().kind == "calmed"
+
+
+def test_a_calm_face_is_explained_without_naming_an_expression_unless_asked_for_one():
+    test = make_test(SMILE, {"mouth": [0.3, 0.3, 0.1, 0.1, 0.1, 0.1]}, {"": 0.9})
+    said = str(test.finding())
+    assert said == "Nothing here speaks clearly for one of the six expressions."
+    assert str(test.finding(0)) == "Without the mouth, Happiness falls from 90 to 30 %."
 
 
 def test_an_answer_that_was_not_sure_cannot_turn():
