@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -10,6 +11,7 @@ import numpy.typing as npt
 
 from emotion.align import Matrix, align_face, box_crop, plain_crop
 from emotion.calibration import CALM_BOUND, Calibration, calm_probabilities
+from emotion.cover import CoverTest, Fill, landmarks_on_crop, part_masks, smooth_fill
 from emotion.detect import Detector, Face, RetinaFaceDetector
 from emotion.engine import Classifier, TorchEngine, choose
 from emotion.errors import AlignmentError
@@ -206,6 +208,45 @@ class Analyzer:
         faces = self.detector.detect(image, max_side=max_side)
         chosen = faces[:max_faces]
         return self._classify([(face, *self.crop(image, face)) for face in chosen]), len(faces)
+
+    def explain(self, face: FaceResult, *, fill: Fill = smooth_fill) -> CoverTest | None:
+        """Say why a face got its answer, by covering its parts one by one.
+
+        Args:
+            face: what ``analyze`` returned.
+            fill: what parts are covered with, see ``emotion.cover``.
+
+        Returns:
+            The cover test; None where the parts of the face are not known, because nothing was
+            detected or the landmarks fit no face.
+        """
+        return self.explain_all([face], fill=fill)[0]
+
+    def explain_all(
+        self, faces: Sequence[FaceResult], *, fill: Fill = smooth_fill
+    ) -> list[CoverTest | None]:
+        """Explain several faces in one forward pass, each with its answer, see ``explain``."""
+        masks = [
+            None if points is None else part_masks(points)
+            for points in map(landmarks_on_crop, faces)
+        ]
+        batch = [
+            np.concatenate([face.crop[None], fill(face.crop, mask)])
+            for face, mask in zip(faces, masks, strict=True)
+            if mask is not None
+        ]
+        answers = self.answer(np.concatenate(batch)) if batch else None
+        tests: list[CoverTest | None] = [None] * len(faces)
+        start = 0
+        for index, mask in enumerate(masks):
+            if mask is None or answers is None:
+                continue
+            rows = slice(start, start + 1 + len(mask))
+            own, covered = answers.probabilities[start], answers.probabilities[rows][1:]
+            calm = None if answers.calm is None else answers.calm[rows]
+            tests[index] = CoverTest(own, covered, mask, self.network.config.abstain_below, calm)
+            start = rows.stop
+        return tests
 
     def crop(
         self, image: npt.NDArray[np.uint8], face: Face
