@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from emotion.align import Matrix, align_face, box_crop, plain_crop
+from emotion.align import CROP_SIZE, Matrix, align_face, box_crop, plain_crop
 from emotion.calibration import Calibration
 from emotion.detect import Detector, Face, RetinaFaceDetector
 from emotion.engine import Classifier, TorchEngine, choose
-from emotion.errors import AlignmentError
+from emotion.errors import AlignmentError, ImageError
+from emotion.images import Source, as_rgb
 from emotion.labels import LABELS
 from emotion.network import EmotionNet
 from emotion.weights import Loaded, default_spec, load
@@ -138,18 +139,22 @@ class Analyzer:
         }
 
     def analyze(
-        self, image: npt.NDArray[np.uint8], *, detect: bool = True, max_faces: int | None = None
+        self, image: Source, *, detect: bool = True, max_faces: int | None = None
     ) -> list[FaceResult]:
         """Analyze one picture.
 
         Args:
-            image: uint8 RGB (H, W, 3), as ``emotion.images.decode_image`` gives it.
+            image: uint8 RGB (H, W, 3), or whatever else ``emotion.images.decode_image`` takes.
             detect: if False, the whole picture is taken as one face.
             max_faces: keep only this many of the largest faces.
 
         Returns:
             One result per face, the largest first; empty if there is no face.
+
+        Raises:
+            ImageError: if ``image`` is not a picture.
         """
+        image = as_rgb(image)
         if not detect:
             crop, matrix = plain_crop(image)
             return self._classify([(None, crop, matrix)])
@@ -158,7 +163,7 @@ class Analyzer:
 
     def analyze_frame(
         self,
-        image: npt.NDArray[np.uint8],
+        image: Source,
         *,
         max_faces: int | None = None,
         max_side: int = FRAME_SIDE,
@@ -166,13 +171,17 @@ class Analyzer:
         """Analyze one frame of a video: faces are looked for on a small copy, within ms.
 
         Args:
-            image: uint8 RGB (H, W, 3).
+            image: as ``analyze`` takes it.
             max_faces: analyze only this many of the largest faces.
             max_side: longer side in px of that copy.
 
         Returns:
             One result per face, the largest first, and how many faces were found.
+
+        Raises:
+            ImageError: if ``image`` is not a picture.
         """
+        image = as_rgb(image)
         faces = self.detector.detect(image, max_side=max_side)
         chosen = faces[:max_faces]
         return self._classify([(face, *self.crop(image, face)) for face in chosen]), len(faces)
@@ -196,7 +205,15 @@ class Analyzer:
 
         Returns:
             Probabilities float32 (B, 6) and maps float32 (B, 6, 8, 8).
+
+        Raises:
+            ImageError: if ``crops`` are of another type or size.
         """
+        if crops.dtype != np.uint8 or crops.shape[1:] != (CROP_SIZE, CROP_SIZE):
+            shape = "x".join(map(str, crops.shape))
+            raise ImageError(
+                f"Crops are uint8 of N x {CROP_SIZE} x {CROP_SIZE}, not {crops.dtype} of {shape}."
+            )
         outputs = self.classifier(crops)
         calibration = Calibration.of(self.network.config)
         return calibration.probabilities(outputs.logits, outputs.pooled), outputs.cams

@@ -25,7 +25,11 @@ RGBImage = npt.NDArray[np.uint8]
 _READABLE = "use a JPEG, PNG, WebP, BMP, GIF or TIFF picture"
 
 
-def decode_image(source: str | os.PathLike[str] | bytes | Image.Image | RGBImage) -> RGBImage:
+Source = str | os.PathLike[str] | bytes | Image.Image | npt.NDArray[Any]
+"""What ``decode_image`` takes."""
+
+
+def decode_image(source: Source) -> RGBImage:
     """Decode any supported picture to RGB.
 
     EXIF orientation is applied, palettes are resolved, transparency is laid over white, grey and
@@ -33,7 +37,8 @@ def decode_image(source: str | os.PathLike[str] | bytes | Image.Image | RGBImage
 
     Args:
         source: a path, the bytes of an image file, a PIL image, or an array of shape (H, W),
-            (H, W, 1), (H, W, 3) or (H, W, 4) with dtype bool, uint8, uint16 or float in 0..1.
+            (H, W, 1), (H, W, 3) or (H, W, 4) with dtype bool, uint8, uint16, another integer in
+            0..255 or 0..65535, or float in 0..1.
 
     Returns:
         Contiguous uint8 array (H, W, 3), values 0..255, longer side at most ``MAX_SIDE`` px.
@@ -47,6 +52,8 @@ def decode_image(source: str | os.PathLike[str] | bytes | Image.Image | RGBImage
         return _from_pil(source, "This picture")
     if isinstance(source, bytes | bytearray | memoryview):
         return _from_file(io.BytesIO(bytes(source)), "This file")
+    if not isinstance(source, str | os.PathLike):
+        raise ImageError(_no_picture(source))
     path = Path(source)
     try:
         with path.open("rb") as file:
@@ -57,6 +64,21 @@ def decode_image(source: str | os.PathLike[str] | bytes | Image.Image | RGBImage
         raise ImageError(f"{path} does not exist; check the path.") from None
     except PermissionError:
         raise ImageError(f"{path} may not be read; check its permissions.") from None
+    except (OSError, ValueError) as error:  # a link to itself, a name too long or with a zero byte
+        reason = getattr(error, "strerror", None) or error
+        raise ImageError(f"{path} cannot be opened ({reason}); check the path.") from None
+
+
+def as_rgb(source: Source) -> RGBImage:
+    """Return a picture as ``decode_image`` would, and what is one already as it is.
+
+    Raises:
+        ImageError: if it is not a picture.
+    """
+    if not isinstance(source, np.ndarray) or source.dtype != np.uint8:
+        return decode_image(source)
+    rgb = source.ndim == 3 and source.shape[2] == 3 and source.size > 0
+    return np.ascontiguousarray(source) if rgb else decode_image(source)
 
 
 def to_grey(image: RGBImage) -> npt.NDArray[np.uint8]:
@@ -119,11 +141,7 @@ def _from_array(array: npt.NDArray[Any]) -> RGBImage:
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[:, :, 0]
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)):
-        shape = "x".join(map(str, array.shape)) or "scalar"
-        raise ImageError(
-            f"An array of shape {shape} is not a picture; give height x width, or height x width "
-            "x 3 (RGB) or x 4 (RGBA)."
-        )
+        raise ImageError(_no_picture_shape(array.shape))
     if array.shape[0] < 1 or array.shape[1] < 1:
         raise ImageError("The array has no pixels; give a picture of at least 1x1.")
     if array.shape[0] * array.shape[1] > MAX_PIXELS:
@@ -138,6 +156,29 @@ def _from_array(array: npt.NDArray[Any]) -> RGBImage:
     return np.ascontiguousarray(values)
 
 
+def _no_picture_shape(shape: tuple[int, ...]) -> str:
+    sizes = "x".join(map(str, shape)) or "scalar"
+    if len(shape) == 4:
+        return f"An array of shape {sizes} is a batch; give its pictures one at a time."
+    if len(shape) == 3 and shape[0] in (1, 3, 4):
+        return (
+            f"An array of shape {sizes} has its channels first; give height x width x channels, "
+            "for example array.transpose(1, 2, 0)."
+        )
+    return (
+        f"An array of shape {sizes} is not a picture; give height x width, or height x width x 3 "
+        "(RGB) or x 4 (RGBA)."
+    )
+
+
+def _no_picture(source: object) -> str:
+    kinds = "a path, the bytes of a file, a PIL image or a NumPy array"
+    if source is None:
+        # What cv2.imread answers for a file that it cannot read.
+        return f"There is no picture, only None; check the path it was read from, or give {kinds}."
+    return f"A {type(source).__name__} is not a picture; give {kinds}."
+
+
 def _to_uint8(array: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
     if array.dtype == np.uint8:
         return array
@@ -146,6 +187,11 @@ def _to_uint8(array: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
     if array.dtype == np.uint16:
         return (array >> 8).astype(np.uint8)
     if np.issubdtype(array.dtype, np.integer):
+        if array.min() < 0 or array.max() > 65535:
+            raise ImageError(
+                "Integer pictures must hold values from 0 to 255, or to 65535; rescale them or use "
+                "uint8."
+            )
         # Pillow opens 16-bit files as 32-bit integers; the range tells which of the two it is.
         top = 255 if array.max() <= 255 else 65535
         return np.asarray(np.clip(array, 0, top) * (255.0 / top), np.uint8)

@@ -22,7 +22,7 @@ from torchvision.ops import nms
 from emotion.detect.base import Face
 from emotion.detect.mobilenet import MobileNetRetinaFace, resnet50_retinaface
 from emotion.engine import Engine, TorchEngine
-from emotion.errors import WeightsError
+from emotion.errors import ImageError, WeightsError
 
 Backbone = Literal["mobilenet0.25", "resnet50"]
 
@@ -107,7 +107,16 @@ class RetinaFaceDetector:
             min_score: lowest accepted confidence, 0..1.
             min_size: smallest accepted side in px. Pictures smaller than 4 x 4 px hold no face.
             max_side: look only at a copy whose longer side has at most this many px.
+
+        Raises:
+            ImageError: if the array is of another type or shape.
         """
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+            shape = "x".join(map(str, image.shape))
+            raise ImageError(
+                f"The detector takes uint8 of height x width x 3, not {image.dtype} of "
+                f"{shape}; see emotion.decode_image."
+            )
         height, width = image.shape[:2]
         if min(height, width) < 4:
             return []
