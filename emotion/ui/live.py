@@ -65,7 +65,7 @@ def frame_analysis(analyzer: Analyzer, gate: Gate) -> Callable[..., JSON]:
         try:
             frame = _read(payload)
             with gate.enter_at_once(client_of(sender, frame.visitor), PATIENCE):
-                image = decode_image(frame.jpeg)
+                image = decode_image(frame.jpeg, max_pixels=MAX_FRAME_SIDE**2)
                 height, width = image.shape[:2]
                 if max(height, width) > MAX_FRAME_SIDE:
                     raise ImageError(f"A frame has at most {MAX_FRAME_SIDE} px a side.")
