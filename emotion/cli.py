@@ -8,7 +8,7 @@ import io
 import json
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,17 +16,13 @@ from emotion import __version__, page
 from emotion.cover import PARTS
 from emotion.errors import ConfigError, DataError, EmotionError, ImageError, imports_explained
 from emotion.files import write_text
+from emotion.folders import list_pictures
 from emotion.images import decode_image
 from emotion.labels import LABELS
 
 if TYPE_CHECKING:
     from emotion.analyzer import Analyzer, FaceResult
     from emotion.cover import CoverTest
-
-SUFFIXES = frozenset(
-    {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".pgm", ".tif", ".tiff", ".webp"}
-)
-"""Which files of a folder are taken for pictures; a file named on its own may have any name."""
 
 _EXAMPLES = """examples:
   python -m emotion classify portrait.jpg
@@ -46,11 +42,12 @@ The copy has no sound and is MPEG-4 Part 2, which every player reads; for browse
 
 @dataclass(frozen=True)
 class Classified:
-    """One picture that could be read, and its faces, the largest first, explained or not."""
+    """One picture and its faces, explained or not, or why it could not be read."""
 
     path: Path
-    faces: list[FaceResult]
-    tests: list[CoverTest | None]
+    faces: list[FaceResult] = field(default_factory=list)
+    tests: list[CoverTest | None] = field(default_factory=list)
+    error: str | None = None
 
 
 def main(argv: Sequence[str] | None = None, program: str = "sep-emotion") -> int:
@@ -64,6 +61,8 @@ def main(argv: Sequence[str] | None = None, program: str = "sep-emotion") -> int
         Exit code: 0 if at least one picture was read, 2 otherwise or for unusable arguments.
     """
     arguments = _parser(program).parse_args(argv)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="surrogateescape")  # names of files may hold any bytes
     try:
         with imports_explained():
             return int(arguments.run(arguments))
@@ -139,33 +138,37 @@ def _classify(arguments: argparse.Namespace) -> int:
     paths = _pictures(arguments.paths)
     analyzer = _analyzer(arguments)
     results: list[Classified] = []
-    unread = 0
     for path in paths:
-        try:
-            image = decode_image(path)
-        except ImageError as error:
-            unread += 1
-            print(f"{path}: {error}", file=sys.stderr)
-            continue
-        limit = None if arguments.all_faces else 1
-        faces = analyzer.analyze(image, detect=not arguments.no_detect, max_faces=limit)
-        tests = analyzer.explain_all(faces) if arguments.json is not None else []
-        results.append(Classified(path, faces, tests))
-        if not faces:
+        result = _classify_file(analyzer, path, arguments)
+        results.append(result)
+        if result.error is not None:
+            print(f"{path}: {result.error}", file=sys.stderr)
+        elif not result.faces:
             hint = "try --no-detect if the picture is a crop of a face"
             print(f"{path}: no face was found; {hint}.", file=sys.stderr)
         if arguments.csv is None and arguments.json is None:
-            _print(results[-1])
-    if unread:
-        print(f"{unread} of {len(paths)} files could not be read.", file=sys.stderr)
-    if not results:
-        return 2
+            _print(result)
     if arguments.csv is not None:
         write_text(arguments.csv, _to_csv(results, all_faces=arguments.all_faces))
     if arguments.json is not None:
         values = [_to_json(result) for result in results]
         write_text(arguments.json, json.dumps(values, indent=2) + "\n")
-    return 0
+    if unread := sum(result.error is not None for result in results):
+        print(f"{unread} of {len(paths)} files could not be read.", file=sys.stderr)
+    return 0 if unread < len(paths) else 2
+
+
+def _classify_file(analyzer: Analyzer, path: Path, arguments: argparse.Namespace) -> Classified:
+    limit = None if arguments.all_faces else 1
+    try:
+        image = decode_image(path)
+        faces = analyzer.analyze(image, detect=not arguments.no_detect, max_faces=limit)
+        tests = analyzer.explain_all(faces) if arguments.json is not None else []
+    except ImageError as error:
+        return Classified(path, error=str(error))
+    except MemoryError:
+        return Classified(path, error="it does not fit into memory; reduce it and try again.")
+    return Classified(path, faces, tests)
 
 
 def _video(arguments: argparse.Namespace) -> int:
@@ -200,15 +203,23 @@ def _pictures(paths: Iterable[Path]) -> list[Path]:
     """List the pictures of files and folders, folders searched to any depth, in order of name."""
     found: list[Path] = []
     for path in paths:
-        if not path.is_dir():
+        try:
+            folder = path.is_dir()
+        except (OSError, ValueError):
+            folder = False  # no name that there can be; reading it says so
+        if not folder:
             found.append(path)
             continue
-        files = sorted(entry for entry in path.rglob("*") if entry.is_file())
-        pictures = [file for file in files if file.suffix.lower() in SUFFIXES]
-        if len(pictures) < len(files):
-            count = len(files) - len(pictures)
-            print(f"{path}: {count} files left out, their names are no picture's.", file=sys.stderr)
-        found.extend(pictures)
+        listing = list_pictures(path)
+        for remark in listing.remarks:
+            print(remark, file=sys.stderr)
+        if listing.left_out:
+            names = ", ".join(sorted({file.suffix or file.name for file in listing.left_out})[:5])
+            count = len(listing.left_out)
+            print(
+                f"{path}: {count} files left out, they are no pictures ({names}).", file=sys.stderr
+            )
+        found.extend(listing.pictures)
     if not found:
         names = ", ".join(str(path) for path in paths)
         raise DataError(
@@ -251,6 +262,7 @@ def _rectangle(face: FaceResult) -> list[str]:
 def _to_json(result: Classified) -> dict[str, Any]:
     return {
         "filepath": str(result.path),
+        "error": result.error,
         "faces": [
             {
                 "label": face.label,

@@ -50,15 +50,25 @@ def heat_on_photo(image: Pixels, result: FaceResult, index: int, opacity: float 
         A new uint8 RGB array of the same shape; pixels outside the crop are unchanged.
     """
     height, width = image.shape[:2]
-    weight = cv2.warpAffine(
-        heat(result, index),
-        invert(result.matrix),
-        (width, height),
-        flags=cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_CONSTANT,
-        borderValue=0,
-    )
-    return _blend(image, np.asarray(weight, np.float32), opacity)
+    back = invert(result.matrix)
+    # Only where the crop lies: a photo may have a hundred times its pixels.
+    edges = np.array([[-1, -1], [CROP_SIZE, -1], [-1, CROP_SIZE], [CROP_SIZE, CROP_SIZE]])
+    corners = edges @ back[:, :2].T + back[:, 2]
+    x0, y0 = np.clip(np.floor(corners.min(0)).astype(int), 0, (width, height))
+    x1, y1 = np.clip(np.ceil(corners.max(0)).astype(int) + 1, 0, (width, height))
+    drawn = image.copy()
+    if x0 < x1 and y0 < y1:
+        weight = cv2.warpAffine(
+            heat(result, index),
+            np.column_stack([back[:, :2], back[:, 2] - (x0, y0)]),
+            (int(x1 - x0), int(y1 - y0)),
+            flags=cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_CONSTANT,
+            borderValue=0,
+        )
+        part = drawn[y0:y1, x0:x1]
+        part[:] = _blend(part, np.asarray(weight, np.float32), opacity)
+    return drawn
 
 
 def draw_faces(

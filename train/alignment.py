@@ -18,12 +18,15 @@ from emotion.boxes import iou
 from emotion.detect import Face, RetinaFaceDetector
 from emotion.detect.retinaface import Backbone
 from emotion.errors import AlignmentError, DataError, ImageError
-from emotion.images import MAX_SIDE, decode_image, to_grey
+from emotion.images import MAX_PIXELS, decode_image, to_grey
 from train.corpora import FEATURES, image_bytes
 from train.corpora.dedup import perceptual_hashes, thumbnail
 from train.face_options import AlignConfig as AlignConfig
 from train.superres import TARGET, Method, UpScaler, load_upscaler
 from train.workers import one_thread
+
+MAX_SIDE = 2048
+"""Larger pictures are reduced to this many px on their longer side: the weights saw them so."""
 
 _COPIED = ("label", "source", "split", "sample_id", "original_label", "soft_label", "second_label")
 
@@ -101,7 +104,7 @@ def _align(
     }
     try:
         encoded = image_bytes(image)
-        photo = decode_image(encoded)
+        photo = decode_image(encoded, max_side=MAX_SIDE, max_pixels=MAX_PIXELS)
     except (ImageError, DataError) as error:
         return {**nothing, "error": str(error)}
     reduction = _reduction(encoded, photo)
