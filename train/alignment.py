@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
-from datasets import Features, Value
+from datasets import Features, List, Value
 from PIL import Image as PILImage
 
 from emotion.align import DEFAULT_ZOOM, align_face, box_crop, plain_crop
@@ -26,11 +26,22 @@ from train.corpora import FEATURES, image_bytes
 from train.corpora.dedup import perceptual_hashes, thumbnail
 from train.superres import TARGET, Method, UpScaler, load_upscaler
 
-_COPIED = ("label", "source", "split", "sample_id", "original_label", "soft_label", "second_label")
+_COPIED = (
+    "label",
+    "source",
+    "split",
+    "sample_id",
+    "original_label",
+    "votes",
+    "calm",
+    "second_label",
+)
 
 PREPARED = Features(
     {
         **{name: FEATURES[name] for name in _COPIED},
+        "label_mean": List(Value("float32"), length=6),
+        "soft_label": List(Value("float32"), length=6),
         "px": Value("binary"),
         "landmarks": FEATURES["landmarks"],
         "width": Value("int32"),
@@ -43,6 +54,9 @@ PREPARED = Features(
 )
 """Columns of a prepared row; those not named here are the corpus's own.
 
+``label_mean``: mean of the labels of all copies of the photograph in training, where they differ
+(``train.duplicates``), or null. ``soft_label``: what the taggers' votes say about the label, six
+probabilities that sum to 1 (``train.posterior``), or null. Alignment leaves both null.
 ``px``: the 64x64 grey crop, 4096 bytes in row order; empty if ``error`` is set. ``landmarks``: x, y
 of the five points in pixels of the original picture, or null. ``width`` of that picture in pixels,
 or null if ``error`` is set. ``face_found``: False if ``px`` is the plain crop. ``upscaled``:
@@ -109,6 +123,8 @@ def align_rows(rows: Mapping[str, Sequence[Any]], config: AlignConfig) -> dict[s
     columns: dict[str, list[Any]] = {name: [] for name in PREPARED}
     for name in _COPIED:
         columns[name] = list(rows[name])
+    for name in ("label_mean", "soft_label"):
+        columns[name] = [None] * len(columns["label"])
     for image, box, landmarks in zip(rows["image"], rows["box"], rows["landmarks"], strict=True):
         aligned = _align(image, box, landmarks, config)
         for name, value in aligned.items():

@@ -10,6 +10,7 @@ from datasets import DatasetDict
 
 from emotion.labels import LABELS
 from train.corpora import Corpus
+from train.posterior import PosteriorSummary
 
 HISTOGRAMS: dict[str, tuple[int, ...]] = {
     "eye distance, % of the width": tuple(range(0, 82, 2)),
@@ -38,6 +39,7 @@ class CorpusReport:
         findings: kind -> ``where: detail`` of everything the loader left out or found odd.
         histograms: name in ``HISTOGRAMS`` -> pictures per bin; eyes only where they were found.
         duplicates: split -> rows dropped as duplicates.
+        votes: what taggers' votes were turned into, if there are any.
     """
 
     name: str
@@ -50,6 +52,7 @@ class CorpusReport:
     findings: dict[str, list[str]]
     histograms: dict[str, list[int]]
     duplicates: dict[str, int] = field(default_factory=dict)
+    votes: PosteriorSummary | None = None
 
     @classmethod
     def of(cls, corpus: Corpus, aligned: DatasetDict) -> CorpusReport:
@@ -155,6 +158,8 @@ def to_text(report: Report) -> str:
                 "duplicates"
             )
         lines += [f"  {sentence}" for sentence in corpus.differences]
+        if corpus.votes:
+            lines.append(f"  {votes_sentence(corpus.votes)}")
         if corpus.upscaled:
             lines.append(f"  {corpus.upscaled} pictures were super-resolved.")
         lines += [f"  unreadable: {text}" for text in cut(corpus.unreadable)]
@@ -163,6 +168,12 @@ def to_text(report: Report) -> str:
             lines += [f"    {text}" for text in cut(places)]
     lines.append(duplicate_sentence(report))
     return "\n".join(lines)
+
+
+def votes_sentence(votes: PosteriorSummary) -> str:
+    """Say what became of taggers' votes."""
+    right = ", ".join(f"{share:.1%} of {split}" for split, share in votes.accuracy.items())
+    return f"{votes.rows} training rows have a soft label; the votes alone tell {right}."
 
 
 def duplicate_sentence(report: Report) -> str:
