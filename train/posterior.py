@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from emotion.errors import DataError
 from emotion.labels import LABELS
-from train.alignment import PREPARED
+from train.alignment import with_columns
 from train.corpora.published import TRAINING_SPLIT
 from train.corpora.schema import OTHER
 
@@ -76,9 +76,7 @@ def add_soft_labels(
     column: list[list[float] | None] = [None] * len(training)
     for row, probabilities in zip(chosen, soft, strict=True):
         column[row] = probabilities.tolist()
-    filled = training.remove_columns("soft_label").add_column(
-        "soft_label", column, feature=PREPARED["soft_label"]
-    )
+    filled = with_columns(training, {"soft_label": column})
     accuracy = {TRAINING_SPLIT: _accuracy(soft, labels)}
     whole = fit(votes, targets, seed=FOLDS)
     for split, rows in splits.items():
@@ -87,7 +85,7 @@ def add_soft_labels(
             if len(held):
                 held_labels = np.array(rows["label"], np.int64)[held]
                 accuracy[split] = _accuracy(answer(whole, held_votes), held_labels)
-    result = DatasetDict({**splits, TRAINING_SPLIT: filled.select_columns(training.column_names)})
+    result = DatasetDict({**splits, TRAINING_SPLIT: filled})
     return result, PosteriorSummary(len(chosen), accuracy)
 
 

@@ -131,8 +131,9 @@ class Report:
         groups: photographs that occur more than once.
         across: those of them that occur in more than one corpus.
         leaks: training rows dropped because a held-out row shows the same photograph.
-        repeats: training rows dropped because another training row does.
+        repeats: training rows that became part of another one of the same photograph.
         conflicts: groups of one photograph under different labels, as ``corpus/sample: label``.
+        averaged: training rows that are learnt with the mean of several labels therefore.
     """
 
     fingerprint: str
@@ -143,6 +144,7 @@ class Report:
     leaks: int
     repeats: int
     conflicts: list[list[str]]
+    averaged: int = 0
 
 
 def to_text(report: Report) -> str:
@@ -182,7 +184,8 @@ def duplicate_sentence(report: Report) -> str:
         f"Duplicates: {report.groups} photographs occur more than once, {report.across} of them in "
         f"more than one corpus, {len(report.conflicts)} under different labels. Dropped from the "
         f"training splits: {report.leaks} rows that also stand in a held-out split and "
-        f"{report.repeats} that repeat another training row."
+        f"{report.repeats} that repeat another training row. Of what is repeated one picture is "
+        f"learnt with the mean of its labels, which differ for {report.averaged}."
     )
 
 

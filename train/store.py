@@ -121,8 +121,11 @@ def read_neutral(directory: Path, corpora: Iterable[str]) -> dict[str, FaceStore
 
 def add_neutral(faces: FaceStore, neutral: FaceStore) -> FaceStore:
     """Put neutral faces behind those of the six expressions, as a seventh class."""
-    seventh = replace(neutral, labels=torch.full_like(neutral.labels, len(LABELS)))
-    return replace(concatenate([faces, seventh]), classes=SEVEN_LABELS)
+    seventh = replace(
+        neutral, labels=torch.full_like(neutral.labels, len(LABELS)), classes=SEVEN_LABELS
+    )
+    soft = None if faces.soft is None else F.pad(faces.soft, (0, 1))
+    return concatenate([replace(faces, soft=soft, classes=SEVEN_LABELS), seventh])
 
 
 def add_outliers(faces: FaceStore, outliers: FaceStore) -> FaceStore:

@@ -15,7 +15,7 @@ from train.config import FitConfig
 from train.data import read_data
 from train.prepared import VALIDATION_SPLITS, read_neutral_rows
 from train.sampling import MixedSource, ShuffledSource
-from train.store import FaceStore, concatenate, from_dataset, hold_out, stratified
+from train.store import FaceStore, add_neutral, concatenate, from_dataset, hold_out, stratified
 
 Tiny = Callable[..., FitConfig]
 
@@ -267,6 +267,18 @@ def test_neutral_is_a_seventh_class_where_it_is_asked_for(prepared: Path, tiny: 
     neutral = seven.training.faces[seven.training.labels == 6].flatten(1)
     unseen = held.faces[held.labels == 6].flatten(1)
     assert not {bytes(face) for face in neutral.numpy()} & {bytes(f) for f in unseen.numpy()}
+
+
+def test_the_mean_of_several_labels_leaves_room_for_a_seventh_class(annotated: Dataset) -> None:
+    mean = [[0.5, 0.5, 0, 0, 0, 0], None, None, None]
+    six = from_dataset(annotated.add_column("label_mean", mean))
+    none = annotated.remove_columns("label").add_column("label", [-1] * 4)
+
+    seven = add_neutral(six, from_dataset(none))
+
+    assert seven.targets[0].tolist() == [0.5, 0.5, 0, 0, 0, 0, 0]
+    assert seven.targets[1:4].argmax(1).tolist() == [1, 2, 3]
+    assert seven.targets[4:].argmax(1).tolist() == [6] * 4
 
 
 def test_outliers_are_learnt_as_all_classes_alike(prepared: Path, tiny: Tiny) -> None:

@@ -207,6 +207,27 @@ def test_one_photograph_under_two_labels_is_listed(fer: Path, tmp_path: Path) ->
     assert any(entry.endswith(": sad") for entry in conflict)
 
 
+def test_repeats_in_training_become_one_picture_with_the_mean_of_their_labels(
+    fer: Path, tmp_path: Path
+) -> None:
+    source = (fer / "train" / "sad" / "Training_0sad.png").read_bytes()
+    for place in ("fear/Training_a.png", "fear/Training_b.png", "neutral/Training_c.png"):
+        (fer / "train" / place).write_bytes(source)
+
+    report = run(fer, tmp_path / "out")
+
+    assert (report.repeats, report.averaged) == (3, 1)
+    assert "the mean of its labels, which differ for 1." in to_text(report)
+    train = read_split(tmp_path / "out", "fer2013", "train")
+    assert train.counts().tolist() == [3, 3, 2, 3, 3, 4]
+    mixed = train.targets.amax(1) < 1
+    (row,) = train.targets[mixed].tolist()
+    assert row == pytest.approx([0, 0, 1 / 3, 0, 0, 2 / 3])
+    assert train.labels[mixed].tolist() == [5]
+    assert train.calm[mixed].tolist() == [0.25]
+    assert train.calm[~mixed].sum() == 0
+
+
 def test_votes_beside_the_corpus_become_soft_labels(fer: Path, tmp_path: Path) -> None:
     random = np.random.default_rng(2)
     for name in CLASSES:
