@@ -1,4 +1,4 @@
-"""The shell's way in: ``python -m emotion classify`` and ``python -m emotion video``."""
+"""The shell's way in: ``python -m emotion``, installed as ``sep-emotion``."""
 
 from __future__ import annotations
 
@@ -10,14 +10,18 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from emotion.analyzer import Analyzer, FaceResult
-from emotion.errors import ConfigError, DataError, EmotionError, ImageError
+from emotion import __version__, page
+from emotion.cover import PARTS
+from emotion.errors import ConfigError, DataError, EmotionError, ImageError, imports_explained
 from emotion.files import write_text
 from emotion.images import decode_image
 from emotion.labels import LABELS
-from emotion.video import analyze_video, check_paths, summary
+
+if TYPE_CHECKING:
+    from emotion.analyzer import Analyzer, FaceResult
+    from emotion.cover import CoverTest
 
 SUFFIXES = frozenset(
     {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".pgm", ".tif", ".tiff", ".webp"}
@@ -42,24 +46,27 @@ The copy has no sound and is MPEG-4 Part 2, which every player reads; for browse
 
 @dataclass(frozen=True)
 class Classified:
-    """One picture that could be read, and its faces, the largest first."""
+    """One picture that could be read, and its faces, the largest first, explained or not."""
 
     path: Path
     faces: list[FaceResult]
+    tests: list[CoverTest | None]
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None, program: str = "sep-emotion") -> int:
     """Run the command line.
 
     Args:
         argv: arguments without the program's name; by default those of the process.
+        program: its name in help texts.
 
     Returns:
         Exit code: 0 if at least one picture was read, 2 otherwise or for unusable arguments.
     """
-    arguments = _parser().parse_args(argv)
+    arguments = _parser(program).parse_args(argv)
     try:
-        return int(arguments.run(arguments))
+        with imports_explained():
+            return int(arguments.run(arguments))
     except EmotionError as error:
         print(error, file=sys.stderr)
         return 2
@@ -68,13 +75,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(program: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m emotion",
+        prog=program,
         description="Six facial expressions, and why.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
     classify = commands.add_parser(
         "classify",
@@ -104,13 +112,24 @@ def _parser() -> argparse.ArgumentParser:
     video.add_argument("--heat", action="store_true", help="draw heat maps on the copy too")
     video.set_defaults(run=_video)
     for command in (classify, video):
+        command.add_argument("--weights", metavar="SPEC", help=page.WEIGHTS_HELP)
         command.add_argument(
-            "--weights",
-            metavar="SPEC",
-            help="embedded, a folder, or hf://USER/NAME@REVISION (default: EMOTION_WEIGHTS, or the "
-            "model of space.yaml, or embedded)",
+            "--convention",
+            metavar="CORPUS",
+            help="answer as this corpus is labelled (fer2013, raf-db, affectnet), or common "
+            "(default: what the weights say)",
         )
+    opened = commands.add_parser(
+        "page", help="open the page", description="Serve the page in a browser."
+    )
+    page.add_arguments(opened)
+    opened.set_defaults(run=_page)
     return parser
+
+
+def _page(arguments: argparse.Namespace) -> int:
+    page.serve(arguments.host, arguments.port, arguments.weights, page.DEPLOYMENT)
+    return 0
 
 
 def _classify(arguments: argparse.Namespace) -> int:
@@ -118,7 +137,7 @@ def _classify(arguments: argparse.Namespace) -> int:
         if target is not None and not target.parent.is_dir():
             raise DataError(f"The folder {target.parent} does not exist; create it first.")
     paths = _pictures(arguments.paths)
-    analyzer = _analyzer(arguments.weights)
+    analyzer = _analyzer(arguments)
     results: list[Classified] = []
     unread = 0
     for path in paths:
@@ -130,7 +149,8 @@ def _classify(arguments: argparse.Namespace) -> int:
             continue
         limit = None if arguments.all_faces else 1
         faces = analyzer.analyze(image, detect=not arguments.no_detect, max_faces=limit)
-        results.append(Classified(path, faces))
+        tests = analyzer.explain_all(faces) if arguments.json is not None else []
+        results.append(Classified(path, faces, tests))
         if not faces:
             hint = "try --no-detect if the picture is a crop of a face"
             print(f"{path}: no face was found; {hint}.", file=sys.stderr)
@@ -151,8 +171,10 @@ def _classify(arguments: argparse.Namespace) -> int:
 def _video(arguments: argparse.Namespace) -> int:
     if arguments.heat and arguments.out is None:
         raise ConfigError("Heat maps are drawn on the copy; name it with --out F.mp4.")
+    from emotion.video import analyze_video, check_paths, summary
+
     check_paths(arguments.path, arguments.out, arguments.csv)
-    analyzer = _analyzer(arguments.weights)
+    analyzer = _analyzer(arguments)
     frames, sightings = analyze_video(
         analyzer, arguments.path, arguments.out, arguments.csv, heat=arguments.heat
     )
@@ -161,9 +183,14 @@ def _video(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _analyzer(weights: str | None) -> Analyzer:
+def _analyzer(arguments: argparse.Namespace) -> Analyzer:
     """Load weights, and say on stderr if others than the asked ones run."""
-    analyzer = Analyzer.from_weights(weights)
+    # torch takes a second to import, which --help need not wait for.
+    from emotion.analyzer import Analyzer
+    from emotion.weights import default_spec
+
+    spec = default_spec(page.DEPLOYMENT) if arguments.weights is None else arguments.weights
+    analyzer = Analyzer.from_weights(spec, convention=arguments.convention)
     if notice := analyzer.description["notice"]:
         print(notice, file=sys.stderr)
     return analyzer
@@ -236,7 +263,22 @@ def _to_json(result: Classified) -> dict[str, Any]:
                 "box": None if face.box is None else face.box.round(2).tolist(),
                 "landmarks": None if face.landmarks is None else face.landmarks.round(2).tolist(),
                 "score": face.score,
+                "why": None if test is None else _why(test),
             }
-            for face in result.faces
+            for face, test in zip(result.faces, result.tests, strict=True)
         ],
+    }
+
+
+def _why(test: CoverTest) -> dict[str, Any]:
+    """Say what decides about the strongest class, and its probability without each part."""
+    found = test.finding()
+    covered = test.covered[:, LABELS.index(found.label)]
+    return {
+        "sentence": str(found),
+        "decisive": found.part,
+        "turns_into": found.other,
+        "covered": {
+            part: round(float(value), 6) for part, value in zip(PARTS, covered, strict=True)
+        },
     }

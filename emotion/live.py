@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from emotion.boxes import area, iou
+from emotion.calibration import softmax
+
 if TYPE_CHECKING:
     from emotion.analyzer import FaceResult
 
@@ -94,7 +97,7 @@ class Tracker:
     def _start(self, result: FaceResult) -> TrackedFace:
         self._last_id += 1
         logits = _logits(result.probabilities)
-        sure = float(_softmax(logits).max()) >= self.abstain_below
+        sure = float(softmax(logits).max()) >= self.abstain_below
         place = _box(result), _points(result)
         track = _Track(self._last_id, *place, logits, result.cams, sure, self.time_s)
         self._tracks.append(track)
@@ -104,7 +107,7 @@ class Tracker:
         elapsed = self.time_s - track.seen_s
         track.logits = smooth(track.logits, _logits(result.probabilities), elapsed)
         track.cams = smooth(track.cams, result.cams, elapsed)
-        track.sure = is_sure(float(_softmax(track.logits).max()), track.sure, self.abstain_below)
+        track.sure = is_sure(float(softmax(track.logits).max()), track.sure, self.abstain_below)
         track.box, track.points, track.seen_s = _box(result), _points(result), self.time_s
         return track.says(result)
 
@@ -122,7 +125,7 @@ class _Track:
     seen_s: float
 
     def says(self, result: FaceResult) -> TrackedFace:
-        probabilities = _softmax(self.logits)
+        probabilities = softmax(self.logits)
         face = replace(result, probabilities=probabilities, cams=self.cams, sure=self.sure)
         return TrackedFace(self.id, face)
 
@@ -165,13 +168,10 @@ def _likeness(track: _Track, result: FaceResult) -> float:
         Intersection over union of the boxes less the landmarks' mean distance in widths of the
         face: 1 for the same place, below ``SAME_FACE`` for neighbours.
     """
-    boxes = track.box, _box(result)
-    low, high = np.maximum(*(box[:2] for box in boxes)), np.minimum(*(box[2:] for box in boxes))
-    shared = float(np.prod(np.maximum(high - low, 0)))
-    areas = [float(np.prod(np.maximum(box[2:] - box[:2], 1e-3))) for box in boxes]
-    width = math.sqrt(sum(areas) / 2)
+    box = _box(result)
+    width = math.sqrt(max(area(track.box) + area(box), 1e-6) / 2)
     distances = np.linalg.norm(track.points - _points(result), axis=1)
-    return shared / (sum(areas) - shared) - float(distances.mean()) / width
+    return iou(track.box, box) - float(distances.mean()) / width
 
 
 def _pair(tracks: list[_Track], results: Sequence[FaceResult]) -> list[_Track | None]:
@@ -203,8 +203,3 @@ def _points(face: FaceResult) -> Array:
 def _logits(probabilities: Array) -> Array:
     # Log-probabilities are the calibrated logits, up to a shift that softmax ignores.
     return np.log(np.maximum(probabilities, _LEAST))
-
-
-def _softmax(logits: Array) -> Array:
-    powers = np.exp(logits - logits.max())
-    return np.asarray(powers / powers.sum(), np.float32)
