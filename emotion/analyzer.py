@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,12 +11,17 @@ import numpy.typing as npt
 from emotion.align import CROP_SIZE, Matrix, align_face, box_crop, plain_crop
 from emotion.calibration import Calibration
 from emotion.detect import Detector, Face, RetinaFaceDetector
+from emotion.detect.plausible import plausible_faces
+from emotion.doubt import reason_for_doubt
 from emotion.engine import Classifier, TorchEngine, choose
 from emotion.errors import AlignmentError, ImageError
 from emotion.images import Source, as_rgb
 from emotion.labels import LABELS
 from emotion.network import EmotionNet
 from emotion.weights import Loaded, default_spec, load
+
+MIN_SCORE = 0.5
+"""Lowest confidence of the detector that is looked at, 0..1."""
 
 FRAME_SIDE = 320
 """Longer side in px of the copy on which the faces of a live frame are looked for."""
@@ -35,7 +40,9 @@ class FaceResult:
             maps share one scale.
         crop: uint8 (64, 64), the aligned grey face that the network saw.
         matrix: float64 (2, 3), photo to crop pixels.
-        sure: False where the answer is "not sure", see ``NetworkConfig.abstain_below``.
+        sure: False where the answer is "not sure", see ``NetworkConfig.abstain_below``, and
+            wherever there is a reason.
+        reason: one of ``emotion.doubt.REASONS``, or None: why no answer about this face is sure.
     """
 
     box: npt.NDArray[np.float32] | None
@@ -46,6 +53,7 @@ class FaceResult:
     crop: npt.NDArray[np.uint8]
     matrix: Matrix
     sure: bool = True
+    reason: str | None = None
 
     @property
     def index(self) -> int:
@@ -139,17 +147,23 @@ class Analyzer:
         }
 
     def analyze(
-        self, image: Source, *, detect: bool = True, max_faces: int | None = None
+        self,
+        image: Source,
+        *,
+        detect: bool = True,
+        max_faces: int | None = None,
+        min_score: float = MIN_SCORE,
     ) -> list[FaceResult]:
         """Analyze one picture.
 
         Args:
             image: uint8 RGB (H, W, 3), or whatever else ``emotion.images.decode_image`` takes.
             detect: if False, the whole picture is taken as one face.
-            max_faces: keep only this many of the largest faces.
+            max_faces: keep only this many, the first ones.
+            min_score: lowest accepted confidence of the detector, 0..1.
 
         Returns:
-            One result per face, the largest first; empty if there is no face.
+            One result per face, in the order of ``find``; empty if there is no face.
 
         Raises:
             ImageError: if ``image`` is not a picture.
@@ -158,8 +172,23 @@ class Analyzer:
         if not detect:
             crop, matrix = plain_crop(image)
             return self._classify([(None, crop, matrix)])
-        faces = self.detector.detect(image)[:max_faces]
-        return self._classify([(face, *self.crop(image, face)) for face in faces])
+        faces = self.find(image, min_score=min_score)[:max_faces]
+        return self._judge(image, faces)
+
+    def find(
+        self,
+        image: npt.NDArray[np.uint8],
+        *,
+        min_score: float = MIN_SCORE,
+        max_side: int | None = None,
+    ) -> list[Face]:
+        """Find the faces of a picture, see ``Detector.detect`` and ``plausible_faces``.
+
+        Returns:
+            Those that are ``RELIABLE``, the largest first; then what may be none, likewise.
+        """
+        found = self.detector.detect(image, min_score=min_score, max_side=max_side)
+        return plausible_faces(image, found)
 
     def analyze_frame(
         self,
@@ -167,24 +196,25 @@ class Analyzer:
         *,
         max_faces: int | None = None,
         max_side: int = FRAME_SIDE,
+        min_score: float = MIN_SCORE,
     ) -> tuple[list[FaceResult], int]:
         """Analyze one frame of a video: faces are looked for on a small copy, within ms.
 
         Args:
             image: as ``analyze`` takes it.
-            max_faces: analyze only this many of the largest faces.
+            max_faces: analyze only this many, the first ones.
             max_side: longer side in px of that copy.
+            min_score: lowest accepted confidence of the detector, 0..1.
 
         Returns:
-            One result per face, the largest first, and how many faces were found.
+            One result per face, in the order of ``find``, and how many faces were found.
 
         Raises:
             ImageError: if ``image`` is not a picture.
         """
         image = as_rgb(image)
-        faces = self.detector.detect(image, max_side=max_side)
-        chosen = faces[:max_faces]
-        return self._classify([(face, *self.crop(image, face)) for face in chosen]), len(faces)
+        faces = self.find(image, min_score=min_score, max_side=max_side)
+        return self._judge(image, faces[:max_faces]), len(faces)
 
     def crop(
         self, image: npt.NDArray[np.uint8], face: Face
@@ -217,6 +247,14 @@ class Analyzer:
         outputs = self.classifier(crops)
         calibration = Calibration.of(self.network.config)
         return calibration.probabilities(outputs.logits, outputs.pooled), outputs.cams
+
+    def _judge(self, image: npt.NDArray[np.uint8], faces: list[Face]) -> list[FaceResult]:
+        results = self._classify([(face, *self.crop(image, face)) for face in faces])
+        reasons = [reason_for_doubt(face) for face in faces]
+        return [
+            replace(result, reason=reason, sure=result.sure and reason is None)
+            for result, reason in zip(results, reasons, strict=True)
+        ]
 
     def _classify(
         self, faces: list[tuple[Face | None, npt.NDArray[np.uint8], Matrix]]
