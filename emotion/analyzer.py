@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from emotion.align import CROP_SIZE, Matrix, align_face, box_crop, plain_crop
-from emotion.calibration import Calibration
+from emotion.calibration import CALM_BOUND, Calibration, calm_probabilities
+from emotion.cover import CoverTest, Fill, landmarks_on_crop, part_masks, smooth_fill
 from emotion.detect import Detector, Face, RetinaFaceDetector
 from emotion.detect.plausible import plausible_faces
 from emotion.doubt import reason_for_doubt
 from emotion.engine import Classifier, TorchEngine, choose
 from emotion.errors import AlignmentError, ImageError
 from emotion.images import Source, as_rgb
-from emotion.labels import LABELS
+from emotion.labels import CALM, LABELS, NOT_SURE
 from emotion.network import EmotionNet
+from emotion.reliability import MIN_SCORE
 from emotion.weights import Loaded, default_spec, load
-
-MIN_SCORE = 0.5
-"""Lowest confidence of the detector that is looked at, 0..1."""
 
 FRAME_SIDE = 320
 """Longer side in px of the copy on which the faces of a live frame are looked for."""
@@ -40,8 +40,10 @@ class FaceResult:
             maps share one scale.
         crop: uint8 (64, 64), the aligned grey face that the network saw.
         matrix: float64 (2, 3), photo to crop pixels.
-        sure: False where the answer is "not sure", see ``NetworkConfig.abstain_below``, and
-            wherever there is a reason.
+        sure: whether the confidence reaches ``NetworkConfig.abstain_below``, and there is no reason
+            for doubt.
+        calm: probability that the face shows no clear expression, 0..1 with .5 as the bound; None
+            where the weights do not tell.
         reason: one of ``emotion.doubt.REASONS``, or None: why no answer about this face is sure.
     """
 
@@ -53,7 +55,15 @@ class FaceResult:
     crop: npt.NDArray[np.uint8]
     matrix: Matrix
     sure: bool = True
+    calm: float | None = None
     reason: str | None = None
+
+    @property
+    def answer(self) -> str:
+        """What people are told: a class name, ``labels.NOT_SURE`` or ``labels.CALM``."""
+        if self.reason is None and self.calm is not None and self.calm >= CALM_BOUND:
+            return CALM
+        return self.label if self.sure else NOT_SURE
 
     @property
     def index(self) -> int:
@@ -75,6 +85,20 @@ class FaceResult:
         """Names of the two most probable classes: what the answer is between if it is not sure."""
         first, second = self.probabilities.argsort()[::-1][:2]
         return LABELS[first], LABELS[second]
+
+
+class Classified(NamedTuple):
+    """What the network says about B crops, calibrated.
+
+    Attributes:
+        probabilities: float32 (B, 6).
+        cams: float32 (B, 6, 8, 8).
+        calm: float32 (B,), 0..1, see ``FaceResult.calm``; None where the weights do not tell.
+    """
+
+    probabilities: npt.NDArray[np.float32]
+    cams: npt.NDArray[np.float32]
+    calm: npt.NDArray[np.float32] | None
 
 
 class Analyzer:
@@ -102,17 +126,19 @@ class Analyzer:
         """What exactly the network is, where it was loaded."""
 
     @classmethod
-    def from_weights(cls, spec: str | None = None) -> Analyzer:
+    def from_weights(cls, spec: str | None = None, *, convention: str | None = None) -> Analyzer:
         """Build an analyzer with the embedded detector, on the fastest engine that is there.
 
         Args:
             spec: see ``emotion.weights.load``; None takes ``emotion.weights.default_spec``.
+            convention: corpus whose way of labelling answers; None leaves it to the weights.
 
         Raises:
             WeightsError: if the weights cannot be used.
-            ConfigError: if the engine that was asked for is not there.
+            ConfigError: if the engine that was asked for is not there, or the weights do not know
+                that convention.
         """
-        return cls.from_loaded(load(default_spec() if spec is None else spec))
+        return cls.from_loaded(load(default_spec() if spec is None else spec, convention))
 
     @classmethod
     def from_loaded(cls, loaded: Loaded) -> Analyzer:
@@ -143,6 +169,10 @@ class Analyzer:
             "temperature": config.temperature,
             "class_offsets": list(config.class_offsets),
             "abstain_below": config.abstain_below,
+            "mirror": config.mirror,
+            "calm": config.calm,
+            "convention": config.convention,
+            "conventions": list(config.conventions),
             "trained_on": list(config.trained_on),
         }
 
@@ -216,6 +246,45 @@ class Analyzer:
         faces = self.find(image, min_score=min_score, max_side=max_side)
         return self._judge(image, faces[:max_faces]), len(faces)
 
+    def explain(self, face: FaceResult, *, fill: Fill = smooth_fill) -> CoverTest | None:
+        """Say why a face got its answer, by covering its parts one by one.
+
+        Args:
+            face: what ``analyze`` returned.
+            fill: what parts are covered with, see ``emotion.cover``.
+
+        Returns:
+            The cover test; None where the parts of the face are not known, because nothing was
+            detected or the landmarks fit no face.
+        """
+        return self.explain_all([face], fill=fill)[0]
+
+    def explain_all(
+        self, faces: Sequence[FaceResult], *, fill: Fill = smooth_fill
+    ) -> list[CoverTest | None]:
+        """Explain several faces in one forward pass, each with its answer, see ``explain``."""
+        masks = [
+            None if points is None else part_masks(points)
+            for points in map(landmarks_on_crop, faces)
+        ]
+        batch = [
+            np.concatenate([face.crop[None], fill(face.crop, mask)])
+            for face, mask in zip(faces, masks, strict=True)
+            if mask is not None
+        ]
+        answers = self.answer(np.concatenate(batch)) if batch else None
+        tests: list[CoverTest | None] = [None] * len(faces)
+        start = 0
+        for index, mask in enumerate(masks):
+            if mask is None or answers is None:
+                continue
+            rows = slice(start, start + 1 + len(mask))
+            own, covered = answers.probabilities[start], answers.probabilities[rows][1:]
+            calm = None if answers.calm is None else answers.calm[rows]
+            tests[index] = CoverTest(own, covered, mask, self.network.config.abstain_below, calm)
+            start = rows.stop
+        return tests
+
     def crop(
         self, image: npt.NDArray[np.uint8], face: Face
     ) -> tuple[npt.NDArray[np.uint8], Matrix]:
@@ -239,14 +308,20 @@ class Analyzer:
         Raises:
             ImageError: if ``crops`` are of another type or size.
         """
+        classified = self.answer(crops)
+        return classified.probabilities, classified.cams
+
+    def answer(self, crops: npt.NDArray[np.uint8]) -> Classified:
+        """Classify crops uint8 (B, 64, 64), explain, and tell calm faces, in one forward pass."""
         if crops.dtype != np.uint8 or crops.shape[1:] != (CROP_SIZE, CROP_SIZE):
             shape = "x".join(map(str, crops.shape))
             raise ImageError(
                 f"Crops are uint8 of N x {CROP_SIZE} x {CROP_SIZE}, not {crops.dtype} of {shape}."
             )
-        outputs = self.classifier(crops)
-        calibration = Calibration.of(self.network.config)
-        return calibration.probabilities(outputs.logits, outputs.pooled), outputs.cams
+        outputs, config = self.classifier(crops), self.network.config
+        probabilities = Calibration.of(config).probabilities(outputs.logits, outputs.pooled)
+        calm = None if outputs.calm is None else calm_probabilities(outputs.calm, config)
+        return Classified(probabilities, outputs.cams, calm)
 
     def _judge(self, image: npt.NDArray[np.uint8], faces: list[Face]) -> list[FaceResult]:
         results = self._classify([(face, *self.crop(image, face)) for face in faces])
@@ -261,7 +336,7 @@ class Analyzer:
     ) -> list[FaceResult]:
         if not faces:
             return []
-        probabilities, maps = self.classify(np.stack([crop for _, crop, _ in faces]))
+        probabilities, maps, calm = self.answer(np.stack([crop for _, crop, _ in faces]))
         sure = probabilities.max(1) >= self.network.config.abstain_below
         return [
             FaceResult(
@@ -273,6 +348,7 @@ class Analyzer:
                 crop=crop,
                 matrix=matrix,
                 sure=bool(sure[i]),
+                calm=None if calm is None else float(calm[i]),
             )
             for i, (face, crop, matrix) in enumerate(faces)
         ]

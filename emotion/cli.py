@@ -1,4 +1,4 @@
-"""The shell's way in: ``python -m emotion classify`` and ``python -m emotion video``."""
+"""The shell's way in: ``python -m emotion``, installed as ``sep-emotion``."""
 
 from __future__ import annotations
 
@@ -10,16 +10,20 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from emotion.analyzer import MIN_SCORE, Analyzer, FaceResult
-from emotion.detect.plausible import RELIABLE
-from emotion.errors import ConfigError, DataError, EmotionError, ImageError
+from emotion import __version__, page
+from emotion.cover import PARTS
+from emotion.errors import ConfigError, DataError, EmotionError, ImageError, imports_explained
 from emotion.files import write_text
 from emotion.folders import list_pictures
 from emotion.images import decode_image
 from emotion.labels import LABELS
-from emotion.video import analyze_video, check_paths, summary
+from emotion.reliability import MIN_SCORE, RELIABLE
+
+if TYPE_CHECKING:
+    from emotion.analyzer import Analyzer, FaceResult
+    from emotion.cover import CoverTest
 
 _EXAMPLES = """examples:
   python -m emotion classify portrait.jpg
@@ -38,27 +42,30 @@ The copy is H.264, which browsers and players read, with the times and the sound
 
 @dataclass(frozen=True)
 class Classified:
-    """One picture and its faces, or why it could not be read."""
+    """One picture and its faces, explained or not, or why it could not be read."""
 
     path: Path
     faces: list[FaceResult] = field(default_factory=list)
+    tests: list[CoverTest | None] = field(default_factory=list)
     error: str | None = None
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None, program: str = "sep-emotion") -> int:
     """Run the command line.
 
     Args:
         argv: arguments without the program's name; by default those of the process.
+        program: its name in help texts.
 
     Returns:
         Exit code: 0 if at least one picture was read, 2 otherwise or for unusable arguments.
     """
-    arguments = _parser().parse_args(argv)
+    arguments = _parser(program).parse_args(argv)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="surrogateescape")  # names of files may hold any bytes
     try:
-        return int(arguments.run(arguments))
+        with imports_explained():
+            return int(arguments.run(arguments))
     except EmotionError as error:
         print(error, file=sys.stderr)
         return 2
@@ -67,13 +74,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(program: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m emotion",
+        prog=program,
         description="Six facial expressions, and why.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
     classify = commands.add_parser(
         "classify",
@@ -103,6 +111,7 @@ def _parser() -> argparse.ArgumentParser:
     video.add_argument("--heat", action="store_true", help="draw heat maps on the copy too")
     video.set_defaults(run=_video)
     for command in (classify, video):
+        command.add_argument("--weights", metavar="SPEC", help=page.WEIGHTS_HELP)
         command.add_argument(
             "--min-score",
             type=_share,
@@ -112,11 +121,16 @@ def _parser() -> argparse.ArgumentParser:
             f"{MIN_SCORE}; below {RELIABLE} the answer is never sure)",
         )
         command.add_argument(
-            "--weights",
-            metavar="SPEC",
-            help="embedded, a folder, or hf://USER/NAME@REVISION (default: EMOTION_WEIGHTS, or the "
-            "model of space.yaml, or embedded)",
+            "--convention",
+            metavar="CORPUS",
+            help="answer as this corpus is labelled (fer2013, raf-db, affectnet), or common "
+            "(default: what the weights say)",
         )
+    opened = commands.add_parser(
+        "page", help="open the page", description="Serve the page in a browser."
+    )
+    page.add_arguments(opened)
+    opened.set_defaults(run=_page)
     return parser
 
 
@@ -127,12 +141,17 @@ def _share(text: str) -> float:
     return value
 
 
+def _page(arguments: argparse.Namespace) -> int:
+    page.serve(arguments.host, arguments.port, arguments.weights, page.DEPLOYMENT)
+    return 0
+
+
 def _classify(arguments: argparse.Namespace) -> int:
     for target in (arguments.csv, arguments.json):
         if target is not None and not target.parent.is_dir():
             raise DataError(f"The folder {target.parent} does not exist; create it first.")
     paths = _pictures(arguments.paths)
-    analyzer = _analyzer(arguments.weights)
+    analyzer = _analyzer(arguments)
     results = []
     for path in paths:
         result = _classify_file(analyzer, path, arguments)
@@ -164,18 +183,21 @@ def _classify_file(analyzer: Analyzer, path: Path, arguments: argparse.Namespace
             max_faces=limit,
             min_score=arguments.min_score,
         )
+        tests = analyzer.explain_all(faces) if arguments.json is not None else []
     except ImageError as error:
         return Classified(path, error=str(error))
     except MemoryError:
         return Classified(path, error="it does not fit into memory; reduce it and try again.")
-    return Classified(path, faces)
+    return Classified(path, faces, tests)
 
 
 def _video(arguments: argparse.Namespace) -> int:
     if arguments.heat and arguments.out is None:
         raise ConfigError("Heat maps are drawn on the copy; name it with --out F.mp4.")
+    from emotion.video import analyze_video, check_paths, summary
+
     check_paths(arguments.path, arguments.out, arguments.csv)
-    analyzer = _analyzer(arguments.weights)
+    analyzer = _analyzer(arguments)
     frames, sightings = analyze_video(
         analyzer,
         arguments.path,
@@ -189,9 +211,14 @@ def _video(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _analyzer(weights: str | None) -> Analyzer:
+def _analyzer(arguments: argparse.Namespace) -> Analyzer:
     """Load weights, and say on stderr if others than the asked ones run."""
-    analyzer = Analyzer.from_weights(weights)
+    # torch takes a second to import, which --help need not wait for.
+    from emotion.analyzer import Analyzer
+    from emotion.weights import default_spec
+
+    spec = default_spec(page.DEPLOYMENT) if arguments.weights is None else arguments.weights
+    analyzer = Analyzer.from_weights(spec, convention=arguments.convention)
     if notice := analyzer.description["notice"]:
         print(notice, file=sys.stderr)
     return analyzer
@@ -275,7 +302,22 @@ def _to_json(result: Classified) -> dict[str, Any]:
                 "box": None if face.box is None else face.box.round(2).tolist(),
                 "landmarks": None if face.landmarks is None else face.landmarks.round(2).tolist(),
                 "score": face.score,
+                "why": None if test is None else _why(test),
             }
-            for face in result.faces
+            for face, test in zip(result.faces, result.tests, strict=True)
         ],
+    }
+
+
+def _why(test: CoverTest) -> dict[str, Any]:
+    """Say what decides about the strongest class, and its probability without each part."""
+    found = test.finding()
+    covered = test.covered[:, LABELS.index(found.label)]
+    return {
+        "sentence": str(found),
+        "decisive": found.part,
+        "turns_into": found.other,
+        "covered": {
+            part: round(float(value), 6) for part, value in zip(PARTS, covered, strict=True)
+        },
     }

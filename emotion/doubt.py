@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from emotion.detect.base import Face
-from emotion.detect.plausible import RELIABLE
+from emotion.reliability import RELIABLE
 
 Reason = Literal["perhaps no face", "covered", "cut off", "turned"]
 

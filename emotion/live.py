@@ -10,6 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from emotion.boxes import area, iou
+from emotion.calibration import softmax
+from emotion.reliability import RELIABLE
+
 if TYPE_CHECKING:
     from emotion.analyzer import FaceResult
 
@@ -29,11 +33,9 @@ MARGIN = 0.05
 
 OPENING_FRAMES = 3
 OPENING_S = 0.3
-"""A face counts from its third frame on, or when it was seen for so long: lights that a detector
-takes for a face once or twice never do."""
+"""A face counts from its third frame on, or when it was seen for so long, if the detector's mean
+confidence is ``RELIABLE``: lights that it takes for a face now and then never do."""
 
-OPENING_SCORE = 0.9
-"""Lowest mean confidence of the detector that opens a track."""
 
 SAME_FACE = -0.5
 """Lowest likeness of one face in two frames; between them it may move two thirds of its width."""
@@ -109,7 +111,7 @@ class Tracker:
 
     def _start(self, result: FaceResult) -> TrackedFace:
         logits = _logits(result.probabilities)
-        sure = float(_softmax(logits).max()) >= self.abstain_below
+        sure = float(softmax(logits).max()) >= self.abstain_below
         place = _box(result), _points(result)
         track = _Track(*place, logits, result.cams, sure, self.time_s, self.time_s)
         track.score_sum = _score(result)
@@ -121,7 +123,7 @@ class Tracker:
         elapsed = self.time_s - track.seen_s
         track.logits = smooth(track.logits, _logits(result.probabilities), elapsed)
         track.cams = smooth(track.cams, result.cams, elapsed)
-        track.sure = is_sure(float(_softmax(track.logits).max()), track.sure, self.abstain_below)
+        track.sure = is_sure(float(softmax(track.logits).max()), track.sure, self.abstain_below)
         track.box, track.points, track.seen_s = _box(result), _points(result), self.time_s
         track.frames += 1
         track.score_sum += _score(result)
@@ -130,7 +132,7 @@ class Tracker:
 
     def _open(self, track: _Track) -> None:
         # What is no face is taken for one at low scores, a little here and a little there.
-        reliable = track.score_sum >= OPENING_SCORE * track.frames
+        reliable = track.score_sum >= RELIABLE * track.frames
         lasted = track.frames >= OPENING_FRAMES or track.seen_s - track.since_s >= OPENING_S
         if not track.id and ((lasted and reliable) or not self.patient):
             self._last_id += 1
@@ -153,7 +155,7 @@ class _Track:
     id: int = 0
 
     def says(self, result: FaceResult) -> TrackedFace:
-        probabilities = _softmax(self.logits)
+        probabilities = softmax(self.logits)
         sure = self.sure and result.reason is None
         face = replace(result, probabilities=probabilities, cams=self.cams, sure=sure)
         return TrackedFace(face, self)
@@ -197,13 +199,10 @@ def _likeness(track: _Track, result: FaceResult) -> float:
         Intersection over union of the boxes less the landmarks' mean distance in widths of the
         face: 1 for the same place, below ``SAME_FACE`` for neighbours.
     """
-    boxes = track.box, _box(result)
-    low, high = np.maximum(*(box[:2] for box in boxes)), np.minimum(*(box[2:] for box in boxes))
-    shared = float(np.prod(np.maximum(high - low, 0)))
-    areas = [float(np.prod(np.maximum(box[2:] - box[:2], 1e-3))) for box in boxes]
-    width = math.sqrt(sum(areas) / 2)
+    box = _box(result)
+    width = math.sqrt(max(area(track.box) + area(box), 1e-6) / 2)
     distances = np.linalg.norm(track.points - _points(result), axis=1)
-    return shared / (sum(areas) - shared) - float(distances.mean()) / width
+    return iou(track.box, box) - float(distances.mean()) / width
 
 
 def _pair(tracks: list[_Track], results: Sequence[FaceResult]) -> list[_Track | None]:
@@ -239,8 +238,3 @@ def _points(face: FaceResult) -> Array:
 def _logits(probabilities: Array) -> Array:
     # Log-probabilities are the calibrated logits, up to a shift that softmax ignores.
     return np.log(np.maximum(probabilities, _LEAST))
-
-
-def _softmax(logits: Array) -> Array:
-    powers = np.exp(logits - logits.max())
-    return np.asarray(powers / powers.sum(), np.float32)

@@ -37,17 +37,6 @@ def heat(result: FaceResult, index: int) -> npt.NDArray[np.float32]:
     return np.asarray(large, np.float32)
 
 
-def heat_on_crop(result: FaceResult, index: int, size: int = 256, opacity: float = 0.6) -> Pixels:
-    """Lay the map of one class over the enlarged grey crop.
-
-    Returns:
-        uint8 RGB (size, size, 3).
-    """
-    crop = cv2.resize(result.crop, (size, size), interpolation=cv2.INTER_CUBIC)
-    weight = cv2.resize(heat(result, index), (size, size), interpolation=cv2.INTER_LINEAR)
-    return _blend(np.repeat(np.asarray(crop, np.uint8)[:, :, None], 3, axis=2), weight, opacity)
-
-
 def heat_on_photo(image: Pixels, result: FaceResult, index: int, opacity: float = 0.6) -> Pixels:
     """Lay the map of one class over the face in the photo.
 

@@ -14,12 +14,13 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from emotion.analyzer import MIN_SCORE, Analyzer
+from emotion.analyzer import Analyzer
 from emotion.errors import ConfigError, DataError
 from emotion.files import write_text
 from emotion.labels import LABELS
 from emotion.live import OPENING_FRAMES, TrackedFace, Tracker
 from emotion.overlay import draw_faces, heat_on_photo
+from emotion.reliability import MIN_SCORE
 from emotion.video_file import VideoReader, VideoWriter
 
 DETECTION_SIDE = 640

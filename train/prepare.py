@@ -28,12 +28,12 @@ from tqdm import tqdm
 from emotion.errors import ConfigError, DataError
 from emotion.files import write_text
 from train import fingerprint
-from train.alignment import PREPARED, AlignConfig, align_rows, one_thread
+from train.alignment import PREPARED, AlignConfig, align_rows
 from train.corpora import OTHER, Corpus, load_corpus, parse_corpus
 from train.duplicates import without_duplicates
 from train.report import CorpusReport, Report
 from train.report_page import to_html
-from train.workers import attended
+from train.workers import attended, one_thread
 
 MAX_UNREADABLE = 0.01
 """Share of unreadable pictures above which a corpus is taken for damaged and the run stops."""

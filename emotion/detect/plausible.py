@@ -9,9 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from emotion.detect.base import Face
-
-RELIABLE = 0.9
-"""Score from which a detection counts as a face; 99 % of the validation faces have it."""
+from emotion.reliability import RELIABLE
 
 MIN_CONTRAST = 6.0
 """Standard deviation in grey levels below which a box holds nothing but noise."""

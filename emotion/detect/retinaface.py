@@ -19,6 +19,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torchvision.ops import nms
 
+from emotion.boxes import intersection
 from emotion.detect.base import Face
 from emotion.detect.mobilenet import MobileNetRetinaFace, resnet50_retinaface
 from emotion.engine import Engine, TorchEngine
@@ -237,10 +238,7 @@ def _tiles(side: int) -> list[tuple[int, int]]:
 
 def _covers(large: Face, small: Face) -> bool:
     """Tell whether half of the smaller face's box lies in the larger one's."""
-    low = np.maximum(large.box[:2], small.box[:2])
-    high = np.minimum(large.box[2:], small.box[2:])
-    shared = float(np.clip(high - low, 0, None).prod())
-    return shared > 0.5 * small.size**2
+    return intersection(large.box, small.box) > 0.5 * small.size**2
 
 
 def _resize(image: npt.NDArray[np.uint8], factor: float) -> npt.NDArray[np.uint8]:

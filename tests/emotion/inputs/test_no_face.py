@@ -14,9 +14,10 @@ from emotion import Analyzer
 from emotion.align import template
 from emotion.cli import main
 from emotion.detect import Face
-from emotion.detect.plausible import RELIABLE, has_face_shape, plausible_faces
+from emotion.detect.plausible import has_face_shape, plausible_faces
 from emotion.images import decode_image
 from emotion.live import Tracker
+from emotion.reliability import RELIABLE
 from emotion.video import analyze_video
 
 Pixels = npt.NDArray[np.uint8]
