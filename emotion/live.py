@@ -109,6 +109,11 @@ class Tracker:
         self._tracks = [track for track in self._tracks if time_s - track.seen_s <= PATIENCE]
         return tracked
 
+    def settle(self) -> None:
+        """Open the tracks of a video that ended before any face could show three times."""
+        for track in self._tracks:
+            self._open(track, ended=True)
+
     def _start(self, result: FaceResult) -> TrackedFace:
         logits = _logits(result.probabilities)
         sure = float(softmax(logits).max()) >= self.abstain_below
@@ -130,10 +135,12 @@ class Tracker:
         self._open(track)
         return track.says(result)
 
-    def _open(self, track: _Track) -> None:
+    def _open(self, track: _Track, *, ended: bool = False) -> None:
         # What is no face is taken for one at low scores, a little here and a little there.
         reliable = track.score_sum >= RELIABLE * track.frames
-        lasted = track.frames >= OPENING_FRAMES or track.seen_s - track.since_s >= OPENING_S
+        lasted = (
+            ended or track.frames >= OPENING_FRAMES or track.seen_s - track.since_s >= OPENING_S
+        )
         if not track.id and ((lasted and reliable) or not self.patient):
             self._last_id += 1
             track.id = self._last_id

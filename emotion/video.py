@@ -117,6 +117,8 @@ def analyze_video(
                 waiting.append(_Waiting(image, time_s, faces))
                 if len(waiting) > _DELAY:
                     waiting.popleft().draw(copy, heat=heat)
+        if count < OPENING_FRAMES:
+            tracker.settle()
         if remark := reader.remark():
             print(remark, file=sys.stderr)
         if copy is not None:

@@ -148,6 +148,9 @@ class VideoReader:
     def _length(self) -> float | None:
         """Return how many seconds of pictures the file says it has, if it does."""
         stream = self._video
+        if self._container.format.name == "avi" and stream.frames:
+            # Its length is guessed from the size of the file; its header counts frames.
+            return float(stream.frames / self.rate)
         if stream.duration and stream.time_base:
             return float(stream.duration * stream.time_base)
         told = stream.metadata.get("DURATION", "")  # Matroska
