@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -24,6 +26,10 @@ from huggingface_hub.utils.tqdm import (
     disable_progress_bars,
     enable_progress_bars,
 )
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, None}
+_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS}
+_STORAGE = re.compile(r"storage|quota", re.IGNORECASE)
 
 CONFLICT = 412
 """Status of a commit whose branch has moved since it was prepared."""
@@ -97,10 +103,16 @@ def find_hub_error(error: BaseException | None) -> Exception | None:
         known = isinstance(error, HfHubHTTPError | OfflineModeIsEnabled)
         incomplete = str(error).startswith("Consistency check failed")  # a plain OSError
         transport = "TransportError" in _names(error)
-        if isinstance(error, Exception) and (known or incomplete or transport):
+        if isinstance(error, Exception) and (known or incomplete or transport or _no_room(error)):
             return error
         error = error.__cause__ or error.__context__
     return None
+
+
+def _no_room(error: BaseException) -> bool:
+    """Tell a disk that is full or closed; ``datasets`` looks for space itself, without a number."""
+    full = isinstance(error, OSError) and error.errno in _DISK
+    return full or str(error).startswith("Not enough disk space")
 
 
 def is_out_of_reach(error: Exception) -> bool:
@@ -144,6 +156,11 @@ def explain(error: Exception, revision: str, access: Access = "read") -> str:
             return _explain_status(error, access)
         case OSError() if error.errno is not None and access == "write":
             return f"a file could not be read or written ({error.strerror})"
+        case OSError() if _no_room(error) and error.errno in _FULL:
+            return (
+                f"the disk of the cache {constants.HF_HOME} is full; free some space, or set "
+                "HF_HOME to a folder on another disk"
+            )
         case OSError() if error.errno is not None:
             return (
                 f"the cache {constants.HF_HUB_CACHE} cannot be written ({error.strerror}); set "
@@ -162,6 +179,15 @@ def _explain_status(error: HfHubHTTPError, access: Access) -> str:
     status = error.response.status_code
     if status == 401:
         return "the token is not valid; renew HF_TOKEN, or log in with `hf auth login`"
+    if status == 402:
+        return "the account's plan does not cover this; see the billing page of its owner"
+    if status == 413:
+        return "it is more than the Hub takes at once; push less, or smaller files"
+    if status == 403 and _STORAGE.search(_told(error)):
+        return (
+            "the storage of the account is full; delete something there, make repositories public, "
+            "or choose a larger plan"
+        )
     if status == 403 and access == "write":
         return (
             "the token may not write there; use one with write access, or a repository of the "
@@ -178,11 +204,47 @@ def _explain_status(error: HfHubHTTPError, access: Access) -> str:
     return f"the Hub answers with status {status}; try again later"
 
 
+def _told(error: HfHubHTTPError) -> str:
+    """Return the Hub's own words; they are read, never shown."""
+    return f"{error.server_message or ''} {error.response.headers.get('X-Error-Message', '')}"
+
+
+class _LockNotice(logging.Handler):
+    """Says once that another process holds a lock of the cache, for which the client waits."""
+
+    said = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if not self.said and "acquire lock" in record.getMessage():
+            self.said = True
+            print(
+                f"Another process is writing to the cache {constants.HF_HUB_CACHE}; waiting for "
+                "it. If there is none, stop this with Ctrl-C and delete the folder .locks there.",
+                file=sys.stderr,
+            )
+
+
+@contextmanager
+def _lock_notice() -> Iterator[None]:
+    logger = logging.getLogger("huggingface_hub.utils._fixes")  # where the client waits for locks
+    before, notice = (logger.level, logger.propagate), _LockNotice()
+    logger.addHandler(notice)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.removeHandler(notice)
+        logger.setLevel(before[0])
+        logger.propagate = before[1]
+
+
 @contextmanager
 def quiet_client() -> Iterator[None]:
     """Keep the client's warnings, which hold addresses, and its bars in log files, to itself.
 
-    A silent Hub is given up; by itself the client waits for ever where it is not told how long.
+    It says so if another process has locked the cache. A silent Hub is given up; by itself the
+    client waits for ever where it is not told how long.
     """
     get_session().timeout = SILENCE
     logger = logging.getLogger("huggingface_hub")
@@ -191,7 +253,8 @@ def quiet_client() -> Iterator[None]:
     if bars and not sys.stderr.isatty():
         disable_progress_bars()
     try:
-        yield
+        with _lock_notice():
+            yield
     finally:
         logger.setLevel(level)
         if bars:

@@ -105,7 +105,7 @@ def draw_faces(
 def _answer(result: FaceResult) -> str:
     if result.sure:
         return f"{result.label} {result.confidence:.0%}"
-    return f"not sure: {' or '.join(result.candidates)}"
+    return f"not sure: {result.reason or ' or '.join(result.candidates)}"
 
 
 def _draw_chip(

@@ -12,7 +12,6 @@ from emotion.align import DEFAULT_ZOOM
 from emotion.errors import DataError
 from emotion.labels import LABELS
 from train.config import FitConfig
-from train.corpora.published import TRAINING_SPLIT
 from train.prepared import (
     HELD_OUT,
     TRAINING,

@@ -47,12 +47,13 @@ def endpoints(analyzer: Analyzer, gate: Gate) -> None:
             raise gr.Error(str(error), print_exception=False) from None
 
     def classify(_sender: gr.Request, image: bytes | None, detect: bool = True) -> list[JSON]:
-        """Give six probabilities to every face of a picture, at most 20, the largest first.
+        """Give six probabilities to every face of a picture, at most 20.
 
         Each face has: label, the most probable class; sure, false where its probability is below
-        abstain_below of /model_info, so that the answer is "not sure"; candidates, the two most
-        probable classes; probabilities of all six; box, landmarks and score of the detector, null
-        if the whole picture was taken; picture, the size in whose pixels they are.
+        abstain_below of /model_info, so that the answer is "not sure", and where there is a reason;
+        reason, null or "perhaps no face", "covered", "cut off" or "turned"; candidates, the two
+        most probable classes; probabilities of all six; box, landmarks and score of the detector,
+        null if the whole picture was taken; picture, the size in whose pixels they are.
 
         Args:
             image: a picture file: JPEG, PNG, WebP, HEIC, AVIF, BMP, GIF or TIFF.
@@ -140,6 +141,7 @@ def _face(result: FaceResult, image: Pixels) -> JSON:
         "score": None if result.score is None else round(result.score, 4),
         "label": result.label,
         "sure": result.sure,
+        "reason": result.reason,
         "candidates": list(result.candidates),
         "probabilities": _named(result.probabilities),
         "picture": {"width": image.shape[1], "height": image.shape[0]},

@@ -5,7 +5,7 @@
  *
  * @typedef {{cells: number[], max: number}} Heat      64 values 0..255 in rows; 255 stands for max
  * @typedef {{number: number, box: number[] | null, place: number[], probabilities: number[],
- *            sure: boolean, explained: number, heat: Heat}} Face
+ *            sure: boolean, reason: string | null, explained: number, heat: Heat}} Face
  *          all coordinates are fractions of the picture
  * @typedef {{width: number, height: number, mirrored: boolean, unit: number}} Frame
  *          size in canvas pixels; unit = canvas pixels per CSS pixel
@@ -47,12 +47,15 @@ function twoStrongest(probabilities) {
 }
 
 /** What is said of a face: a name, its share, and what came next or what it is between. */
-function verdict({ probabilities, sure }) {
+function verdict({ probabilities, sure, reason }) {
   const values = twoStrongest(probabilities);
   return sure
     ? { name: values.first, share: `${values.first_share} %`, detail: say("runner_up", values) }
-    : { name: say("not_sure"), share: "", detail: say("between", values) };
+    : { name: say("not_sure"), share: "", detail: reason ? doubt(reason) : say("between", values) };
 }
+
+/** @param {string} reason one of the server's, such as "perhaps no face" */
+const doubt = (reason) => say(`doubt_${reason.replaceAll(" ", "_")}`);
 
 /** The same for screen readers. @param {Face} face */
 const spoken = (face) =>
@@ -155,7 +158,9 @@ function chipWords(face, many) {
   const number = many ? `${face.number}` : "";
   const words = face.sure
     ? [`${name} ${share}`]
-    : [say("chip_not_sure", twoStrongest(face.probabilities)), name];
+    : face.reason
+      ? [say("chip_doubt", { reason: doubt(face.reason) }), name]
+      : [say("chip_not_sure", twoStrongest(face.probabilities)), name];
   return [...words.map((said) => `${number}  ${said}`.trim()), ...(many ? [number] : [])];
 }
 

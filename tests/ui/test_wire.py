@@ -82,6 +82,7 @@ def test_the_whole_picture_is_placed_on_its_middle_square():
         matrix = plain_crop(np.zeros((200, 400, 3), np.uint8))[1]
         probabilities = np.full(6, 1 / 6)
         sure = False
+        reason = None
 
     geometry = face_geometry(Whole(), 400, 200)
     assert geometry["box"] is None
