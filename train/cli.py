@@ -18,6 +18,7 @@ from train.alignment import AlignConfig
 from train.config import FitConfig
 from train.corpora import parse_corpus
 from train.domains import study
+from train.explain import command as explain
 from train.export import ExportArguments, export
 from train.fit import fit
 from train.prepare import PrepareConfig, prepare
@@ -186,6 +187,7 @@ _COMMANDS: dict[str, _Command] = {
     "calibrate": _command("calibrate", calibrate.CalibrateArguments, calibrate.run),
     "copies": _command("copies", copies.CopiesArguments, copies.run),
     "results": _command("results", results.ResultsArguments, results.run),
+    "explain": _command("explain", explain.ExplainArguments, explain.run),
     "export": _command("export", ExportArguments, export),
     "push": _command("push", publish.PushArguments, publish.run),
     "figures": _command("figures", figures.FiguresArguments, figures.run),
