@@ -193,6 +193,10 @@ class Analyzer:
         faces = self.detector.detect(image)[:max_faces]
         return self._classify([(face, *self.crop(image, face)) for face in faces])
 
+    def analyze_crops(self, crops: npt.NDArray[np.uint8]) -> list[FaceResult]:
+        """Analyze aligned grey crops uint8 (B, 64, 64), which come from no picture."""
+        return self._classify([(None, crop, np.eye(2, 3)) for crop in crops])
+
     def analyze_frame(
         self,
         image: npt.NDArray[np.uint8],
@@ -212,8 +216,10 @@ class Analyzer:
         """
         faces = self.detector.detect(image, max_side=max_side)
         chosen = faces[:max_faces]
-        crops = [(face, *self.crop(image, face)) for face in chosen]
-        return self._classify(crops, self.classifier), len(faces)
+        results = self._classify(
+            [(face, *self.crop(image, face)) for face in chosen], self.classifier
+        )
+        return results, len(faces)
 
     def explain(self, face: FaceResult, *, fill: Fill = smooth_fill) -> CoverTest | None:
         """Say why a face got its answer, by covering its parts one by one.

@@ -198,7 +198,7 @@ def _print(result: Classified) -> None:
         name = str(result.path) if len(result.faces) == 1 else f"{result.path} face {number}"
         order = face.probabilities.argsort()[::-1]
         answer = ", ".join(f"{LABELS[i]} {face.probabilities[i]:.2f}" for i in order)
-        print(f"{name}: {answer if face.sure else f'not sure: {answer}'}")
+        print(f"{name}: {answer if face.answer == face.label else f'{face.answer}: {answer}'}")
 
 
 def _to_csv(results: list[Classified], *, all_faces: bool) -> str:
@@ -230,7 +230,9 @@ def _to_json(result: Classified) -> dict[str, Any]:
         "faces": [
             {
                 "label": face.label,
+                "answer": face.answer,
                 "sure": face.sure,
+                "calm": None if face.calm is None else round(face.calm, 6),
                 "candidates": list(face.candidates),
                 "probabilities": {
                     name: round(float(value), 6)

@@ -24,8 +24,8 @@ PATIENCE = 2.0
 LONGEST_PAUSE = 10.0
 """Seconds between two frames after which nobody is taken for the same."""
 
-MARGIN = 0.05
-"""How far above the threshold the confidence must rise to end a "not sure"."""
+HOLD = 0.5
+"""Seconds for which another answer must hold before it is the one that people are told."""
 
 SAME_FACE = -0.5
 """Lowest likeness of one face in two frames; between them it may move two thirds of its width."""
@@ -39,12 +39,20 @@ class TrackedFace:
 
     Attributes:
         id: number of the track, 1 for the tracker's first; never given twice.
-        face: the newest result with smoothed probabilities and maps, and with ``sure`` decided over
-            time; box, landmarks, crop and matrix are the newest frame's own.
+        face: the newest result with smoothed probabilities, maps and calm; box, landmarks, crop and
+            matrix are the newest frame's own.
+        answer: what people are told, see ``FaceResult.answer``: that of ``face`` as soon as it has
+            held for ``HOLD``, until then the one before.
     """
 
     id: int
     face: FaceResult
+    answer: str
+
+    @property
+    def settled(self) -> bool:
+        """Whether the answer is what the numbers of this frame say."""
+        return self.answer == self.face.answer
 
 
 class Tracker:
@@ -93,20 +101,27 @@ class Tracker:
 
     def _start(self, result: FaceResult) -> TrackedFace:
         self._last_id += 1
-        logits = _logits(result.probabilities)
-        sure = float(_softmax(logits).max()) >= self.abstain_below
-        place = _box(result), _points(result)
-        track = _Track(self._last_id, *place, logits, result.cams, sure, self.time_s)
+        calm = None if result.calm is None else _logit(result.calm)
+        track = _Track(
+            self._last_id,
+            _box(result),
+            _points(result),
+            _logits(result.probabilities),
+            result.cams,
+            calm,
+            self.time_s,
+        )
         self._tracks.append(track)
-        return track.says(result)
+        return track.says(result, self.abstain_below)
 
     def _continue(self, track: _Track, result: FaceResult) -> TrackedFace:
         elapsed = self.time_s - track.seen_s
         track.logits = smooth(track.logits, _logits(result.probabilities), elapsed)
         track.cams = smooth(track.cams, result.cams, elapsed)
-        track.sure = is_sure(float(_softmax(track.logits).max()), track.sure, self.abstain_below)
+        if track.calm is not None and result.calm is not None:
+            track.calm = smooth(track.calm, _logit(result.calm), elapsed)
         track.box, track.points, track.seen_s = _box(result), _points(result), self.time_s
-        return track.says(result)
+        return track.says(result, self.abstain_below)
 
 
 @dataclass
@@ -118,13 +133,29 @@ class _Track:
     points: Array
     logits: Array
     cams: Array
-    sure: bool
+    calm: Array | None
     seen_s: float
+    answer: str = ""
+    other: str = ""  # an answer that waits for its turn
+    since_s: float = 0.0  # when that one came up
 
-    def says(self, result: FaceResult) -> TrackedFace:
+    def says(self, result: FaceResult, abstain_below: float) -> TrackedFace:
         probabilities = _softmax(self.logits)
-        face = replace(result, probabilities=probabilities, cams=self.cams, sure=self.sure)
-        return TrackedFace(self.id, face)
+        face = replace(
+            result,
+            probabilities=probabilities,
+            cams=self.cams,
+            sure=float(probabilities.max()) >= abstain_below,
+            calm=None if self.calm is None else float(1 / (1 + np.exp(-self.calm))),
+        )
+        self._decide(face.answer)
+        return TrackedFace(self.id, face, self.answer)
+
+    def _decide(self, answer: str) -> None:
+        if answer != self.other:
+            self.other, self.since_s = answer, self.seen_s
+        if not self.answer or self.seen_s - self.since_s >= HOLD:
+            self.answer = answer
 
 
 def smooth(before: Array, now: Array, elapsed: float) -> Array:
@@ -143,19 +174,6 @@ def smooth(before: Array, now: Array, elapsed: float) -> Array:
     """
     keep = math.exp(-elapsed / TIME_CONSTANT)
     return np.asarray(keep * before + (1 - keep) * now, np.float32)
-
-
-def is_sure(confidence: float, was_sure: bool, abstain_below: float) -> bool:
-    """Decide whether an answer is sure, with hysteresis.
-
-    Args:
-        confidence: smoothed probability of the top class, 0..1.
-        was_sure: what was decided for the frame before.
-        abstain_below: the calibrated threshold, 0..1.
-    """
-    if was_sure:
-        return confidence >= abstain_below
-    return confidence >= min(abstain_below + MARGIN, (abstain_below + 1) / 2)
 
 
 def _likeness(track: _Track, result: FaceResult) -> float:
@@ -203,6 +221,11 @@ def _points(face: FaceResult) -> Array:
 def _logits(probabilities: Array) -> Array:
     # Log-probabilities are the calibrated logits, up to a shift that softmax ignores.
     return np.log(np.maximum(probabilities, _LEAST))
+
+
+def _logit(probability: float) -> Array:
+    bounded = min(max(probability, _LEAST), 1 - _LEAST)
+    return np.asarray(math.log(bounded / (1 - bounded)), np.float32)
 
 
 def _softmax(logits: Array) -> Array:

@@ -28,7 +28,7 @@ from emotion.overlay import draw_faces, heat_on_photo
 DETECTION_SIDE = 640
 """Longer side in px of the copy on which faces are looked for."""
 
-HEADER = ("frame", "time", "face", "x", "y", "width", "height", *LABELS, "sure")
+HEADER = ("frame", "time", "face", "x", "y", "width", "height", *LABELS, "sure", "calm", "answer")
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -43,7 +43,9 @@ class Sighting:
         face: number of the face's track, from 1.
         box: float32 (4,), x0, y0, x1, y1 in px of the frame.
         probabilities: float32 (6,), smoothed over time, see ``emotion.live.Tracker``.
-        sure: False where the answer is "not sure".
+        sure: whether the highest of them reaches the threshold.
+        calm: smoothed, see ``FaceResult.calm``.
+        answer: what people are told, see ``emotion.live.TrackedFace``.
     """
 
     frame: int
@@ -52,6 +54,8 @@ class Sighting:
     box: npt.NDArray[np.float32]
     probabilities: npt.NDArray[np.float32]
     sure: bool
+    calm: float | None
+    answer: str
 
 
 def check_paths(path: Path, out: Path | None, csv_file: Path | None) -> None:
@@ -124,7 +128,9 @@ def to_csv(sightings: list[Sighting]) -> str:
         x0, y0, x1, y1 = (float(value) for value in one.box)
         place = [f"{value:.1f}" for value in (x0, y0, x1 - x0, y1 - y0)]
         scores = [f"{value:.4f}" for value in one.probabilities]
-        writer.writerow([one.frame, f"{one.time_s:.3f}", one.face, *place, *scores, int(one.sure)])
+        calm = "" if one.calm is None else f"{one.calm:.4f}"
+        told = [int(one.sure), calm, one.answer]
+        writer.writerow([one.frame, f"{one.time_s:.3f}", one.face, *place, *scores, *told])
     return text.getvalue()
 
 
@@ -144,13 +150,15 @@ def summary(sightings: list[Sighting]) -> list[str]:
 def _sighting(frame: int, time_s: float, tracked: TrackedFace) -> Sighting:
     face = tracked.face
     assert face.box is not None  # only detected faces are tracked
-    return Sighting(frame, time_s, tracked.id, face.box, face.probabilities, face.sure)
+    told = face.sure, face.calm, tracked.answer
+    return Sighting(frame, time_s, tracked.id, face.box, face.probabilities, *told)
 
 
 def _draw(image: Pixels, faces: list[TrackedFace], *, heat: bool) -> Pixels:
     for tracked in faces if heat else ():
         image = heat_on_photo(image, tracked.face, tracked.face.index)
-    return draw_faces(image, [t.face for t in faces], [t.id for t in faces])
+    numbers, answers = [t.id for t in faces], [t.answer for t in faces]
+    return draw_faces(image, [t.face for t in faces], numbers, answers)
 
 
 class _Reader:

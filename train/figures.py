@@ -15,8 +15,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from emotion.atlas import ATLAS, atlas_svg, read_atlas
 from emotion.errors import DataError
-from emotion.files import write_bytes
+from emotion.files import write_bytes, write_text
 from emotion.labels import COLORS, LABELS
 from train.history import read_history
 from train.metrics import RECALLS
@@ -45,6 +46,8 @@ class FiguresArguments:
     """File that python -m train results wrote."""
     log: tuple[Path, ...] = ()
     """log.jsonl of the run that made the weights, or of those that did one after the other."""
+    atlas: Path = ATLAS
+    """File that python -m train explain --atlas wrote; nothing is drawn where there is none."""
     format: Literal["svg", "png"] = "svg"
     """Of the files."""
 
@@ -61,6 +64,9 @@ def run(arguments: FiguresArguments) -> int:
     for name, data in render(results, history, arguments.format).items():
         write_bytes(arguments.out / name, data)
         print(f"Wrote {arguments.out / name}.")
+    if (atlas := read_atlas(arguments.atlas)) is not None:
+        write_text(arguments.out / "atlas.svg", atlas_svg(atlas))
+        print(f"Wrote {arguments.out / 'atlas.svg'}.")
     return 0
 
 

@@ -46,7 +46,7 @@ def page(visited):
     """That page, empty as a visitor finds it."""
     yield visited.page
     if visited.page.locator("[data-do=another]").is_visible():
-        visited.page.locator(".em-toolbar").get_by_label("Heat map", exact=True).check()
+        visited.page.locator(".em-toolbar").get_by_label("Evidence", exact=True).check()
         visited.page.locator("[data-do=another]").click()
 
 
@@ -100,7 +100,7 @@ def test_another_class_is_explained_without_asking_the_server(page):
 def test_the_heat_map_can_be_switched_off(page):
     page.get_by_role("button", name="Astronaut").click()
     wait_for_cards(page)
-    page.locator(".em-toolbar").get_by_label("Heat map", exact=True).uncheck()
+    page.locator(".em-toolbar").get_by_label("Evidence", exact=True).uncheck()
     page.wait_for_timeout(200)
     grey = crop_pixels(page)
     assert (grey.max(axis=2) - grey.min(axis=2)).max() == 0

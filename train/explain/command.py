@@ -15,11 +15,15 @@ from emotion.detect import RetinaFaceDetector
 from emotion.errors import ConfigError, DataError
 from emotion.files import write_text
 from emotion.weights import load
+from train.explain.averages import make_atlas
 from train.explain.measure import Faces, Row, describe, measure, milliseconds, read_faces
 from train.prepared import VALIDATION, check_zoom, held_out, prepared_corpora, read_rows
 
 SANE = 0.2
 """A method depends on what was learnt if its rank correlation ``sanity`` stays below this."""
+
+DRAWN_WITHIN = 3.0
+"""Milliseconds that a map may cost beyond the answer, to be drawn on the page."""
 
 _BATCH = 32
 
@@ -49,6 +53,8 @@ class ExplainArguments:
     """Measure the maps; without them only the cover test, which takes a fraction of the time."""
     json: Path | None = None
     """File for the same as JSON."""
+    atlas: Path | None = None
+    """File for the mean map of each class, which figures and the page draw."""
 
 
 def run(arguments: ExplainArguments) -> int:
@@ -61,8 +67,9 @@ def run(arguments: ExplainArguments) -> int:
     """
     if arguments.limit < 0:
         raise ConfigError(f"--limit must be 0 or a number of faces, not {arguments.limit}.")
-    if arguments.json is not None and not arguments.json.parent.is_dir():
-        raise DataError(f"The folder {arguments.json.parent} does not exist; create it first.")
+    for path in (arguments.json, arguments.atlas):
+        if path is not None and not path.parent.is_dir():
+            raise DataError(f"The folder {path.parent} does not exist; create it first.")
     loaded = load(arguments.weights)
     network = loaded.network
     check_zoom(arguments.data, network.config.zoom)
@@ -80,8 +87,10 @@ def run(arguments: ExplainArguments) -> int:
         "maps": [],
     }
     parts: list[tuple[int, list[Row]]] = []
+    everyone = []
     for corpus in corpora:
         faces, inpainted, engine = _corpus(arguments, corpus, reference, served)
+        everyone.append(faces)
         result["cover"][corpus] = {
             "inpainting": describe(faces.tests, inpainted),
             "engine": describe(engine, faces.tests),
@@ -97,6 +106,8 @@ def run(arguments: ExplainArguments) -> int:
     print(to_text(result))
     if arguments.json is not None:
         write_text(arguments.json, json.dumps(result, indent=2) + "\n")
+    if arguments.atlas is not None:
+        write_text(arguments.atlas, make_atlas(served, everyone, loaded.digest).to_json())
     return 0
 
 
@@ -189,8 +200,9 @@ def to_text(result: dict[str, Any]) -> str:
     best = result["winner"]
     if best is not None:
         mirror = "with" if best["mirror"] else "without"
+        drawn = "it can be drawn" if best["ms"] <= DRAWN_WITHIN else "too slow to be drawn live"
         lines.append(
-            f"best: {best['method']}, stage {best['stage']} from the last, {mirror} mirror"
+            f"best: {best['method']}, stage {best['stage']} from the last, {mirror} mirror; {drawn}"
         )
     return "\n".join(lines)
 
