@@ -9,12 +9,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from emotion.align import Matrix, align_face, box_crop, plain_crop
+from emotion.align import CROP_SIZE, Matrix, align_face, box_crop, plain_crop
 from emotion.calibration import CALM_BOUND, Calibration, calm_probabilities
 from emotion.cover import CoverTest, Fill, landmarks_on_crop, part_masks, smooth_fill
 from emotion.detect import Detector, Face, RetinaFaceDetector
 from emotion.engine import Classifier, TorchEngine, choose
-from emotion.errors import AlignmentError
+from emotion.errors import AlignmentError, ImageError
+from emotion.images import Source, as_rgb
 from emotion.labels import CALM, LABELS, NOT_SURE
 from emotion.network import EmotionNet
 from emotion.weights import Loaded, default_spec, load
@@ -175,18 +176,22 @@ class Analyzer:
         }
 
     def analyze(
-        self, image: npt.NDArray[np.uint8], *, detect: bool = True, max_faces: int | None = None
+        self, image: Source, *, detect: bool = True, max_faces: int | None = None
     ) -> list[FaceResult]:
         """Analyze one picture.
 
         Args:
-            image: uint8 RGB (H, W, 3), as ``emotion.images.decode_image`` gives it.
+            image: uint8 RGB (H, W, 3), or whatever else ``emotion.images.decode_image`` takes.
             detect: if False, the whole picture is taken as one face.
             max_faces: keep only this many of the largest faces.
 
         Returns:
             One result per face, the largest first; empty if there is no face.
+
+        Raises:
+            ImageError: if ``image`` is not a picture.
         """
+        image = as_rgb(image)
         if not detect:
             crop, matrix = plain_crop(image)
             return self._classify([(None, crop, matrix)])
@@ -199,7 +204,7 @@ class Analyzer:
 
     def analyze_frame(
         self,
-        image: npt.NDArray[np.uint8],
+        image: Source,
         *,
         max_faces: int | None = None,
         max_side: int = FRAME_SIDE,
@@ -207,13 +212,17 @@ class Analyzer:
         """Analyze one frame of a video: faces are looked for on a small copy, within ms.
 
         Args:
-            image: uint8 RGB (H, W, 3).
+            image: as ``analyze`` takes it.
             max_faces: analyze only this many of the largest faces.
             max_side: longer side in px of that copy.
 
         Returns:
             One result per face, the largest first, and how many faces were found.
+
+        Raises:
+            ImageError: if ``image`` is not a picture.
         """
+        image = as_rgb(image)
         faces = self.detector.detect(image, max_side=max_side)
         chosen = faces[:max_faces]
         results = self._classify(
@@ -290,6 +299,9 @@ class Analyzer:
 
         Returns:
             Probabilities float32 (B, 6) and maps float32 (B, 6, 8, 8).
+
+        Raises:
+            ImageError: if ``crops`` are of another type or size.
         """
         classified = self.answer(crops)
         return classified.probabilities, classified.cams
@@ -302,7 +314,15 @@ class Analyzer:
         Args:
             crops: uint8 (B, 64, 64).
             classifier: runs the network; by default in float32.
+
+        Raises:
+            ImageError: if ``crops`` are of another type or size.
         """
+        if crops.dtype != np.uint8 or crops.shape[1:] != (CROP_SIZE, CROP_SIZE):
+            shape = "x".join(map(str, crops.shape))
+            raise ImageError(
+                f"Crops are uint8 of N x {CROP_SIZE} x {CROP_SIZE}, not {crops.dtype} of {shape}."
+            )
         outputs, config = (classifier or self.exact)(crops), self.network.config
         probabilities = Calibration.of(config).probabilities(outputs.logits, outputs.pooled)
         calm = None if outputs.calm is None else calm_probabilities(outputs.calm, config)

@@ -19,6 +19,12 @@ MOST = 2.0
 """A face's temperature is at most this many times the typical one, or that part of it."""
 
 
+def softmax(logits: Array) -> npt.NDArray[np.float32]:
+    """Map logits (..., K) to probabilities, float32 (..., K); the last axis sums to 1."""
+    powers = np.exp(logits - logits.max(-1, keepdims=True))
+    return np.asarray(powers / powers.sum(-1, keepdims=True), np.float32)
+
+
 @dataclass(frozen=True)
 class Calibration:
     """What is added to logits, and what they are divided by then, before the softmax.
@@ -72,8 +78,7 @@ class Calibration:
     def probabilities(self, logits: Array, pooled: Array) -> npt.NDArray[np.float32]:
         """Map logits (B, 6) and features (B, K), averaged over the map, to float32 (B, 6)."""
         scaled = self.adjusted(logits) / self.temperatures(pooled)[:, None]
-        powers = np.exp(scaled - scaled.max(1, keepdims=True))
-        return np.asarray(powers / powers.sum(1, keepdims=True), np.float32)
+        return softmax(scaled)
 
 
 CALM_BOUND = 0.5

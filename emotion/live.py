@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from emotion.boxes import area, iou
+from emotion.calibration import softmax
+
 if TYPE_CHECKING:
     from emotion.analyzer import FaceResult
 
@@ -140,7 +143,7 @@ class _Track:
     since_s: float = 0.0  # when that one came up
 
     def says(self, result: FaceResult, abstain_below: float) -> TrackedFace:
-        probabilities = _softmax(self.logits)
+        probabilities = softmax(self.logits)
         face = replace(
             result,
             probabilities=probabilities,
@@ -183,13 +186,10 @@ def _likeness(track: _Track, result: FaceResult) -> float:
         Intersection over union of the boxes less the landmarks' mean distance in widths of the
         face: 1 for the same place, below ``SAME_FACE`` for neighbours.
     """
-    boxes = track.box, _box(result)
-    low, high = np.maximum(*(box[:2] for box in boxes)), np.minimum(*(box[2:] for box in boxes))
-    shared = float(np.prod(np.maximum(high - low, 0)))
-    areas = [float(np.prod(np.maximum(box[2:] - box[:2], 1e-3))) for box in boxes]
-    width = math.sqrt(sum(areas) / 2)
+    box = _box(result)
+    width = math.sqrt(max(area(track.box) + area(box), 1e-6) / 2)
     distances = np.linalg.norm(track.points - _points(result), axis=1)
-    return shared / (sum(areas) - shared) - float(distances.mean()) / width
+    return iou(track.box, box) - float(distances.mean()) / width
 
 
 def _pair(tracks: list[_Track], results: Sequence[FaceResult]) -> list[_Track | None]:
@@ -226,8 +226,3 @@ def _logits(probabilities: Array) -> Array:
 def _logit(probability: float) -> Array:
     bounded = min(max(probability, _LEAST), 1 - _LEAST)
     return np.asarray(math.log(bounded / (1 - bounded)), np.float32)
-
-
-def _softmax(logits: Array) -> Array:
-    powers = np.exp(logits - logits.max())
-    return np.asarray(powers / powers.sum(), np.float32)

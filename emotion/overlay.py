@@ -43,17 +43,6 @@ def heat(result: FaceResult, index: int) -> npt.NDArray[np.float32]:
     return np.asarray(large, np.float32)
 
 
-def heat_on_crop(result: FaceResult, index: int, size: int = 256, opacity: float = 0.6) -> Pixels:
-    """Lay the map of one class over the enlarged grey crop.
-
-    Returns:
-        uint8 RGB (size, size, 3).
-    """
-    crop = cv2.resize(result.crop, (size, size), interpolation=cv2.INTER_CUBIC)
-    weight = cv2.resize(heat(result, index), (size, size), interpolation=cv2.INTER_LINEAR)
-    return _blend(np.repeat(np.asarray(crop, np.uint8)[:, :, None], 3, axis=2), weight, opacity)
-
-
 def heat_on_photo(image: Pixels, result: FaceResult, index: int, opacity: float = 0.6) -> Pixels:
     """Lay the map of one class over the face in the photo.
 
@@ -66,7 +55,11 @@ def heat_on_photo(image: Pixels, result: FaceResult, index: int, opacity: float 
     Returns:
         A new uint8 RGB array of the same shape; pixels outside the crop are unchanged.
     """
-    return _blend(image, _onto_photo(heat(result, index), result, image), opacity)
+    drawn = image.copy()
+    if (window := _window(image, result)) is not None:
+        part = drawn[window]
+        part[:] = _blend(part, _onto_photo(heat(result, index), result, window), opacity)
+    return drawn
 
 
 def spotlight_on_photo(
@@ -86,34 +79,50 @@ def spotlight_on_photo(
     Returns:
         A new uint8 RGB array of the same shape; pixels outside the crop are unchanged.
     """
-    evidence = heat(result, index)
+    drawn = image.copy()
+    if (window := _window(image, result)) is None:
+        return drawn
+    part = drawn[window]
     radius = np.hypot(*np.meshgrid(_CENTRED, _CENTRED))
     face = np.clip((0.5 - radius) / 0.08, 0, 1).astype(np.float32)
-    weight = _onto_photo(evidence, result, image)
-    dark = _onto_photo(face, result, image)
+    weight = _onto_photo(heat(result, index), result, window)
+    dark = _onto_photo(face, result, window)
     lit = np.clip((weight - LINES[1]) / (LINES[0] - LINES[1]), 0, 1)
     alpha = (dark * (1 - lit) * opacity)[:, :, None]
-    dim = to_grey(image)[:, :, None].astype(np.float32) * _DIM
-    mixed = np.rint(image * (1 - alpha) + dim * alpha).astype(np.uint8)
+    dim = to_grey(part)[:, :, None].astype(np.float32) * _DIM
+    part[:] = np.rint(part * (1 - alpha) + dim * alpha).astype(np.uint8)
     scale = 1 / np.sqrt(abs(np.linalg.det(result.matrix[:, :2])))
-    drawn = np.zeros(image.shape[:2], np.uint8)
+    lines = np.zeros(weight.shape, np.uint8)
     for level, width in zip(LINES, (2.0, 1.0), strict=True):
         inside = (weight >= level).astype(np.uint8)
-        lines, _ = cv2.findContours(inside, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
-        cv2.drawContours(drawn, lines, -1, 255, max(1, round(width * scale / 3)))
-    visible = (drawn > 0) & (dark > 0.5)  # not along the border of the crop
-    mixed[visible] = np.rint(mixed[visible] * (1 - opacity) + 255 * opacity).astype(np.uint8)
-    return np.asarray(mixed, np.uint8)
+        found, _ = cv2.findContours(inside, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
+        cv2.drawContours(lines, found, -1, 255, max(1, round(width * scale / 3)))
+    visible = (lines > 0) & (dark > 0.5)  # not along the border of the crop
+    part[visible] = np.rint(part[visible] * (1 - opacity) + 255 * opacity).astype(np.uint8)
+    return drawn
+
+
+def _window(image: Pixels, result: FaceResult) -> tuple[slice, slice] | None:
+    """Where the crop lies in the photo, which may have a hundred times its pixels."""
+    height, width = image.shape[:2]
+    back = invert(result.matrix)
+    edges = np.array([[-1, -1], [CROP_SIZE, -1], [-1, CROP_SIZE], [CROP_SIZE, CROP_SIZE]])
+    corners = edges @ back[:, :2].T + back[:, 2]
+    x0, y0 = np.clip(np.floor(corners.min(0)).astype(int), 0, (width, height))
+    x1, y1 = np.clip(np.ceil(corners.max(0)).astype(int) + 1, 0, (width, height))
+    return (slice(y0, y1), slice(x0, x1)) if x0 < x1 and y0 < y1 else None
 
 
 def _onto_photo(
-    plane: npt.NDArray[np.float32], result: FaceResult, image: Pixels
+    plane: npt.NDArray[np.float32], result: FaceResult, window: tuple[slice, slice]
 ) -> npt.NDArray[np.float32]:
-    """Warp a plane of the crop (64, 64) to the photo; 0 outside the crop."""
+    """Warp a plane of the crop (64, 64) to a window of the photo; 0 outside the crop."""
+    rows, columns = window
+    back = invert(result.matrix)
     warped = cv2.warpAffine(
         plane,
-        invert(result.matrix),
-        (image.shape[1], image.shape[0]),
+        np.column_stack([back[:, :2], back[:, 2] - (columns.start, rows.start)]),
+        (int(columns.stop - columns.start), int(rows.stop - rows.start)),
         flags=cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_CONSTANT,
         borderValue=0,

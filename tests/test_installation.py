@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import socket
 from importlib.metadata import version
-from pathlib import Path
 
 import cv2
 import pytest
 from pytest_socket import SocketConnectBlockedError
-
-import emotion
-
-REPOSITORY = Path(__file__).resolve().parents[1]
 
 
 def test_the_loaded_opencv_needs_no_graphics_library() -> None:
@@ -23,12 +17,6 @@ def test_the_loaded_opencv_needs_no_graphics_library() -> None:
 
 def test_both_opencv_wheels_have_one_version() -> None:
     assert version("opencv-python") == version("opencv-python-headless")
-
-
-def test_the_package_and_its_metadata_name_one_version() -> None:
-    metadata = (REPOSITORY / "pyproject.toml").read_text(encoding="utf-8")
-
-    assert re.findall(r'^version = "(.*)"$', metadata, re.MULTILINE) == [emotion.__version__]
 
 
 @pytest.mark.filterwarnings("ignore:A test tried to use socket")

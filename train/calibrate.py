@@ -15,17 +15,11 @@ from torch import Tensor
 from emotion.calibration import Calibration
 from train.inference import Answers
 from train.metrics import auroc, evaluate_probabilities
+from train.options import COVERAGE
 from train.prepared import VALIDATION, official_split
 from train.sampling import balanced_shares
 from train.store import FaceStore
 from train.temperature import fit_offsets, fit_temperature, fit_temperatures
-
-COVERAGE = 0.82
-"""Share of expressive faces that are answered with an expression.
-
-Lower catches more neutral faces, which are the rule before a camera, and leaves more expressions
-unanswered. See docs/decisions/0018-abstaining.md.
-"""
 
 
 @dataclass(frozen=True)

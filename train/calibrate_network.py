@@ -15,8 +15,9 @@ from torch import Tensor
 
 from emotion.files import write_text
 from emotion.network import COMMON, EmotionNet
-from train.calibrate import COVERAGE, CorpusAnswers, calibrate
+from train.calibrate import CorpusAnswers, calibrate
 from train.inference import read_out
+from train.options import COVERAGE
 
 CALLED_CALM = 0.08
 """Share of expressive faces that may be called calm, every corpus counting the same."""

@@ -125,7 +125,7 @@ class Trainer:
             "loss": self._loss / steps,
             "seconds": round(self._seconds, 1),
             "images_per_second": round(steps * self.config.data.batch_size / self._seconds, 1),
-            **judge(self.average.network, self.validation, size),
+            **self.judged(size),
         }
         self.history.append(line)
         self._batch, self._loss, self._seconds = 0, 0.0, 0.0
@@ -208,6 +208,10 @@ class Trainer:
         self.optimizer.step()
         self.average.update(self.network)
         return value
+
+    def judged(self, size: int) -> dict[str, Any]:
+        """Score the averaged weights on the validation splits, see ``train.judge``."""
+        return judge(self.average.network, self.validation, size)
 
     def _export(self) -> None:
         """Write the averaged weights in half precision, as a folder that SPEC accepts."""

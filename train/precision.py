@@ -8,6 +8,7 @@ does not depend on the processor.
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Literal
@@ -66,6 +67,8 @@ def settle(config: FitConfig, out: Path, device: torch.device) -> FitConfig:
     Raises:
         ConfigError: if bfloat16 is asked for on a GPU that has none.
     """
+    if device.type == "cuda":
+        torch.backends.cudnn.allow_tf32 = False  # its convolutions would have three digits
     saved, wanted = out / "fit.json", config.machine.precision
     before = read_config(saved).machine.precision if saved.exists() else "auto"
     chosen = resolve(before if wanted == "auto" else wanted, device)
@@ -83,6 +86,22 @@ def settle(config: FitConfig, out: Path, device: torch.device) -> FitConfig:
             )
         tqdm.write(f"Trains in {chosen}{_reason(wanted, before, chosen)}.")
     return override(config, precision=chosen)
+
+
+def sentence(trainings: Mapping[str, Iterable[str]]) -> str:
+    """Say under a table in which precision its rows were trained.
+
+    Args:
+        trainings: row -> what the logs of its runs say, nothing for a row without a finished run.
+    """
+    rows: dict[str, list[str]] = {}
+    for name, precisions in trainings.items():
+        if said := " and ".join(sorted(set(precisions))):
+            rows.setdefault(said, []).append(name)
+    if len(rows) < 2:
+        return "".join(f"Trained in {said}." for said in rows)
+    parts = [f"{said}: {', '.join(names)}" for said, names in rows.items()]
+    return f"Trained in {'; in '.join(parts)}."
 
 
 def _reason(wanted: str, before: str, chosen: Precision) -> str:

@@ -13,7 +13,7 @@ from gradio.events import api as endpoint
 import emotion
 from emotion.cover import PARTS, CoverTest
 from emotion.errors import EmotionError
-from emotion.images import decode_image
+from emotion.images import MAX_PIXELS, decode_image
 from emotion.labels import COLORS, LABELS
 from emotion.overlay import draw_faces, heat_on_photo, spotlight_on_photo
 from emotion.ui.covering import why
@@ -45,7 +45,7 @@ def endpoints(analyzer: Analyzer, gate: Gate) -> None:
             raise gr.Error("Send a picture as the first argument.", print_exception=False)
         try:
             with gate.enter(client_of(sender)):
-                image = decode_image(content)
+                image = decode_image(content, max_pixels=MAX_PIXELS)
                 results = analyzer.analyze(image, detect=detect, max_faces=MAX_CARDS)
                 return image, results, analyzer.explain_all(results) if explain else []
         except EmotionError as error:
@@ -62,7 +62,7 @@ def endpoints(analyzer: Analyzer, gate: Gate) -> None:
         pixels they are.
 
         Args:
-            image: a picture file: JPEG, PNG, WebP, BMP, GIF or TIFF.
+            image: a picture file: JPEG, PNG, WebP, HEIC, AVIF, BMP, GIF or TIFF.
             detect: false takes the whole picture as one face.
         """
         photo, results, _ = analyze(image, detect, _sender)
@@ -83,7 +83,7 @@ def endpoints(analyzer: Analyzer, gate: Gate) -> None:
         not aligned, covered and decisive are null.
 
         Args:
-            image: a picture file: JPEG, PNG, WebP, BMP, GIF or TIFF.
+            image: a picture file: JPEG, PNG, WebP, HEIC, AVIF, BMP, GIF or TIFF.
             label: happiness, surprise, sadness, anger, disgust or fear; or "strongest" for every
                 face's most probable one.
             detect: false takes the whole picture as one face.

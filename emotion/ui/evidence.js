@@ -92,6 +92,9 @@ function contour(values, level) {
   };
   for (let y = 0; y < HEAT_SIDE - 1; y++)
     for (let x = 0; x < HEAT_SIDE - 1; x++) {
+      // Most squares are on one side of the line; looking first saves making anything for them.
+      const inside = (at(x, y) >= level) + (at(x + 1, y) >= level) + (at(x, y + 1) >= level);
+      if (inside + (at(x + 1, y + 1) >= level) === (inside ? 4 : 0)) continue;
       const corners = [[x, y], [x + 1, y], [x + 1, y + 1], [x, y + 1]];
       const ends = corners.flatMap((corner, side) => cross(corner, corners[(side + 1) % 4]));
       for (let end = 0; end < ends.length; end += 2) {

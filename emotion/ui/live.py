@@ -68,7 +68,7 @@ def frame_analysis(analyzer: Analyzer, gate: Gate) -> Callable[..., JSON]:
             frame = _read(payload)
             client = client_of(sender, frame.visitor)
             with gate.enter_at_once(client, PATIENCE):
-                image = decode_image(frame.jpeg)
+                image = decode_image(frame.jpeg, max_pixels=MAX_FRAME_SIDE**2)
                 height, width = image.shape[:2]
                 if max(height, width) > MAX_FRAME_SIDE:
                     raise ImageError(f"A frame has at most {MAX_FRAME_SIDE} px a side.")

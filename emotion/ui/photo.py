@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from emotion.cover import PARTS
 from emotion.errors import EmotionError, ImageError
-from emotion.images import decode_image
+from emotion.images import MAX_PIXELS, decode_image
 from emotion.labels import LABELS
 from emotion.ui import markup
 from emotion.ui.covering import brush, mask_text, why
@@ -66,7 +66,7 @@ def photo_analysis(analyzer: Analyzer, gate: Gate) -> Callable[..., JSON]:
             detect = request.get("detect", True) is not False
             language = _language(request.get("language"))
             with gate.enter(client_of(sender)):
-                image = decode_image(_source(request))
+                image = decode_image(_source(request), max_pixels=MAX_PIXELS)
                 results = analyzer.analyze(image, detect=detect, max_faces=MAX_CARDS)
                 full = len(results) == MAX_CARDS
                 count = len(analyzer.detector.detect(image)) if full else len(results)
@@ -163,7 +163,7 @@ def _markup() -> str:
         <button type="button" class="em-button" data-do="camera">
           {markup.icon("camera")}{text("photo_take")}</button>
       </div>
-      <input type="file" accept="image/*" hidden {label("photo_choose")}>
+      <input type="file" accept="image/*,.heic,.heif" hidden {label("photo_choose")}>
     </div>
     <div class="em-shutter">
       <video muted playsinline {label("photo_camera_label")}></video>

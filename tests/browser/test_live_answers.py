@@ -6,6 +6,8 @@ from itertools import pairwise
 
 import pytest
 
+from emotion.labels import LABELS
+
 pytestmark = pytest.mark.browser
 
 # Our server, and a clock that can be slowed down where a slow machine would take too long.
@@ -39,12 +41,13 @@ HEAT = {"cells": [255] * 64, "max": 0.1}
 
 def face(id: int, x: float = 0.2, y: float = 0.3, side: float = 0.3, **said) -> dict:
     """A face of an answer: happy and sure, if nothing else is said."""
+    probabilities = said.get("probabilities", SURE)
     return {
         "id": id,
         "box": [x, y, x + side, y + side],
         "place": [side, 0, 0, side, x, y],
         "probabilities": SURE,
-        "answer": "happiness",
+        "answer": LABELS[probabilities.index(max(probabilities))],
         "explained": 0,
         "heat": HEAT,
         **said,
@@ -316,7 +319,7 @@ def test_every_control_is_reached_and_works_by_keyboard(page):
     answer(page, face(1))
     page.locator("[data-do=stop]").focus()
     reached = []
-    for _ in range(5):
+    for _ in range(6):
         page.keyboard.press("Tab")
         reached.append(page.evaluate("document.activeElement.dataset.do"))
     assert reached == ["freeze", "save", "heat", "spotlight", "opacity", "explain"]

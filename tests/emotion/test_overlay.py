@@ -9,13 +9,7 @@ import pytest
 from emotion.align import box_crop
 from emotion.analyzer import FaceResult
 from emotion.labels import COLORS, UNSURE_COLOR
-from emotion.overlay import (
-    draw_faces,
-    heat,
-    heat_on_crop,
-    heat_on_photo,
-    spotlight_on_photo,
-)
+from emotion.overlay import draw_faces, heat, heat_on_photo, spotlight_on_photo
 
 Image = npt.NDArray[np.uint8]
 
@@ -148,10 +142,3 @@ def test_boxes_beyond_the_border_are_drawn_inside(photo: Image, result: FaceResu
 
 def test_a_face_without_a_box_is_not_drawn(photo: Image, result: FaceResult) -> None:
     np.testing.assert_array_equal(draw_faces(photo, [replace(result, box=None)]), photo)
-
-
-def test_the_crop_is_enlarged_with_its_heat(result: FaceResult) -> None:
-    picture = heat_on_crop(result, 3, size=128)
-
-    assert picture.shape == (128, 128, 3)
-    assert (picture[10, 118] != picture[118, 10]).any()

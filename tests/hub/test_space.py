@@ -43,8 +43,8 @@ def run(root: Path, environment: dict[str, str], arguments: dict[str, Any]) -> O
     import os
 
     from emotion.errors import EmotionError
-    from train.space.command import SpaceArguments
-    from train.space.command import run as command
+    from train.commands.space import Arguments
+    from train.commands.space import run as command
 
     for name in ("SECRET", "SPACE_HF_TOKEN"):
         os.environ.pop(name, None)
@@ -52,7 +52,7 @@ def run(root: Path, environment: dict[str, str], arguments: dict[str, Any]) -> O
     out = io.StringIO()
     with contextlib.redirect_stdout(out):
         try:
-            code, error = command(SpaceArguments(**{"poll": 0.05, **arguments}), root), ""
+            code, error = command(Arguments(**{"poll": 0.05, **arguments}), root), ""
         except EmotionError as caught:
             code, error = 2, str(caught)
     return Outcome(code, out.getvalue(), error)

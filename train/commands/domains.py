@@ -3,32 +3,24 @@
 from __future__ import annotations
 
 import json
-import shutil
 import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from emotion.errors import ConfigError, DataError
 from emotion.files import write_bytes, write_text
-from emotion.weights import load_weights
 from train.config import FitConfig, override
-from train.data import read_data
-from train.domains.figures import plot_shards, plot_study, plot_trials
-from train.domains.progressive import LOG
-from train.fit import fit
-from train.history import seconds_of
-from train.inference import predict_logits
-from train.metrics import evaluate_probabilities
+from train.history import UNRECORDED, precision_of, seconds_of
 from train.recipes import recipe
+from train.seeds import finished, summarise, to_cell, train_once
 
 _PROGRESSIVE, _BORT2 = "progressive", "progressive + BORT²"
-_FINISHED = "finished.json"
 
 
 @dataclass(frozen=True)
-class StudyArguments:
+class Arguments:
     """Compare one corpus, the union of all under three samplings, progressive, and BORT² on top.
 
     Every arm is trained with every seed, on as many steps as the union in --epochs; the trials of
@@ -60,6 +52,8 @@ class StudyArguments:
     """Of the averaged weights; it must forget within an epoch, or a trial changes nothing."""
     threads: int = 0
     """CPU threads; 0 takes all."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Of the trainings, see fit; what is measured is always measured in float32."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +71,7 @@ class Arm:
     after: str | None = None
 
 
-def run(arguments: StudyArguments) -> int:
+def run(arguments: Arguments) -> int:
     """Train what is not finished, and write and print table and figures.
 
     Raises:
@@ -90,11 +84,13 @@ def run(arguments: StudyArguments) -> int:
     for seed in arguments.seeds:
         for arm in arms:
             folder = _folder(arguments.out, arm.name, seed)
-            if not (folder / _FINISHED).exists():
+            if not finished(folder):
                 print(f"{arm.name}, seed {seed} ({folder})", flush=True)
                 _train(arm, seed, arguments)
             rows = [_row(arm, arguments) for arm in arms]
             write_text(arguments.out / "study.json", json.dumps(rows, indent=1) + "\n")
+    from train.domains.figures import plot_shards, plot_study, plot_trials
+
     text = to_markdown(rows, arguments) + _trials_to_markdown(arguments)
     write_text(arguments.out / "study.md", text)
     write_bytes(arguments.out / "study.svg", plot_study(rows))
@@ -105,7 +101,9 @@ def run(arguments: StudyArguments) -> int:
     return 0
 
 
-def _arms(arguments: StudyArguments) -> Iterator[Arm]:
+def _arms(arguments: Arguments) -> Iterator[Arm]:
+    from train.data import read_data
+
     base = override(
         recipe("baseline"),
         corpora=arguments.corpora,
@@ -115,6 +113,7 @@ def _arms(arguments: StudyArguments) -> Iterator[Arm]:
         widths=arguments.widths,
         ema_decay=arguments.ema_decay,
         threads=arguments.threads,
+        precision=arguments.precision,
     )
     target = arguments.corpora[0]
     parts = read_data(base, arguments.data).parts
@@ -148,33 +147,39 @@ def _folder(out: Path, name: str, seed: int) -> Path:
     return out / f"{'-'.join(words).lower()}-{seed}"
 
 
-def _train(arm: Arm, seed: int, arguments: StudyArguments) -> None:
+def _train(arm: Arm, seed: int, arguments: Arguments) -> None:
     """Train an arm, and score the kept weights on every corpus's validation faces."""
+    from emotion.weights import load_weights
+    from train.data import read_data
+    from train.inference import predict_logits
+    from train.metrics import evaluate_probabilities
+
     folder = _folder(arguments.out, arm.name, seed)
     config = replace(arm.config, seed=seed)
     if arm.after:
         config = override(config, init=str(_folder(arguments.out, arm.after, seed)))
-    fit(config, arguments.data, folder, resume=(folder / "fit.json").exists())
-    network = load_weights(str(folder))
     everything = override(arm.config, corpora=arguments.corpora, limit=0)
-    scores = {}
-    for corpus, faces in read_data(everything, arguments.data).validation.items():
-        logits = predict_logits(network, faces.faces, arguments.size)
-        result = evaluate_probabilities(logits.softmax(1).numpy(), faces.labels.numpy())
-        scores[corpus] = {name: result[name] for name in ("accuracy", "macro_f1")}
-    result = {"seconds": seconds_of(folder), "scores": scores}
-    write_text(folder / _FINISHED, json.dumps(result) + "\n")
-    # They are ten times the weights, and nothing resumes a finished run.
-    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+
+    def score(_best: dict[str, Any]) -> dict[str, Any]:
+        network = load_weights(str(folder))
+        scores = {}
+        for corpus, faces in read_data(everything, arguments.data).validation.items():
+            logits = predict_logits(network, faces.faces, arguments.size)
+            result = evaluate_probabilities(logits.softmax(1).numpy(), faces.labels.numpy())
+            scores[corpus] = {name: result[name] for name in ("accuracy", "macro_f1")}
+        return {
+            "seconds": seconds_of(folder),
+            "precision": precision_of(folder),
+            "scores": scores,
+        }
+
+    train_once(config, arguments.data, folder, score)
 
 
-def _row(arm: Arm, arguments: StudyArguments) -> dict[str, Any]:
+def _row(arm: Arm, arguments: Arguments) -> dict[str, Any]:
     """Collect the finished seeds of an arm."""
-    done = {}
-    for seed in arguments.seeds:
-        path = _folder(arguments.out, arm.name, seed) / _FINISHED
-        if path.exists():
-            done[seed] = json.loads(path.read_text("utf-8"))
+    results = {seed: finished(_folder(arguments.out, arm.name, seed)) for seed in arguments.seeds}
+    done = {seed: result for seed, result in results.items() if result}
     per_corpus = {
         corpus: [run["scores"][corpus]["macro_f1"] for run in done.values()]
         for corpus in arguments.corpora
@@ -182,13 +187,14 @@ def _row(arm: Arm, arguments: StudyArguments) -> dict[str, Any]:
     return {
         "name": arm.name,
         "seeds": list(done),
+        "precision": [run.get("precision", UNRECORDED) for run in done.values()],
         "minutes": [run["seconds"] / 60 for run in done.values()],
         "macro_f1": per_corpus,
         "scores": [statistics.fmean(values) for values in zip(*per_corpus.values(), strict=True)],
     }
 
 
-def to_markdown(rows: Sequence[dict[str, Any]], arguments: StudyArguments) -> str:
+def to_markdown(rows: Sequence[dict[str, Any]], arguments: Arguments) -> str:
     """Render the study's table, and say which arm is the best."""
     corpora = arguments.corpora
     lines = [
@@ -196,23 +202,21 @@ def to_markdown(rows: Sequence[dict[str, Any]], arguments: StudyArguments) -> st
         f"|---|---|{'---|' * len(corpora)}---|---|",
     ]
     for row in rows:
-        cells = [_mean(row["macro_f1"][corpus]) for corpus in corpora]
+        scores = [*(row["macro_f1"][corpus] for corpus in corpora), row["scores"]]
+        cells = [to_cell(summarise(values)) for values in scores]
         minutes = f"{statistics.fmean(row['minutes']):.1f}" if row["minutes"] else ""
-        values = (row["name"], str(len(row["seeds"])), *cells, _mean(row["scores"]), minutes)
+        values = (row["name"], str(len(row["seeds"])), *cells, minutes)
         lines.append(f"| {' | '.join(values)} |")
-    finished = [row for row in rows if row["scores"]]
-    best = max(finished, key=lambda row: statistics.fmean(row["scores"]))
-    return "\n".join([*lines, "", f"The best by the mean of the corpora: {best['name']}.", ""])
+    scored = [row for row in rows if row["scores"]]
+    best = max(scored, key=lambda row: statistics.fmean(row["scores"]))
+    from train.precision import sentence  # torch, which --help need not wait for
+
+    said = sentence({row["name"]: row["precision"] for row in rows})
+    best_line = f"The best by the mean of the corpora: {best['name']}."
+    return "\n".join([*lines, "", said, best_line, ""])
 
 
-def _mean(values: Sequence[float]) -> str:
-    if not values:
-        return ""
-    deviation = statistics.stdev(values) if len(values) > 1 else 0.0
-    return f"{statistics.fmean(values):.3f} ± {deviation:.3f}"
-
-
-def _trials_to_markdown(arguments: StudyArguments) -> str:
+def _trials_to_markdown(arguments: Arguments) -> str:
     """List what the progressive runs accepted and rejected, and why."""
     lines = [
         "",
@@ -233,6 +237,8 @@ def _trials_to_markdown(arguments: StudyArguments) -> str:
 
 
 def _read_log(folder: Path) -> list[dict[str, Any]]:
+    from train.domains.progressive import LOG
+
     try:
         return [json.loads(line) for line in (folder / LOG).read_text("utf-8").splitlines()]
     except (OSError, ValueError):

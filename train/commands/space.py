@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True)
-class SpaceArguments:
+class Arguments:
     """Deploy the page to Hugging Face Spaces as space.yaml says.
 
     Checks the file, collects what the page needs, creates the Space, sets its variables and
@@ -48,7 +48,7 @@ class SpaceArguments:
     """Seconds between two looks at its state."""
 
 
-def run(args: SpaceArguments, root: Path = ROOT) -> int:
+def run(args: Arguments, root: Path = ROOT) -> int:
     """Deploy, or show what would be done.
 
     Args:

@@ -29,7 +29,7 @@ _BATCH = 32
 
 
 @dataclass(frozen=True)
-class ExplainArguments:
+class Arguments:
     """Measure explanations on validation faces whose answer is sure.
 
     Six methods at the last two stages, with and without the mirror, against a centred Gaussian and
@@ -57,7 +57,7 @@ class ExplainArguments:
     """File for the mean map of each class, which figures and the page draw."""
 
 
-def run(arguments: ExplainArguments) -> int:
+def run(arguments: Arguments) -> int:
     """Measure, print one table, and write it.
 
     Raises:
@@ -112,7 +112,7 @@ def run(arguments: ExplainArguments) -> int:
 
 
 def _corpus(
-    arguments: ExplainArguments, corpus: str, reference: Analyzer, served: Analyzer
+    arguments: Arguments, corpus: str, reference: Analyzer, served: Analyzer
 ) -> tuple[Faces, list[CoverTest], list[CoverTest]]:
     """Return faces whose answer is sure, and their cover tests by inpainting and by the engine."""
     rows = read_rows(arguments.data, corpus, VALIDATION)

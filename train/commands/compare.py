@@ -5,10 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import shlex
-import shutil
-import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,18 +17,16 @@ import yaml
 from emotion.errors import ConfigError, DataError, EmotionError
 from emotion.files import write_text
 from train.config import FitConfig, to_json
-from train.fit import fit
-from train.history import seconds_of
-from train.prepared import prepared_fingerprint
-from train.recipes import recipe
+from train.history import UNRECORDED, precision_of, seconds_of
+from train.recipes import recipe, take_recipe
+from train.seeds import finished, summarise, to_cell, train_once
 
 _SCORES = ("accuracy", "macro_f1")
-_FINISHED = "finished.json"
 _SEEDS = (1, 2, 3)
 
 
 @dataclass(frozen=True)
-class CompareArguments:
+class Arguments:
     """Train several variants under one budget and put their validation scores in one table.
 
     A variant is a name and options of fit. Every variant is trained once per seed, one after the
@@ -70,7 +67,7 @@ class Comparison:
     variants: dict[str, FitConfig]
 
 
-def run(arguments: CompareArguments) -> int:
+def run(arguments: Arguments) -> int:
     """Train what is not finished, and write and print the tables.
 
     Raises:
@@ -78,6 +75,8 @@ def run(arguments: CompareArguments) -> int:
         DataError: if the data are missing, ``out`` cannot be written, or some trainings failed; the
             others are in the tables.
     """
+    from train.prepared import prepared_fingerprint
+
     comparisons, seeds = read_plan(arguments)
     runs = _Runs(arguments.out, prepared_fingerprint(arguments.data))
     wanted = {
@@ -92,10 +91,10 @@ def run(arguments: CompareArguments) -> int:
     }
     failed = []
     for number, (folder, (description, config)) in enumerate(wanted.items(), 1):
-        if not (folder / _FINISHED).exists():
+        if not finished(folder):
             print(f"Run {number} of {len(wanted)}: {description} ({folder})", flush=True)
             try:
-                _train(config, arguments.data, folder)
+                train_once(config, arguments.data, folder, partial(_with_seconds, folder))
             except EmotionError as error:
                 failed.append(f"{description}: {error}")
         _write_tables(comparisons, seeds, runs)
@@ -108,7 +107,7 @@ def run(arguments: CompareArguments) -> int:
     return 0
 
 
-def read_plan(arguments: CompareArguments) -> tuple[list[Comparison], tuple[int, ...]]:
+def read_plan(arguments: Arguments) -> tuple[list[Comparison], tuple[int, ...]]:
     """Read what is to be trained from the plan, or from the command line.
 
     Returns:
@@ -175,11 +174,7 @@ def _parse(options: str) -> FitConfig:
         words = shlex.split(options)
     except ValueError as error:
         raise ConfigError(f"{options!r} cannot be read as options ({error}).") from None
-    name = "baseline"
-    while "--recipe" in words[:-1]:
-        at = words.index("--recipe")
-        name = words[at + 1]
-        del words[at : at + 2]
+    name, words = take_recipe(words)
     config: FitConfig = tyro.cli(
         FitConfig,
         args=words,
@@ -200,25 +195,16 @@ class _Runs:
     def folder(self, config: FitConfig, seed: int) -> Path:
         values: dict[str, Any] = {"prepared": self.data, **to_json(replace(config, seed=seed))}
         values.pop("machine")
+        if config.machine.precision != "auto":
+            values["precision"] = config.machine.precision
         return (
             self.out / hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
         )
 
-    def finished(self, config: FitConfig, seed: int) -> dict[str, Any]:
-        """Return the kept epoch of a finished run, or nothing."""
-        try:
-            text = (self.folder(config, seed) / _FINISHED).read_text("utf-8")
-        except FileNotFoundError:
-            return {}
-        return dict(json.loads(text))
 
-
-def _train(config: FitConfig, data: Path, folder: Path) -> None:
-    best = fit(config, data, folder, resume=(folder / "fit.json").exists())
+def _with_seconds(folder: Path, best: dict[str, Any]) -> dict[str, Any]:
     seconds = round(seconds_of(folder))
-    write_text(folder / _FINISHED, json.dumps({**best, "total_seconds": seconds}) + "\n")
-    # They are ten times the weights, and nothing resumes a finished run.
-    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    return {**best, "precision": precision_of(folder), "total_seconds": seconds}
 
 
 def _write_tables(comparisons: Sequence[Comparison], seeds: Sequence[int], runs: _Runs) -> None:
@@ -234,32 +220,26 @@ def _write_tables(comparisons: Sequence[Comparison], seeds: Sequence[int], runs:
 
 
 def _rows(comparison: Comparison, seeds: Sequence[int], runs: _Runs) -> Iterator[dict[str, Any]]:
-    finished = {
-        name: {seed: runs.finished(config, seed) for seed in seeds}
+    kept = {
+        name: {seed: finished(runs.folder(config, seed)) for seed in seeds}
         for name, config in comparison.variants.items()
     }
-    reference = next(iter(finished.values()))
-    for name, lines in finished.items():
+    reference = next(iter(kept.values()))
+    for name, lines in kept.items():
         done = {seed: line for seed, line in lines.items() if line}
         row: dict[str, Any] = {
             "name": name,
             "config": to_json(comparison.variants[name]),
             "seeds": list(done),
-            "seconds": _mean_and_deviation([line["total_seconds"] for line in done.values()]),
+            "precision": [line.get("precision", UNRECORDED) for line in done.values()],
+            "seconds": summarise([line["total_seconds"] for line in done.values()]),
         }
         for score in _SCORES:
-            row[score] = _mean_and_deviation([line[score] for line in done.values()])
+            row[score] = summarise([line[score] for line in done.values()])
             # Seeds share initialisation and order, so differences vary less than scores do.
             paired = [done[s][score] - reference[s][score] for s in done if reference[s]]
-            row[f"{score}_difference"] = _mean_and_deviation(paired)
+            row[f"{score}_difference"] = summarise(paired)
         yield row
-
-
-def _mean_and_deviation(values: Sequence[float]) -> list[float] | None:
-    """Return mean and sample standard deviation (0 of a single value); None of no value."""
-    if not values:
-        return None
-    return [statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else 0.0]
 
 
 def to_markdown(table: Mapping[str, Any]) -> str:
@@ -272,16 +252,13 @@ def to_markdown(table: Mapping[str, Any]) -> str:
     ]
     for row in table["variants"]:
         cells = [row["name"], str(len(row["seeds"]))]
-        cells += [_cell(row[score], ".3f") for score in _SCORES]
+        cells += [to_cell(row[score]) for score in _SCORES]
         cells.append(
-            "" if row is table["variants"][0] else _cell(row["macro_f1_difference"], "+.3f")
+            "" if row is table["variants"][0] else to_cell(row["macro_f1_difference"], "+.3f")
         )
         cells.append("" if row["seconds"] is None else f"{row['seconds'][0] / 60:.1f}")
         lines.append(f"| {' | '.join(cells)} |")
+    from train.precision import sentence  # torch, which --help need not wait for
+
+    lines += ["", sentence({row["name"]: row["precision"] for row in table["variants"]})]
     return "\n".join(lines) + "\n"
-
-
-def _cell(value: list[float] | None, style: str) -> str:
-    if value is None:
-        return ""
-    return f"{value[0]:{style}} ± {value[1]:.3f}"

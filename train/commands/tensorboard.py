@@ -13,7 +13,7 @@ from train.history import LOG, read_history
 
 
 @dataclass(frozen=True)
-class TensorboardArguments:
+class Arguments:
     """Write the epochs of a run, finished or not, for TensorBoard.
 
     fit itself writes log.jsonl only. Repeat the command to see the epochs since. It needs the
@@ -26,7 +26,7 @@ class TensorboardArguments:
     """Folder of the run; it gets a folder 'tensorboard'."""
 
 
-def run(arguments: TensorboardArguments) -> int:
+def run(arguments: Arguments) -> int:
     """Write every scalar of every epoch.
 
     Raises:

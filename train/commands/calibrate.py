@@ -3,37 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
-from tqdm import tqdm
-
-from emotion.align import CROP_SIZE
 from emotion.errors import ConfigError, DataError, WeightsError
 from emotion.labels import LABELS
-from emotion.network import EmotionNet
-from emotion.weights import load_weights
-from train.calibrate import COVERAGE, ask
-from train.calibrate_network import calibrate_network, write_calibration
-from train.copies import Excluded
-from train.inference import Answers, predict, read_out
-from train.prepared import (
-    VALIDATION,
-    check_zoom,
-    official_split,
-    prepared_corpora,
-    read_rows,
-)
-from train.store import from_dataset, read_neutral
-
-_BATCH = 128
+from train.options import COVERAGE
 
 
 @dataclass(frozen=True)
-class CalibrateArguments:
+class Arguments:
     """Fit class offsets, temperatures and abstain threshold of finished weights anew.
 
     They are written to RUN/config.json, and what they achieve to RUN/calibration.json. The tensors
@@ -55,7 +34,7 @@ class CalibrateArguments:
     """File with one sample id per line, left out (see python -m train copies)."""
 
 
-def run(arguments: CalibrateArguments) -> int:
+def run(arguments: Arguments) -> int:
     """Calibrate and print the figures.
 
     Raises:
@@ -63,11 +42,29 @@ def run(arguments: CalibrateArguments) -> int:
         DataError: if the faces are missing or were trained on, or RUN cannot be written.
         WeightsError: if RUN holds no weights.
     """
+    import torch
+    from tqdm import tqdm
+
+    from emotion.align import CROP_SIZE
+    from emotion.weights import load_weights
+    from train.calibrate import ask
+    from train.calibrate_network import calibrate_network, write_calibration
+    from train.copies import Excluded
+    from train.inference import Answers, predict, read_out
+    from train.prepared import VALIDATION, check_zoom, read_rows
+    from train.store import from_dataset, read_neutral
+
     if not 0 < arguments.coverage <= 1:
         raise ConfigError(f"--coverage must lie in (0, 1], not {arguments.coverage}.")
     if not arguments.run.is_dir():
         raise WeightsError(f"{arguments.run} is no folder; give one with config.json and weights.")
     network = load_weights(str(arguments.run))
+
+    def answer(faces: torch.Tensor) -> Answers:
+        parts = tqdm(torch.split(faces, 128), "classifying", leave=False)
+        pooled = torch.cat([predict(network, part, CROP_SIZE).pooled for part in parts])
+        return read_out(network, pooled)
+
     check_zoom(arguments.data, network.config.zoom)
     corpora = _choose_corpora(arguments, network.config.trained_on)
     excluded = Excluded(arguments.exclude)
@@ -77,7 +74,7 @@ def run(arguments: CalibrateArguments) -> int:
     }
     excluded.check_used()
     neutral = read_neutral(arguments.data, corpora)
-    answers = ask(partial(_predict, network), validation, neutral)
+    answers = ask(answer, validation, neutral)
     values, figures = calibrate_network(network, answers, arguments.coverage)
     figures["excluded"] = excluded.count
     write_calibration(arguments.run, values, figures)
@@ -86,13 +83,9 @@ def run(arguments: CalibrateArguments) -> int:
     return 0
 
 
-def _predict(network: EmotionNet, faces: Tensor) -> Answers:
-    parts = tqdm(torch.split(faces, _BATCH), "classifying", leave=False)
-    pooled = torch.cat([predict(network, part, CROP_SIZE).pooled for part in parts])
-    return read_out(network, pooled)
+def _choose_corpora(arguments: Arguments, trained_on: tuple[str, ...]) -> list[str]:
+    from train.prepared import VALIDATION, official_split, prepared_corpora
 
-
-def _choose_corpora(arguments: CalibrateArguments, trained_on: tuple[str, ...]) -> list[str]:
     prepared = prepared_corpora(arguments.data)
     known = {split.partition("/")[0] for split in trained_on}
     chosen = list(arguments.corpora) or [corpus for corpus in prepared if corpus in known]

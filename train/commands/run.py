@@ -5,18 +5,13 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from emotion.errors import DataError
 from emotion.files import write_text
-from train.alignment import AlignConfig
 from train.config import override
-from train.data import has_outliers
-from train.evaluate import EvaluateConfig, evaluate, to_text
-from train.fit import fit
-from train.prepare import PrepareConfig, prepare
-from train.prepared import VALIDATION
+from train.face_options import AlignConfig, EvaluateConfig
 from train.recipes import recipe
-from train.report import to_text as report_text
 
 ARCHIVES = {
     "fer2013": ("fer2013.zip", "fer2013", "fer2013.csv"),
@@ -27,7 +22,7 @@ ARCHIVES = {
 
 
 @dataclass(frozen=True)
-class RunArguments:
+class Arguments:
     """Train from the corpora that are there: prepare, fit and evaluate in one go.
 
     Repeating the command goes on where it stopped.
@@ -43,20 +38,29 @@ class RunArguments:
     """Named training, see python -m train fit --help; corpora that are not there are left out."""
     demo: bool = False
     """Draw faces instead of reading a corpus, and train on them for two minutes."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Of the training, see fit; what is measured is always measured in float32."""
 
 
-def run(arguments: RunArguments) -> int:
+def run(arguments: Arguments) -> int:
     """Prepare, fit and evaluate.
 
     Raises:
         ConfigError: if the recipe is unknown.
         DataError: if no corpus is there.
     """
+    from train.data import has_outliers
+    from train.evaluate import evaluate, to_text
+    from train.fit import fit
+    from train.prepare import PrepareConfig, prepare
+    from train.prepared import VALIDATION
+    from train.report import to_text as report_text
+
     config = recipe("demo" if arguments.demo else arguments.recipe)
     corpora = {"synthetic": "synthetic"} if arguments.demo else _find(arguments.data_root)
     wanted = config.data.corpora
     chosen = tuple(corpus for corpus in wanted if corpus in corpora) or tuple(corpora)
-    config = override(config, corpora=chosen)
+    config = override(config, corpora=chosen, precision=arguments.precision)
     prepared = arguments.out / "prepared"
     texts = tuple(corpora[corpus] for corpus in chosen)
     print(report_text(prepare(PrepareConfig(texts, prepared, AlignConfig()))))
