@@ -258,8 +258,8 @@ def _print(result: Classified) -> None:
         name = str(result.path) if len(result.faces) == 1 else f"{result.path} face {number}"
         order = face.probabilities.argsort()[::-1]
         answer = ", ".join(f"{LABELS[i]} {face.probabilities[i]:.2f}" for i in order)
-        doubt = f"not sure ({face.reason})" if face.reason else "not sure"
-        print(f"{name}: {answer if face.sure else f'{doubt}: {answer}'}")
+        told = f"{face.answer} ({face.reason})" if face.reason else face.answer
+        print(f"{name}: {answer if told == face.label else f'{told}: {answer}'}")
 
 
 def _to_csv(results: list[Classified], *, all_faces: bool) -> str:
@@ -292,8 +292,10 @@ def _to_json(result: Classified) -> dict[str, Any]:
         "faces": [
             {
                 "label": face.label,
+                "answer": face.answer,
                 "sure": face.sure,
                 "reason": face.reason,
+                "calm": None if face.calm is None else round(face.calm, 6),
                 "candidates": list(face.candidates),
                 "probabilities": {
                     name: round(float(value), 6)
