@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from emotion.align import Matrix, align_face, box_crop, plain_crop
-from emotion.calibration import Calibration
+from emotion.calibration import CALM_BOUND, Calibration, calm_probabilities
+from emotion.cover import CoverTest, Fill, landmarks_on_crop, part_masks, smooth_fill
 from emotion.detect import Detector, Face, RetinaFaceDetector
 from emotion.engine import Classifier, TorchEngine, choose
 from emotion.errors import AlignmentError
-from emotion.labels import LABELS
+from emotion.labels import CALM, LABELS, NOT_SURE
 from emotion.network import EmotionNet
 from emotion.weights import Loaded, default_spec, load
 
@@ -34,7 +36,9 @@ class FaceResult:
             maps share one scale.
         crop: uint8 (64, 64), the aligned grey face that the network saw.
         matrix: float64 (2, 3), photo to crop pixels.
-        sure: False where the answer is "not sure", see ``NetworkConfig.abstain_below``.
+        sure: whether the confidence reaches ``NetworkConfig.abstain_below``.
+        calm: probability that the face shows no clear expression, 0..1 with .5 as the bound; None
+            where the weights do not tell.
     """
 
     box: npt.NDArray[np.float32] | None
@@ -45,6 +49,14 @@ class FaceResult:
     crop: npt.NDArray[np.uint8]
     matrix: Matrix
     sure: bool = True
+    calm: float | None = None
+
+    @property
+    def answer(self) -> str:
+        """What people are told: a class name, ``labels.NOT_SURE`` or ``labels.CALM``."""
+        if self.calm is not None and self.calm >= CALM_BOUND:
+            return CALM
+        return self.label if self.sure else NOT_SURE
 
     @property
     def index(self) -> int:
@@ -66,6 +78,20 @@ class FaceResult:
         """Names of the two most probable classes: what the answer is between if it is not sure."""
         first, second = self.probabilities.argsort()[::-1][:2]
         return LABELS[first], LABELS[second]
+
+
+class Classified(NamedTuple):
+    """What the network says about B crops, calibrated.
+
+    Attributes:
+        probabilities: float32 (B, 6).
+        cams: float32 (B, 6, 8, 8).
+        calm: float32 (B,), 0..1, see ``FaceResult.calm``; None where the weights do not tell.
+    """
+
+    probabilities: npt.NDArray[np.float32]
+    cams: npt.NDArray[np.float32]
+    calm: npt.NDArray[np.float32] | None
 
 
 class Analyzer:
@@ -93,17 +119,19 @@ class Analyzer:
         """What exactly the network is, where it was loaded."""
 
     @classmethod
-    def from_weights(cls, spec: str | None = None) -> Analyzer:
+    def from_weights(cls, spec: str | None = None, *, convention: str | None = None) -> Analyzer:
         """Build an analyzer with the embedded detector, on the fastest engine that is there.
 
         Args:
             spec: see ``emotion.weights.load``; None takes ``emotion.weights.default_spec``.
+            convention: corpus whose way of labelling answers; None leaves it to the weights.
 
         Raises:
             WeightsError: if the weights cannot be used.
-            ConfigError: if the engine that was asked for is not there.
+            ConfigError: if the engine that was asked for is not there, or the weights do not know
+                that convention.
         """
-        return cls.from_loaded(load(default_spec() if spec is None else spec))
+        return cls.from_loaded(load(default_spec() if spec is None else spec, convention))
 
     @classmethod
     def from_loaded(cls, loaded: Loaded) -> Analyzer:
@@ -134,6 +162,10 @@ class Analyzer:
             "temperature": config.temperature,
             "class_offsets": list(config.class_offsets),
             "abstain_below": config.abstain_below,
+            "mirror": config.mirror,
+            "calm": config.calm,
+            "convention": config.convention,
+            "conventions": list(config.conventions),
             "trained_on": list(config.trained_on),
         }
 
@@ -177,6 +209,45 @@ class Analyzer:
         chosen = faces[:max_faces]
         return self._classify([(face, *self.crop(image, face)) for face in chosen]), len(faces)
 
+    def explain(self, face: FaceResult, *, fill: Fill = smooth_fill) -> CoverTest | None:
+        """Say why a face got its answer, by covering its parts one by one.
+
+        Args:
+            face: what ``analyze`` returned.
+            fill: what parts are covered with, see ``emotion.cover``.
+
+        Returns:
+            The cover test; None where the parts of the face are not known, because nothing was
+            detected or the landmarks fit no face.
+        """
+        return self.explain_all([face], fill=fill)[0]
+
+    def explain_all(
+        self, faces: Sequence[FaceResult], *, fill: Fill = smooth_fill
+    ) -> list[CoverTest | None]:
+        """Explain several faces in one forward pass, each with its answer, see ``explain``."""
+        masks = [
+            None if points is None else part_masks(points)
+            for points in map(landmarks_on_crop, faces)
+        ]
+        batch = [
+            np.concatenate([face.crop[None], fill(face.crop, mask)])
+            for face, mask in zip(faces, masks, strict=True)
+            if mask is not None
+        ]
+        answers = self.answer(np.concatenate(batch)) if batch else None
+        tests: list[CoverTest | None] = [None] * len(faces)
+        start = 0
+        for index, mask in enumerate(masks):
+            if mask is None or answers is None:
+                continue
+            rows = slice(start, start + 1 + len(mask))
+            own, covered = answers.probabilities[start], answers.probabilities[rows][1:]
+            calm = None if answers.calm is None else answers.calm[rows]
+            tests[index] = CoverTest(own, covered, mask, self.network.config.abstain_below, calm)
+            start = rows.stop
+        return tests
+
     def crop(
         self, image: npt.NDArray[np.uint8], face: Face
     ) -> tuple[npt.NDArray[np.uint8], Matrix]:
@@ -197,16 +268,22 @@ class Analyzer:
         Returns:
             Probabilities float32 (B, 6) and maps float32 (B, 6, 8, 8).
         """
-        outputs = self.classifier(crops)
-        calibration = Calibration.of(self.network.config)
-        return calibration.probabilities(outputs.logits, outputs.pooled), outputs.cams
+        classified = self.answer(crops)
+        return classified.probabilities, classified.cams
+
+    def answer(self, crops: npt.NDArray[np.uint8]) -> Classified:
+        """Classify crops uint8 (B, 64, 64), explain, and tell calm faces, in one forward pass."""
+        outputs, config = self.classifier(crops), self.network.config
+        probabilities = Calibration.of(config).probabilities(outputs.logits, outputs.pooled)
+        calm = None if outputs.calm is None else calm_probabilities(outputs.calm, config)
+        return Classified(probabilities, outputs.cams, calm)
 
     def _classify(
         self, faces: list[tuple[Face | None, npt.NDArray[np.uint8], Matrix]]
     ) -> list[FaceResult]:
         if not faces:
             return []
-        probabilities, maps = self.classify(np.stack([crop for _, crop, _ in faces]))
+        probabilities, maps, calm = self.answer(np.stack([crop for _, crop, _ in faces]))
         sure = probabilities.max(1) >= self.network.config.abstain_below
         return [
             FaceResult(
@@ -218,6 +295,7 @@ class Analyzer:
                 crop=crop,
                 matrix=matrix,
                 sure=bool(sure[i]),
+                calm=None if calm is None else float(calm[i]),
             )
             for i, (face, crop, matrix) in enumerate(faces)
         ]

@@ -79,3 +79,17 @@ class Calibration:
         """Map logits (B, 6) and features (B, K), averaged over the map, to float32 (B, 6)."""
         scaled = self.adjusted(logits) / self.temperatures(pooled)[:, None]
         return softmax(scaled)
+
+
+CALM_BOUND = 0.5
+"""From this probability on a face counts as calm; ``calm_probabilities`` is mapped so."""
+
+
+def calm_probabilities(logits: Array, config: NetworkConfig) -> npt.NDArray[np.float32]:
+    """Map logits (B,) of the second output to the probability that a face is calm, float32 (B,).
+
+    Platt scaling (1999) with the bound in place of the intercept: at ``config.calm_bound`` it is
+    ``CALM_BOUND``.
+    """
+    scaled = (np.asarray(logits, np.float64) - config.calm_bound) / config.calm_temperature
+    return np.asarray(0.5 * (1 + np.tanh(scaled / 2)), np.float32)  # the sigmoid, never overflowing

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from emotion import __version__, page
+from emotion.cover import PARTS
 from emotion.errors import ConfigError, DataError, EmotionError, ImageError, imports_explained
 from emotion.files import write_text
 from emotion.images import decode_image
@@ -20,6 +21,7 @@ from emotion.labels import LABELS
 
 if TYPE_CHECKING:
     from emotion.analyzer import Analyzer, FaceResult
+    from emotion.cover import CoverTest
 
 SUFFIXES = frozenset(
     {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".pgm", ".tif", ".tiff", ".webp"}
@@ -44,10 +46,11 @@ The copy has no sound and is MPEG-4 Part 2, which every player reads; for browse
 
 @dataclass(frozen=True)
 class Classified:
-    """One picture that could be read, and its faces, the largest first."""
+    """One picture that could be read, and its faces, the largest first, explained or not."""
 
     path: Path
     faces: list[FaceResult]
+    tests: list[CoverTest | None]
 
 
 def main(argv: Sequence[str] | None = None, program: str = "sep-emotion") -> int:
@@ -110,6 +113,12 @@ def _parser(program: str) -> argparse.ArgumentParser:
     video.set_defaults(run=_video)
     for command in (classify, video):
         command.add_argument("--weights", metavar="SPEC", help=page.WEIGHTS_HELP)
+        command.add_argument(
+            "--convention",
+            metavar="CORPUS",
+            help="answer as this corpus is labelled (fer2013, raf-db, affectnet), or common "
+            "(default: what the weights say)",
+        )
     opened = commands.add_parser(
         "page", help="open the page", description="Serve the page in a browser."
     )
@@ -128,7 +137,7 @@ def _classify(arguments: argparse.Namespace) -> int:
         if target is not None and not target.parent.is_dir():
             raise DataError(f"The folder {target.parent} does not exist; create it first.")
     paths = _pictures(arguments.paths)
-    analyzer = _analyzer(arguments.weights)
+    analyzer = _analyzer(arguments)
     results: list[Classified] = []
     unread = 0
     for path in paths:
@@ -140,7 +149,8 @@ def _classify(arguments: argparse.Namespace) -> int:
             continue
         limit = None if arguments.all_faces else 1
         faces = analyzer.analyze(image, detect=not arguments.no_detect, max_faces=limit)
-        results.append(Classified(path, faces))
+        tests = analyzer.explain_all(faces) if arguments.json is not None else []
+        results.append(Classified(path, faces, tests))
         if not faces:
             hint = "try --no-detect if the picture is a crop of a face"
             print(f"{path}: no face was found; {hint}.", file=sys.stderr)
@@ -164,7 +174,7 @@ def _video(arguments: argparse.Namespace) -> int:
     from emotion.video import analyze_video, check_paths, summary
 
     check_paths(arguments.path, arguments.out, arguments.csv)
-    analyzer = _analyzer(arguments.weights)
+    analyzer = _analyzer(arguments)
     frames, sightings = analyze_video(
         analyzer, arguments.path, arguments.out, arguments.csv, heat=arguments.heat
     )
@@ -173,14 +183,14 @@ def _video(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _analyzer(weights: str | None) -> Analyzer:
+def _analyzer(arguments: argparse.Namespace) -> Analyzer:
     """Load weights, and say on stderr if others than the asked ones run."""
     # torch takes a second to import, which --help need not wait for.
     from emotion.analyzer import Analyzer
     from emotion.weights import default_spec
 
-    spec = default_spec(page.DEPLOYMENT) if weights is None else weights
-    analyzer = Analyzer.from_weights(spec)
+    spec = default_spec(page.DEPLOYMENT) if arguments.weights is None else arguments.weights
+    analyzer = Analyzer.from_weights(spec, convention=arguments.convention)
     if notice := analyzer.description["notice"]:
         print(notice, file=sys.stderr)
     return analyzer
@@ -253,7 +263,22 @@ def _to_json(result: Classified) -> dict[str, Any]:
                 "box": None if face.box is None else face.box.round(2).tolist(),
                 "landmarks": None if face.landmarks is None else face.landmarks.round(2).tolist(),
                 "score": face.score,
+                "why": None if test is None else _why(test),
             }
-            for face in result.faces
+            for face, test in zip(result.faces, result.tests, strict=True)
         ],
+    }
+
+
+def _why(test: CoverTest) -> dict[str, Any]:
+    """Say what decides about the strongest class, and its probability without each part."""
+    found = test.finding()
+    covered = test.covered[:, LABELS.index(found.label)]
+    return {
+        "sentence": str(found),
+        "decisive": found.part,
+        "turns_into": found.other,
+        "covered": {
+            part: round(float(value), 6) for part, value in zip(PARTS, covered, strict=True)
+        },
     }

@@ -134,17 +134,20 @@ def load_weights(spec: str = "embedded") -> EmotionNet:
     return load(spec).network
 
 
-def load(spec: str) -> Loaded:
+def load(spec: str, convention: str | None = None) -> Loaded:
     """Load and verify a network, and say what it is.
 
     Args:
         spec: ``embedded``, a folder with ``config.json`` and ``model.safetensors``, or
             ``hf://USER/NAME@REVISION`` (without ``@REVISION`` the repository's main branch), see
             ``emotion.hub.fetch``.
+        convention: corpus whose way of labelling answers, see ``NetworkConfig.conventions``; None
+            leaves it to the weights.
 
     Raises:
         WeightsError: if files are missing or damaged, or the model has other labels, another
             landmark template, or other tensors than its config says.
+        ConfigError: if the weights do not know that convention.
     """
     folder, revision, notice = _locate(spec)
     config = _parse_config(_read(folder, CONFIG, spec), spec)
@@ -153,6 +156,8 @@ def load(spec: str) -> Loaded:
         raise WeightsError(f"The weights {spec} cannot be used: {mismatch}.")
     data = _read(folder, TENSORS, spec)
     network = _build(config, data, spec)
+    if convention is not None:
+        network.answer_as(convention)
     return Loaded(network, spec, revision, hashlib.sha256(data).hexdigest(), notice, folder)
 
 

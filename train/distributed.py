@@ -94,6 +94,15 @@ def mean(value: Tensor) -> Tensor:
     return value / count()
 
 
+def everywhere(holds: bool) -> bool:
+    """Tell whether something holds in every process."""
+    if count() == 1:
+        return holds
+    answers: list[Any] = [None] * count()
+    dist.all_gather_object(answers, holds)
+    return all(answers)
+
+
 def parallel(module: nn.Module) -> nn.Module:
     """Make ``backward`` average the gradients of all processes."""
     return DistributedDataParallel(module) if count() > 1 else module

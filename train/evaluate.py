@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -11,10 +12,11 @@ import numpy.typing as npt
 from datasets import Dataset
 
 from emotion.analyzer import Analyzer
-from emotion.calibration import Calibration
+from emotion.calibration import CALM_BOUND, Calibration
 from emotion.detect import RetinaFaceDetector
 from emotion.errors import ConfigError, DataError
 from emotion.labels import LABELS
+from emotion.network import COMMON
 from emotion.weights import load
 from train.copies import Excluded
 from train.corpora import SOURCES, parse_corpus
@@ -41,16 +43,18 @@ def evaluate(config: EvaluateConfig) -> dict[str, Any]:
         The values of ``evaluate --json``: those of ``train.metrics.evaluate_probabilities``;
         ``reliability`` and ``precision_recall``, for figures; ``second_labels``, where the corpus
         has some, see ``train.metrics.score_second_labels``; ``robustness``, where it is asked
-        for, see ``train.robustness.measure_robustness``; corpus, split, weights,
+        for, see ``train.robustness.measure_robustness``; corpus, split, weights, convention,
         digest (SHA-256 of their tensors), tta, excluded (pictures left out by a list),
-        faces_not_found, unreadable.
+        faces_not_found, unreadable; mirror_agreement, the share of faces whose mirror image gets
+        the same answer; answered, the share that is told an expression, and called_calm, where the
+        weights tell calm faces.
 
     Raises:
         WeightsError: if the weights cannot be used.
         ConfigError: if options contradict each other or the prepared faces do not fit the weights.
         DataError: if the corpus or split is not there, or the weights were trained on it.
     """
-    loaded = load(config.weights)
+    loaded = load(config.weights, config.convention)
     network = loaded.network
     name, path, split = _parse(config)
     _check_unseen(replace(config, split=split), name, network.config.trained_on)
@@ -65,7 +69,7 @@ def evaluate(config: EvaluateConfig) -> dict[str, Any]:
     # The analyzer's own forward pass, so that what is measured is what is served.
     analyzer = Analyzer(network, RetinaFaceDetector(), config.weights)
     probabilities = classify(analyzer, crops, config.tta)
-    more: dict[str, Any] = {}
+    more = _answers(analyzer, crops)
     if (crops.second >= 0).any():
         more["second_labels"] = score_second_labels(probabilities, crops.labels, crops.second)
     if config.degrade:
@@ -79,6 +83,7 @@ def evaluate(config: EvaluateConfig) -> dict[str, Any]:
         "digest": loaded.digest,
         "calibration_digest": Calibration.of(network.config).digest,
         "tta": config.tta,
+        "convention": network.config.convention,
         "excluded": excluded.count,
         "faces_not_found": crops.not_found,
         "unreadable": list(crops.unreadable),
@@ -86,6 +91,29 @@ def evaluate(config: EvaluateConfig) -> dict[str, Any]:
         "precision_recall": precision_recall(probabilities, crops.labels),
         **more,
     }
+
+
+def _answers(analyzer: Analyzer, crops: Crops) -> dict[str, Any]:
+    """Measure what people are told, one crop at a time as it is served, and if it is mirrored."""
+    answer = partial(_answer, analyzer)
+    straight = [answer(part) for part in _batches(crops.px)]
+    mirrored = [answer(np.ascontiguousarray(part[:, :, ::-1])) for part in _batches(crops.px)]
+    label, named, calm = (np.concatenate(column) for column in zip(*straight, strict=True))
+    other = np.concatenate([column[0] for column in mirrored])
+    figures = {"mirror_agreement": float((label == other).mean()), "answered": float(named.mean())}
+    return figures | ({"called_calm": float(calm.mean())} if analyzer.network.config.calm else {})
+
+
+def _answer(analyzer: Analyzer, px: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[Any], ...]:
+    """Return for each crop the best class, whether that is told, and whether it is called calm."""
+    said = analyzer.answer(px)
+    calm = np.zeros(len(px), np.bool_) if said.calm is None else said.calm >= CALM_BOUND
+    sure = said.probabilities.max(1) >= analyzer.network.config.abstain_below
+    return said.probabilities.argmax(1), sure & ~calm, calm
+
+
+def _batches(px: npt.NDArray[np.uint8]) -> Iterator[npt.NDArray[np.uint8]]:
+    return (px[start : start + 64] for start in range(0, len(px), 64))
 
 
 def _align_and_classify(
@@ -144,6 +172,7 @@ def to_text(result: dict[str, Any]) -> str:
     low, high = result["confidence_intervals"]["accuracy"]
     f1_low, f1_high = result["confidence_intervals"]["macro_f1"]
     how = "" if result["tta"] == "none" else f", averaged over {result['tta']}"
+    how += "" if result["convention"] == COMMON else f", convention {result['convention']}"
     left_out = f", {result['excluded']} left out" if result["excluded"] else ""
     lines = [
         f"{result['corpus']} {result['split']}, {result['n']} images{left_out}, weights "
@@ -151,6 +180,9 @@ def to_text(result: dict[str, Any]) -> str:
         f"accuracy {result['accuracy']:.4f} (95 % {low:.3f}-{high:.3f}), macro F1 "
         f"{result['macro_f1']:.4f} ({f1_low:.3f}-{f1_high:.3f}), ECE {result['ece']:.4f}, "
         f"{result['faces_not_found']} faces not found",
+        f"told an expression {result['answered']:.1%}, "
+        + (f"called calm {result['called_calm']:.1%}, " if "called_calm" in result else "")
+        + f"the same answer in the mirror {result['mirror_agreement']:.1%}",
         f"{'class':10} precision  recall     F1  images",
     ]
     for name in LABELS:

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from emotion.calibration import Calibration
 from emotion.engine import Run, int8
-from emotion.engine.classifier import EXAMPLE, VARYING, ClassifierGraph, Outputs
+from emotion.engine.classifier import EXAMPLE, VARYING, ClassifierGraph, read_out
 from emotion.engine.openvino_engine import OpenVINOEngine
 from emotion.errors import ConfigError, DataError
 from emotion.network import EmotionNet
@@ -33,8 +33,8 @@ MIN_CORRELATION = 0.98
 
 _BATCH = 32
 
-# OpenVINO's operations in ``emotion.network.normalise``; of the rest only what follows the body has
-# any, the pooling and the maps.
+# OpenVINO's operations in ``emotion.network.normalise``; the body has none of them, nor has the
+# mean with the mirror image.
 _STANDARDISING = ("Divide", "Subtract", "ReduceMean", "Power", "Sqrt", "Maximum")
 
 Array = npt.NDArray[np.float32]
@@ -133,8 +133,8 @@ def quantise(network: EmotionNet, faces: Tensor, engine: OpenVINOEngine) -> tupl
     """Quantise the convolutions after training (Krishnamoorthi, 2018).
 
     Weights get a scale per channel, activations one per tensor, from the ranges seen on the faces.
-    The linear layer and the maps stay in float32: they cost nothing and are what users see. So does
-    what standardises the crops: in 8 bits the deviation of a dark one would be a rough guess.
+    What standardises the crops stays in float32: in 8 bits the deviation of a dark one would be a
+    rough guess. So do linear layers and maps, which are no part of the graph.
 
     Args:
         network: in float32.
@@ -164,7 +164,7 @@ def quantise(network: EmotionNet, faces: Tensor, engine: OpenVINOEngine) -> tupl
         nncf.Dataset([face[None].numpy() for face in faces]),
         subset_size=len(faces),
         preset=nncf.QuantizationPreset.MIXED,
-        ignored_scope=nncf.IgnoredScope(types=["MatMul", *_STANDARDISING], validate=False),
+        ignored_scope=nncf.IgnoredScope(types=[*_STANDARDISING], validate=False),
         # Without VNNI the sum of two products saturates at 16 bits; with half the range of the
         # weights it cannot, and the model computes the same on every processor.
         advanced_parameters=nncf.AdvancedQuantizationParameters(
@@ -201,7 +201,7 @@ def measure(
         rows = []
         for start in tqdm(range(0, len(store), _BATCH), f"measuring {name}", leave=False):
             crops = store.faces[start : start + _BATCH].numpy()
-            exact, rough = Outputs(*reference(crops)), Outputs(*quantised(crops))
+            exact, rough = (read_out(network, run(crops)[-1]) for run in (reference, quantised))
             probabilities = [
                 calibration.probabilities(outputs.logits, outputs.pooled)
                 for outputs in (exact, rough)

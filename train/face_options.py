@@ -54,7 +54,9 @@ class EvaluateConfig:
     exclude: Path | None = None
     """File with one sample id per line, left out (see python -m train copies)."""
     tta: Averaging = "none"
-    """Test-time averaging over views of each face; the page and the package do none."""
+    """Test-time averaging over views of each face, beside what the weights do themselves."""
+    convention: str | None = None
+    """Corpus whose way of labelling answers; by default what the weights say."""
     degrade: int = 0
     """Measure so many of the pictures, of each class the same share, also darker, blurred,
     compressed, turned and smaller; 0 does not."""

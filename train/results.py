@@ -44,12 +44,12 @@ def collect(
         raise DataError(f"A split is there twice ({', '.join(names)}); name each file once.")
     if calibration is None:
         return [dict(result) for result in evaluations]
-    if calibrated - {None, calibration.get("digest")}:
+    if calibrated - {None, _rows(calibration, evaluations[0].get("convention")).get("digest")}:
         raise DataError(
             f"The evaluations ({', '.join(names)}) were made with another calibration; repeat "
             "python -m train evaluate --json, or name that one's file."
         )
-    rows = calibration["corpora"]
+    rows = _rows(calibration, evaluations[0].get("convention"))["corpora"]
     if not set(names) & set(rows):
         raise DataError(
             f"The calibration is of {', '.join(rows)} and the evaluations of {', '.join(names)}; "
@@ -112,6 +112,12 @@ def read_object(path: Path) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise DataError(f"{path} holds no JSON object.")
     return values
+
+
+def _rows(calibration: Mapping[str, Any], convention: str | None) -> Mapping[str, Any]:
+    """Return the figures of the layer that was evaluated."""
+    layers: Mapping[str, Any] = calibration.get("conventions", {})
+    return layers.get(convention or "", calibration)  # type: ignore[no-any-return]
 
 
 def name_of(result: Mapping[str, Any]) -> str:

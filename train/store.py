@@ -16,9 +16,8 @@ from torch import Tensor
 from emotion.align import CROP_SIZE
 from emotion.labels import LABELS, SEVEN_LABELS
 from train.corpora import class_indices
-from train.corpora.published import TRAINING_SPLIT
 from train.options import Annotation
-from train.prepared import VALIDATION_SPLITS, held_out, read_neutral_rows, read_rows
+from train.prepared import VALIDATION, held_out, read_neutral_rows, read_rows
 
 
 @dataclass(frozen=True)
@@ -32,6 +31,10 @@ class FaceStore:
         soft: float32 (N, 6), rows sum to 1: the class probabilities that are learnt instead of the
             labels, or None where the labels say it all.
         classes: names of the classes.
+        calm: float32 (N,), share of people who would call the face calm, 0..1, or NaN where nobody
+            was asked; None where that holds for all.
+        corpus: int64 (N,), place of each face's corpus among those that are trained on; None where
+            nobody needs it.
     """
 
     faces: Tensor
@@ -39,6 +42,8 @@ class FaceStore:
     found: Tensor
     soft: Tensor | None = None
     classes: tuple[str, ...] = LABELS
+    calm: Tensor | None = None
+    corpus: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -52,9 +57,15 @@ class FaceStore:
 
     def select(self, rows: Tensor) -> FaceStore:
         """Return some of the faces: ``rows`` are indices (M,) or a mask (N,)."""
-        soft = None if self.soft is None else self.soft[rows]
-        faces, labels, found = self.faces[rows], self.labels[rows], self.found[rows]
-        return replace(self, faces=faces, labels=labels, found=found, soft=soft)
+        return replace(
+            self,
+            faces=self.faces[rows],
+            labels=self.labels[rows],
+            found=self.found[rows],
+            soft=None if self.soft is None else self.soft[rows],
+            calm=None if self.calm is None else self.calm[rows],
+            corpus=None if self.corpus is None else self.corpus[rows],
+        )
 
     def counts(self) -> npt.NDArray[np.int64]:
         """Return the number of faces of each class, (6,)."""
@@ -86,15 +97,12 @@ def read_split(
 
 
 def read_neutral(directory: Path, corpora: Iterable[str]) -> dict[str, FaceStore]:
-    """Read the neutral faces that calibrate and measure "not sure", of each corpus that has some.
+    """Read the neutral faces that calibrate and measure, of each corpus that has some.
 
-    They are those of the official split that validates, or all of ``train``, since no network of
-    six classes is trained on them. Their labels are ``train.corpora.NO_LABEL``.
+    They are those of the official split that validates, or a held-out tenth of ``train``; none of
+    them is trained on. Their labels are ``train.corpora.NO_LABEL``.
     """
-    rows = {
-        corpus: read_neutral_rows(directory, corpus, VALIDATION_SPLITS.get(corpus, TRAINING_SPLIT))
-        for corpus in corpora
-    }
+    rows = {corpus: read_neutral_rows(directory, corpus, VALIDATION) for corpus in corpora}
     return {corpus: from_dataset(found) for corpus, found in rows.items() if len(found)}
 
 
@@ -104,10 +112,17 @@ def add_neutral(faces: FaceStore, neutral: FaceStore) -> FaceStore:
     return replace(concatenate([faces, seventh]), classes=SEVEN_LABELS)
 
 
-def add_outliers(faces: FaceStore, outliers: FaceStore) -> FaceStore:
-    """Put faces of no class behind the others; what is learnt of them is that all are as likely."""
-    uniform = torch.full((len(outliers), len(faces.classes)), 1 / len(faces.classes))
-    return concatenate([faces, replace(outliers, soft=uniform)])
+def add_outliers(faces: FaceStore, outliers: FaceStore, *, uniform: bool = True) -> FaceStore:
+    """Put faces of no class behind the others.
+
+    Args:
+        faces: those that show one of the classes.
+        outliers: those that show none.
+        uniform: learn of them that all classes are as likely; otherwise nothing about classes.
+    """
+    classes = len(faces.classes)
+    share = 1 / classes if uniform else 0.0
+    return concatenate([faces, replace(outliers, soft=torch.full((len(outliers), classes), share))])
 
 
 def from_dataset(
@@ -154,13 +169,26 @@ def _reannotated(
 def concatenate(stores: list[FaceStore]) -> FaceStore:
     """Join stores of the same classes in the given order."""
     hard = all(store.soft is None for store in stores)
+    unasked = all(store.calm is None for store in stores)
+    nameless = any(store.corpus is None for store in stores)
     return FaceStore(
         torch.cat([store.faces for store in stores]),
         torch.cat([store.labels for store in stores]),
         torch.cat([store.found for store in stores]),
         None if hard else torch.cat([store.targets for store in stores]),
         stores[0].classes,
+        None if unasked else torch.cat([_calm(store) for store in stores]),
+        None if nameless else torch.cat([_corpus(store) for store in stores]),
     )
+
+
+def _calm(store: FaceStore) -> Tensor:
+    return torch.full((len(store),), torch.nan) if store.calm is None else store.calm
+
+
+def _corpus(store: FaceStore) -> Tensor:
+    assert store.corpus is not None
+    return store.corpus
 
 
 def hold_out(store: FaceStore, share: float, seed: int) -> tuple[FaceStore, FaceStore]:

@@ -11,13 +11,14 @@ import numpy.typing as npt
 from gradio.events import api as endpoint
 
 import emotion
+from emotion.cover import PARTS, CoverTest
 from emotion.errors import EmotionError
 from emotion.images import decode_image
 from emotion.labels import COLORS, LABELS
 from emotion.overlay import draw_faces, heat_on_photo
-from emotion.regions import focus
+from emotion.ui.covering import why
 from emotion.ui.gate import Gate, client_of
-from emotion.ui.photo import MAX_CARDS, why
+from emotion.ui.photo import MAX_CARDS
 from emotion.ui.wire import JSON
 
 if TYPE_CHECKING:
@@ -33,14 +34,15 @@ def endpoints(analyzer: Analyzer, gate: Gate) -> None:
     """Add the endpoints to the page under construction; nothing of them is visible there."""
 
     def analyze(
-        content: bytes | None, detect: bool, sender: gr.Request
-    ) -> tuple[Pixels, list[FaceResult]]:
+        content: bytes | None, detect: bool, sender: gr.Request, *, explain: bool = False
+    ) -> tuple[Pixels, list[FaceResult], list[CoverTest | None]]:
         if content is None:
             raise gr.Error("Send a picture as the first argument.", print_exception=False)
         try:
             with gate.enter(client_of(sender)):
                 image = decode_image(content)
-                return image, analyzer.analyze(image, detect=detect, max_faces=MAX_CARDS)
+                results = analyzer.analyze(image, detect=detect, max_faces=MAX_CARDS)
+                return image, results, analyzer.explain_all(results) if explain else []
         except EmotionError as error:
             raise gr.Error(str(error), print_exception=False) from None
 
@@ -56,16 +58,18 @@ def endpoints(analyzer: Analyzer, gate: Gate) -> None:
             image: a picture file: JPEG, PNG, WebP, BMP, GIF or TIFF.
             detect: false takes the whole picture as one face.
         """
-        photo, results = analyze(image, detect, _sender)
+        photo, results, _ = analyze(image, detect, _sender)
         return [_face(result, photo) for result in results]
 
     def explain(
         _sender: gr.Request, image: bytes | None, label: str = STRONGEST, detect: bool = True
     ) -> tuple[Pixels, list[JSON]]:
-        """Show where the network looked: the picture with heat maps, and the maps as numbers.
+        """Show why: the picture with heat maps, and what becomes of the answer without each part.
 
         Each face has what /classify gives it, and: explained, the class; cam, its map as 8 rows of
-        8 numbers; regions, each part's share of the map; sentence, the same in words.
+        8 numbers; covered, for each part of the face the six probabilities when it is covered;
+        decisive, the part that decides, or null; sentence, the same in words. Where the face was
+        not aligned, covered and decisive are null.
 
         Args:
             image: a picture file: JPEG, PNG, WebP, BMP, GIF or TIFF.
@@ -76,19 +80,20 @@ def endpoints(analyzer: Analyzer, gate: Gate) -> None:
         if label not in (STRONGEST, *LABELS):
             choices = ", ".join((STRONGEST, *LABELS))
             raise gr.Error(f"The label is one of {choices}, not {label}.", print_exception=False)
-        photo, results = analyze(image, detect, _sender)
-        zoom, drawn, faces = analyzer.network.config.zoom, photo, []
-        for result in results:
-            index = result.index if label == STRONGEST else LABELS.index(label)
+        photo, results, tests = analyze(image, detect, _sender, explain=True)
+        chosen = None if label == STRONGEST else LABELS.index(label)
+        drawn, faces = photo, []
+        for result, test in zip(results, tests, strict=True):
+            index = result.index if chosen is None else chosen
             drawn = heat_on_photo(drawn, result, index)
-            cam = result.cams[index]
             faces.append(
                 {
                     **_face(result, photo),
                     "explained": LABELS[index],
-                    "cam": cam.astype(float).round(5).tolist(),
-                    "regions": focus(cam, zoom).shares if result.landmarks is not None else None,
-                    "sentence": why(result, index, zoom),
+                    "cam": result.cams[index].astype(float).round(5).tolist(),
+                    "covered": None if test is None else _covered(test),
+                    "decisive": None if test is None else test.finding(chosen).part,
+                    "sentence": why(test, chosen),
                 }
             )
         return draw_faces(drawn, results), faces
@@ -129,7 +134,6 @@ def description(analyzer: Analyzer) -> dict[str, Any]:
 
 def _face(result: FaceResult, image: Pixels) -> JSON:
     """One face as JSON; coordinates are pixels of the upright picture of the size it names."""
-    probabilities = zip(LABELS, result.probabilities, strict=True)
     return {
         "box": _rounded(result.box),
         "landmarks": _rounded(result.landmarks),
@@ -137,9 +141,17 @@ def _face(result: FaceResult, image: Pixels) -> JSON:
         "label": result.label,
         "sure": result.sure,
         "candidates": list(result.candidates),
-        "probabilities": {name: round(float(value), 5) for name, value in probabilities},
+        "probabilities": _named(result.probabilities),
         "picture": {"width": image.shape[1], "height": image.shape[0]},
     }
+
+
+def _covered(test: CoverTest) -> JSON:
+    return {part: _named(row) for part, row in zip(PARTS, test.covered, strict=True)}
+
+
+def _named(probabilities: npt.NDArray[np.float32]) -> dict[str, float]:
+    return {name: round(float(p), 5) for name, p in zip(LABELS, probabilities, strict=True)}
 
 
 def _rounded(pixels: npt.NDArray[np.float32] | None) -> list[Any] | None:

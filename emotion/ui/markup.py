@@ -21,6 +21,9 @@ _ICONS = {
 }
 
 
+_SHARED_SCRIPTS = ("common.js", "people.js", "stage.js", "why.js", "brush.js")
+
+
 @cache
 def read(name: str) -> str:
     """Read one of the page's own files (script, style sheet)."""
@@ -42,7 +45,7 @@ def page_head() -> str:
     }
     # "</" would end the script element wherever it stands in a sentence.
     values = json.dumps(facts, ensure_ascii=False).replace("</", "<\\/")
-    shared = "\n".join(read(name) for name in ("common.js", "people.js", "stage.js"))
+    shared = "\n".join(read(name) for name in _SHARED_SCRIPTS)
     script = f"(() => {{ const facts = {values};\n{shared} }})();"
     return f"<style>{styles}</style><script>{script}</script>"
 

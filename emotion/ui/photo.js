@@ -6,7 +6,7 @@
  */
 const {
   language, colors, unsure, say, translate, strongest, nameOf, verdict, fillBars, heatPicture,
-  drawFaces, cameraProblem, openCamera, closeCamera, looksAtVisitor, download,
+  drawFaces, cameraProblem, openCamera, closeCamera, looksAtVisitor, download, Brush,
 } = window.emotionPage;
 
 const find = (selector) => element.querySelector(selector);
@@ -132,8 +132,13 @@ function card(face, index) {
   node.querySelector(".em-detail").textContent = detail;
   const accent = face.sure ? colors[strongest(face.probabilities)] : unsure;
   node.style.setProperty("--accent", accent);
-  fillBars(node.querySelector(".em-bars"), face);
   face.node = node;
+  const ask = (mask) => server.cover_face({ crop: face.crop, mask }).catch(() => undefined);
+  face.brush = new Brush(node, face.parts, ask, () => {
+    showBars(face);
+    drawCrop(face, index);
+  });
+  showBars(face);
   face.picture = new Image();
   face.picture.onload = () => drawCrop(face, index);
   face.picture.src = face.crop;
@@ -145,11 +150,22 @@ function card(face, index) {
   return node;
 }
 
+/** Bars of the face as it is, or with places covered; then a mark stays where they were. */
+function showBars({ node, brush: { covered }, probabilities, sure }) {
+  const bars = node.querySelector(".em-bars");
+  fillBars(bars, covered ?? { probabilities, sure });
+  bars.classList.toggle("em-was", Boolean(covered));
+  bars.querySelectorAll("li").forEach((row, at) =>
+    row.style.setProperty("--was", `${probabilities[at] * 100}%`),
+  );
+}
+
 function explain(face, index, choice) {
   face.explained = choice < 0 ? strongest(face.probabilities) : choice;
   face.heat = face.heats[face.explained];
   face.node.querySelector("select").value = String(choice);
-  face.node.querySelector(".em-why").textContent = face.sentences[face.explained];
+  face.node.querySelector(".em-why").textContent =
+    choice < 0 ? face.why : face.sentences[choice];
   drawCrop(face, index);
 }
 
@@ -165,8 +181,10 @@ function drawCrop(face, index) {
   const context = picture.getContext("2d");
   context.clearRect(0, 0, picture.width, picture.height);
   context.imageSmoothingQuality = "high";
-  context.drawImage(face.picture, 0, 0, picture.width, picture.height);
-  if (!view.look.heat) return;
+  const { covered, mask, waiting } = face.brush;
+  context.drawImage(covered?.picture ?? face.picture, 0, 0, picture.width, picture.height);
+  if (waiting) face.brush.draw(context);
+  if (mask.includes(1) || !view.look.heat) return; // the map belongs to the face as it is
   context.globalAlpha = view.look.opacity;
   context.drawImage(heatPicture(face.heat), 0, 0, picture.width, picture.height);
   context.globalAlpha = 1;

@@ -223,7 +223,7 @@ def test_a_busy_server_is_asked_again_when_it_said_so(page):
 
 
 def test_a_frozen_picture_is_asked_about_once_more_and_its_clock_stands_still(page):
-    answer(page, face(1))
+    answer(page, face(1, why="Why."))
     page.get_by_role("button", name="Freeze").click()
     page.wait_for_timeout(700)
     last = page.evaluate("exchange.sent.at(-1)")
@@ -241,6 +241,36 @@ def test_a_frozen_picture_is_asked_about_once_more_and_its_clock_stands_still(pa
     stood_still = (resumed["at"] - last["at"]) - (resumed["time"] - last["time"])
     assert stood_still > 1.4
     assert resumed["time"] > last["time"]
+
+
+def test_the_chosen_face_is_explained_about_once_a_second_and_at_once_when_frozen(page):
+    page.evaluate("() => { window.exchange.sent = []; }")
+    answer(page, face(1, why="Without the mouth, Happiness falls from 80 to 30 %."), face(2, 0.6))
+    why = page.locator("#live .em-why")
+    page.wait_for_function("document.querySelector('#live .em-why').textContent")
+    assert "80 to 30 %" in why.inner_text()
+    page.wait_for_function("window.exchange.sent.at(-1).at - window.exchange.sent[0].at > 3.5")
+    sent = page.evaluate("window.exchange.sent")
+    asked = [frame["at"] for frame in sent if frame["cover"]]
+    assert {frame["cover"] for frame in sent} == {0, 1}
+    assert all(later - earlier > 0.9 for earlier, later in pairwise(asked))
+    answer(page, face(1, why="frozen"), face(2, 0.6))
+    page.get_by_role("button", name="Freeze").click()
+    page.wait_for_function("document.querySelector('#live .em-why').textContent === 'frozen'")
+    page.get_by_role("button", name="Continue").click()
+
+
+def test_a_sentence_about_another_face_or_class_is_not_shown(page):
+    answer(page, face(1, why="about the first"), face(2, 0.6))
+    why = page.locator("#live .em-why")
+    page.wait_for_function("document.querySelector('#live .em-why').textContent")
+    answer(page, face(1, explained=3), face(2, 0.6))
+    page.wait_for_function("!document.querySelector('#live .em-why').textContent")
+    answer(page, face(1, why="about the first"), face(2, 0.6))
+    page.wait_for_function("document.querySelector('#live .em-why').textContent")
+    answer(page, face(1), face(2, 0.6))
+    page.locator(".em-targets button").nth(1).click()
+    assert why.inner_text() == ""
 
 
 def test_after_a_long_silence_of_the_server_faces_are_met_anew(page, visited):

@@ -70,7 +70,7 @@ def test_an_uploaded_portrait_shows_label_bars_and_heat(page, astronaut):
     assert sum(numbers) == pytest.approx(1, abs=1e-3)
     strongest = rows.nth(int(np.argmax(numbers))).locator(".em-bar-name").inner_text()
     assert page.locator(".em-face h2").inner_text() == strongest
-    assert page.locator(".em-why").inner_text().endswith(".")
+    assert page.locator(".em-face .em-why").inner_text().endswith(".")
     page.wait_for_timeout(200)
     coloured = crop_pixels(page)
     assert (coloured.max(axis=2) - coloured.min(axis=2)).max() > 80  # the crop itself is grey
@@ -92,7 +92,7 @@ def test_another_class_is_explained_without_asking_the_server(page):
         page.locator(".em-face select").select_option(label=name)
         label = page.locator(".em-crop canvas").get_attribute("aria-label")
         assert name in label
-        seen.add(page.locator(".em-why").inner_text())
+        seen.add(page.locator(".em-face .em-why").inner_text())
     assert len(seen) > 1
     assert requests == []
 
@@ -176,3 +176,53 @@ def test_save_downloads_the_photo_with_boxes(page, astronaut):
     changed = np.abs(picture - astronaut).max(axis=2) > 60
     assert changed[50:190, 170:280].mean() > 0.05
     assert changed[300:].mean() < 0.01
+
+
+def first_bar(page) -> float:
+    return float(page.locator(".em-face .em-bars li").first.get_attribute("data-value"))
+
+
+def wait_for_covered(page, said: str) -> None:
+    page.wait_for_function(
+        "said => document.querySelector('.em-covers p').textContent.includes(said)", arg=said
+    )
+
+
+def test_a_part_is_covered_by_its_chip_and_the_bars_answer(page):
+    page.get_by_role("button", name="Astronaut").click()
+    wait_for_cards(page)
+    before = first_bar(page)
+    said = page.locator(".em-face .em-why").inner_text()
+    mouth = page.get_by_role("button", name="Mouth")
+    mouth.focus()
+    page.keyboard.press("Enter")
+    wait_for_covered(page, "Mouth covered: Happiness")
+    assert mouth.get_attribute("aria-pressed") == "true"
+    after = first_bar(page)
+    assert after < before - 0.05
+    assert f"falls from {round(before * 100)} to {round(after * 100)} %" in said
+    page.get_by_role("button", name="Uncover").click()
+    assert first_bar(page) == before
+    assert mouth.get_attribute("aria-pressed") == "false"
+
+
+def test_any_place_is_covered_with_the_brush(page):
+    page.get_by_role("button", name="Astronaut").click()
+    wait_for_cards(page)
+    before, uncovered = first_bar(page), crop_pixels(page)
+    page.get_by_role("button", name="Brush").click()
+    place = page.locator(".em-crop canvas").bounding_box()
+    left, top, width = place["x"], place["y"], place["width"]
+    page.mouse.move(left + 0.25 * width, top + 0.8 * width)
+    page.mouse.down()
+    for step in range(1, 7):
+        page.mouse.move(
+            left + (0.25 + 0.08 * step) * width, top + (0.8 + 0.02 * (step % 2)) * width
+        )
+    page.mouse.up()
+    wait_for_covered(page, "Covered by hand")
+    assert first_bar(page) != before
+    changed = np.abs(crop_pixels(page).astype(int) - uncovered).max(axis=2) > 30
+    assert changed[180:230, 80:200].any()
+    page.get_by_role("button", name="Uncover").click()
+    assert first_bar(page) == before

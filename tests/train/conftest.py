@@ -48,6 +48,7 @@ def tiny() -> Callable[..., FitConfig]:
             "class_weights": "none",
             "ema_decay": 0.9,
             "threads": 1,
+            "precision": "float32",
         }
         return override(FitConfig(), **{**small, **values})
 

@@ -13,9 +13,16 @@ from emotion.errors import ConfigError, DataError
 from emotion.labels import SEVEN_LABELS
 from train.config import FitConfig
 from train.data import read_data
-from train.prepared import VALIDATION_SPLITS, read_neutral_rows
+from train.prepared import TRAINING, VALIDATION, VALIDATION_SPLITS, read_neutral_rows
 from train.sampling import MixedSource, ShuffledSource
-from train.store import FaceStore, concatenate, from_dataset, hold_out, stratified
+from train.store import (
+    FaceStore,
+    concatenate,
+    from_dataset,
+    hold_out,
+    read_neutral,
+    stratified,
+)
 
 Tiny = Callable[..., FitConfig]
 
@@ -220,11 +227,11 @@ def test_neutral_is_a_seventh_class_where_it_is_asked_for(prepared: Path, tiny: 
 
     assert seven.training.classes == SEVEN_LABELS
     assert seven.training.counts()[:6].tolist() == six.training.counts().tolist()
-    assert seven.training.counts()[6] == len(read_neutral_rows(prepared, "synthetic", "train"))
+    assert seven.training.counts()[6] == len(read_neutral_rows(prepared, "synthetic", TRAINING))
     assert seven.training.targets.shape == (len(seven.training), 7)
     held = seven.validation["synthetic"]
     assert held.counts()[:6].tolist() == six.validation["synthetic"].counts().tolist()
-    assert held.counts()[6] == len(read_neutral_rows(prepared, "synthetic", "valid"))
+    assert held.counts()[6] == len(read_neutral_rows(prepared, "synthetic", VALIDATION))
     assert seven.parts["synthetic"] == range(len(seven.training))
     neutral = seven.training.faces[seven.training.labels == 6].flatten(1)
     unseen = held.faces[held.labels == 6].flatten(1)
@@ -235,7 +242,7 @@ def test_outliers_are_learnt_as_all_classes_alike(prepared: Path, tiny: Tiny) ->
     plain, exposed = (read_data(tiny(outlier_exposure=on), prepared) for on in (False, True))
     count = len(plain.training)
 
-    neutral = read_neutral_rows(prepared, "synthetic", "train")
+    neutral = read_neutral_rows(prepared, "synthetic", TRAINING)
     assert len(exposed.training) == count + len(neutral) > count
     torch.testing.assert_close(exposed.training.targets[:count], plain.training.targets)
     torch.testing.assert_close(
@@ -246,7 +253,7 @@ def test_outliers_are_learnt_as_all_classes_alike(prepared: Path, tiny: Tiny) ->
     assert exposed.validation["synthetic"].counts().tolist() == (
         plain.validation["synthetic"].counts().tolist()
     )
-    unseen = from_dataset(read_neutral_rows(prepared, "synthetic", "valid")).faces.flatten(1)
+    unseen = from_dataset(read_neutral_rows(prepared, "synthetic", VALIDATION)).faces.flatten(1)
     shown = exposed.training.faces[count:].flatten(1)
     assert not {bytes(f) for f in shown.numpy()} & {bytes(f) for f in unseen.numpy()}
 
@@ -259,13 +266,33 @@ def test_under_a_limit_there_are_as_many_outliers_as_a_class_has(
     assert len(limited.training) == 24 + 4
 
 
-def test_outliers_come_from_corpora_that_measure_on_others(
+def test_where_no_split_validates_nine_tenths_of_the_neutral_faces_are_shown(
     prepared: Path, tiny: Tiny, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delitem(VALIDATION_SPLITS, "synthetic")  # read_neutral measures on all of train
+    monkeypatch.delitem(VALIDATION_SPLITS, "synthetic")
 
-    with pytest.raises(DataError, match="no neutral training faces to show"):
-        read_data(tiny(outlier_exposure=True), prepared)
+    data = read_data(tiny(outlier_exposure=True), prepared)
+    held = read_neutral(prepared, ["synthetic"])["synthetic"]
+
+    shown = data.training.faces[data.training.labels < 0]
+    assert len(held) == round(0.1 * (len(shown) + len(held))) > 0
+    pictures = ({bytes(f) for f in faces.flatten(1).numpy()} for faces in (shown, held.faces))
+    assert not set.intersection(*pictures)
+
+
+def test_calm_faces_say_nothing_about_classes_and_the_others_are_not_calm(
+    prepared: Path, tiny: Tiny
+) -> None:
+    data = read_data(tiny(calm_weight=0.5), prepared)
+
+    calm = data.training.labels < 0
+    assert calm.any()
+    assert data.training.calm is not None
+    assert torch.equal(data.training.calm, calm.float())
+    assert not data.training.targets[calm].any()
+    torch.testing.assert_close(data.training.targets[~calm].sum(1), torch.ones(int((~calm).sum())))
+    assert data.training.corpus is not None
+    assert not data.training.corpus.any()
 
 
 @pytest.mark.parametrize(

@@ -28,8 +28,8 @@ class Arguments:
     corpora: tuple[str, ...] = ()
     """Whose validation faces are used; by default those that the weights were trained on."""
     coverage: float = COVERAGE
-    """Share of expressive faces that are answered; the others, and those like them, are "not sure".
-    """
+    """Share of expressive faces that are answered with an expression; the others, and those like
+    them, are "not sure" or calm."""
     exclude: Path | None = None
     """File with one sample id per line, left out (see python -m train copies)."""
 
@@ -47,9 +47,10 @@ def run(arguments: Arguments) -> int:
 
     from emotion.align import CROP_SIZE
     from emotion.weights import load_weights
-    from train.calibrate import ask, calibrate, write_calibration
+    from train.calibrate import ask
+    from train.calibrate_network import calibrate_network, write_calibration
     from train.copies import Excluded
-    from train.inference import Answers, predict
+    from train.inference import Answers, predict, read_out
     from train.prepared import VALIDATION, check_zoom, read_rows
     from train.store import from_dataset, read_neutral
 
@@ -61,8 +62,8 @@ def run(arguments: Arguments) -> int:
 
     def answer(faces: torch.Tensor) -> Answers:
         parts = tqdm(torch.split(faces, 128), "classifying", leave=False)
-        logits, pooled = zip(*(predict(network, part, CROP_SIZE) for part in parts), strict=True)
-        return Answers(torch.cat(logits), torch.cat(pooled))
+        pooled = torch.cat([predict(network, part, CROP_SIZE).pooled for part in parts])
+        return read_out(network, pooled)
 
     check_zoom(arguments.data, network.config.zoom)
     corpora = _choose_corpora(arguments, network.config.trained_on)
@@ -74,9 +75,9 @@ def run(arguments: Arguments) -> int:
     excluded.check_used()
     neutral = read_neutral(arguments.data, corpora)
     answers = ask(answer, validation, neutral)
-    calibration, figures = calibrate(answers, arguments.coverage)
+    values, figures = calibrate_network(network, answers, arguments.coverage)
     figures["excluded"] = excluded.count
-    write_calibration(arguments.run, calibration, figures)
+    write_calibration(arguments.run, values, figures)
     print(to_text(figures))
     print(f"Wrote config.json and calibration.json in {arguments.run}.")
     return 0
@@ -106,21 +107,36 @@ def to_text(figures: dict[str, Any]) -> str:
     """Render the figures for a terminal."""
     offsets = zip(LABELS, figures["class_offsets"], strict=True)
     lines = [
+        *_convention_lines(figures),
         f"temperature {figures['temperature']} (from {figures['temperatures'][0]:.3f} to "
         f"{figures['temperatures'][-1]:.3f}), not sure below {figures['abstain_below']} "
         f"(answers {figures['coverage']:.0%} of expressive faces)",
         f"offsets {', '.join(f'{name} {value:+.2f}' for name, value in offsets)}",
-        "split               images  accuracy  without  ECE at 1  constant  calibrated  not sure"
-        "  neutral not sure  AUROC",
+        "split               images  accuracy  without  ECE at 1  constant  calibrated  no name"
+        "  calm  neutral no name  AUROC",
     ]
     for name, row in figures["corpora"].items():
         line = (
             f"{name:18} {row['n']:7}    {row['accuracy']:.4f}   {row['accuracy_before']:.4f}"
             f"    {row['ece_before']:.4f}    {row['ece_constant']:.4f}"
             f"      {row['ece_after']:.4f}"
-            f"    {1 - row['answered']:6.1%}"
+            f"     {1 - row['answered']:6.1%}  {row.get('called_calm', 0):4.0%}"
         )
         if row["neutral"]:
-            line += f"            {1 - row['neutral_answered']:6.1%}  {row['auroc']:.3f}"
+            score = row.get("auroc_calm", row["auroc"])
+            line += f"           {1 - row['neutral_answered']:6.1%}  {score:.3f}"
         lines.append(line)
     return "\n".join(lines)
+
+
+def _convention_lines(figures: dict[str, Any]) -> list[str]:
+    """Say which layer answers, and what each reaches at the calibration of the other half."""
+    lines = []
+    for name, layer in figures.get("conventions", {}).items():
+        scores = ", ".join(
+            f"{split} {row['accuracy_crossed']:.4f}/{row['macro_f1_crossed']:.4f}"
+            for split, row in layer["corpora"].items()
+        )
+        answers = " (answers)" if name == figures["convention"] else ""
+        lines.append(f"{name}{answers}: accuracy/macro F1, crossed: {scores}")
+    return lines

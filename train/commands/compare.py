@@ -17,7 +17,7 @@ import yaml
 from emotion.errors import ConfigError, DataError, EmotionError
 from emotion.files import write_text
 from train.config import FitConfig, to_json
-from train.history import seconds_of
+from train.history import UNRECORDED, precision_of, seconds_of
 from train.recipes import recipe, take_recipe
 from train.seeds import finished, summarise, to_cell, train_once
 
@@ -195,13 +195,16 @@ class _Runs:
     def folder(self, config: FitConfig, seed: int) -> Path:
         values: dict[str, Any] = {"prepared": self.data, **to_json(replace(config, seed=seed))}
         values.pop("machine")
+        if config.machine.precision != "auto":
+            values["precision"] = config.machine.precision
         return (
             self.out / hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
         )
 
 
 def _with_seconds(folder: Path, best: dict[str, Any]) -> dict[str, Any]:
-    return {**best, "total_seconds": round(seconds_of(folder))}
+    seconds = round(seconds_of(folder))
+    return {**best, "precision": precision_of(folder), "total_seconds": seconds}
 
 
 def _write_tables(comparisons: Sequence[Comparison], seeds: Sequence[int], runs: _Runs) -> None:
@@ -228,6 +231,7 @@ def _rows(comparison: Comparison, seeds: Sequence[int], runs: _Runs) -> Iterator
             "name": name,
             "config": to_json(comparison.variants[name]),
             "seeds": list(done),
+            "precision": [line.get("precision", UNRECORDED) for line in done.values()],
             "seconds": summarise([line["total_seconds"] for line in done.values()]),
         }
         for score in _SCORES:
@@ -254,4 +258,7 @@ def to_markdown(table: Mapping[str, Any]) -> str:
         )
         cells.append("" if row["seconds"] is None else f"{row['seconds'][0] / 60:.1f}")
         lines.append(f"| {' | '.join(cells)} |")
+    from train.precision import sentence  # torch, which --help need not wait for
+
+    lines += ["", sentence({row["name"]: row["precision"] for row in table["variants"]})]
     return "\n".join(lines) + "\n"

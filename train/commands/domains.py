@@ -7,12 +7,12 @@ import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from emotion.errors import ConfigError, DataError
 from emotion.files import write_bytes, write_text
 from train.config import FitConfig, override
-from train.history import seconds_of
+from train.history import UNRECORDED, precision_of, seconds_of
 from train.recipes import recipe
 from train.seeds import finished, summarise, to_cell, train_once
 
@@ -52,6 +52,8 @@ class Arguments:
     """Of the averaged weights; it must forget within an epoch, or a trial changes nothing."""
     threads: int = 0
     """CPU threads; 0 takes all."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Of the trainings, see fit; what is measured is always measured in float32."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,7 @@ def _arms(arguments: Arguments) -> Iterator[Arm]:
         widths=arguments.widths,
         ema_decay=arguments.ema_decay,
         threads=arguments.threads,
+        precision=arguments.precision,
     )
     target = arguments.corpora[0]
     parts = read_data(base, arguments.data).parts
@@ -164,7 +167,11 @@ def _train(arm: Arm, seed: int, arguments: Arguments) -> None:
             logits = predict_logits(network, faces.faces, arguments.size)
             result = evaluate_probabilities(logits.softmax(1).numpy(), faces.labels.numpy())
             scores[corpus] = {name: result[name] for name in ("accuracy", "macro_f1")}
-        return {"seconds": seconds_of(folder), "scores": scores}
+        return {
+            "seconds": seconds_of(folder),
+            "precision": precision_of(folder),
+            "scores": scores,
+        }
 
     train_once(config, arguments.data, folder, score)
 
@@ -180,6 +187,7 @@ def _row(arm: Arm, arguments: Arguments) -> dict[str, Any]:
     return {
         "name": arm.name,
         "seeds": list(done),
+        "precision": [run.get("precision", UNRECORDED) for run in done.values()],
         "minutes": [run["seconds"] / 60 for run in done.values()],
         "macro_f1": per_corpus,
         "scores": [statistics.fmean(values) for values in zip(*per_corpus.values(), strict=True)],
@@ -201,7 +209,11 @@ def to_markdown(rows: Sequence[dict[str, Any]], arguments: Arguments) -> str:
         lines.append(f"| {' | '.join(values)} |")
     scored = [row for row in rows if row["scores"]]
     best = max(scored, key=lambda row: statistics.fmean(row["scores"]))
-    return "\n".join([*lines, "", f"The best by the mean of the corpora: {best['name']}.", ""])
+    from train.precision import sentence  # torch, which --help need not wait for
+
+    said = sentence({row["name"]: row["precision"] for row in rows})
+    best_line = f"The best by the mean of the corpora: {best['name']}."
+    return "\n".join([*lines, "", said, best_line, ""])
 
 
 def _trials_to_markdown(arguments: Arguments) -> str:

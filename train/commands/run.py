@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from emotion.errors import DataError
 from emotion.files import write_text
@@ -37,6 +38,8 @@ class Arguments:
     """Named training, see python -m train fit --help; corpora that are not there are left out."""
     demo: bool = False
     """Draw faces instead of reading a corpus, and train on them for two minutes."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Of the training, see fit; what is measured is always measured in float32."""
 
 
 def run(arguments: Arguments) -> int:
@@ -57,7 +60,7 @@ def run(arguments: Arguments) -> int:
     corpora = {"synthetic": "synthetic"} if arguments.demo else _find(arguments.data_root)
     wanted = config.data.corpora
     chosen = tuple(corpus for corpus in wanted if corpus in corpora) or tuple(corpora)
-    config = override(config, corpora=chosen)
+    config = override(config, corpora=chosen, precision=arguments.precision)
     prepared = arguments.out / "prepared"
     texts = tuple(corpora[corpus] for corpus in chosen)
     print(report_text(prepare(PrepareConfig(texts, prepared, AlignConfig()))))
