@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from emotion import __version__, page
-from emotion.cover import PARTS
 from emotion.errors import ConfigError, DataError, EmotionError, ImageError, imports_explained
 from emotion.files import write_text
 from emotion.folders import list_pictures
@@ -314,6 +313,8 @@ def _to_json(result: Classified) -> dict[str, Any]:
 def _why(test: CoverTest) -> dict[str, Any]:
     """Say what decides about the strongest class, and its probability without each part."""
     found = test.finding()
+    from emotion.cover import PARTS  # OpenCV, which --help need not wait for
+
     covered = test.covered[:, LABELS.index(found.label)]
     return {
         "sentence": str(found),
