@@ -3,58 +3,26 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
+from pathlib import Path
 
-from emotion.errors import ConfigError, EmotionError
+from emotion import page
+from emotion.errors import EmotionError, imports_explained
 
 
 def main() -> int:
     """Run the server until it is interrupted; exit code 2 and one sentence if it cannot start."""
-    arguments = _parser().parse_args()
+    parser = argparse.ArgumentParser(prog="app.py", description="Serve the page in a browser.")
+    page.add_arguments(parser)
+    arguments = parser.parse_args()
+    deployment = Path(__file__).with_name("space.yaml")
     try:
-        serve(arguments.host, arguments.port, arguments.weights)
+        with imports_explained():
+            page.serve(arguments.host, arguments.port, arguments.weights, deployment)
     except EmotionError as error:
         print(error, file=sys.stderr)
         return 2
     return 0
-
-
-def serve(host: str, port: str, weights: str | None) -> None:
-    """Load the weights, build the page, print its address and block."""
-    if not port.isdigit():
-        raise ConfigError(f"{port} is not a port; give a number with --port.")
-    # torch and Gradio take seconds to import, so what can be wrong is checked before each of them.
-    from emotion.ui import address
-
-    address.check(host, int(port))
-    from emotion.analyzer import Analyzer
-    from emotion.weights import load_or_fall_back
-
-    loaded = load_or_fall_back(weights)
-    if loaded.notice:
-        print(loaded.notice, file=sys.stderr)
-    from emotion.ui.demo import build
-    from emotion.ui.launch import start
-
-    demo = build(Analyzer.from_loaded(loaded), weights)
-    print(f"Six expressions, and why: {start(demo, host, int(port))} (Ctrl-C ends it)", flush=True)
-    demo.block_thread()
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="app.py", description="Serve the page in a browser.")
-    host = os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1")
-    port = os.environ.get("GRADIO_SERVER_PORT", "7860")
-    parser.add_argument("--host", default=host, help="address to listen on (default: %(default)s)")
-    parser.add_argument("--port", default=port, help="port to listen on (default: %(default)s)")
-    parser.add_argument(
-        "--weights",
-        metavar="SPEC",
-        help="embedded, a folder, or hf://USER/NAME@REVISION (default: EMOTION_WEIGHTS, or the "
-        "model of space.yaml, or embedded)",
-    )
-    return parser
 
 
 if __name__ == "__main__":

@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 import torch
 from safetensors.torch import save
-from torch import Tensor
+from torch import Tensor, nn
 
 from emotion.files import write_bytes, write_text
-from emotion.network import EmotionNet, normalise
+from emotion.network import COMMON, EmotionNet, normalise
 from train.augment import resize
 
 
@@ -20,17 +20,41 @@ class Answers(NamedTuple):
     """What a network says about N faces, before calibration.
 
     Attributes:
-        logits: float32 (N, 6).
-        pooled: float32 (N, K), the last features, averaged over the map.
+        logits: float32 (N, 6), of the layer that answers.
+        pooled: float32 (N, K), the features that are answered from, averaged over the map.
+        calm: float32 (N,), of the second output; None where the network has none.
     """
 
     logits: Tensor
     pooled: Tensor
+    calm: Tensor | None = None
+
+    def select(self, rows: slice | Tensor) -> Answers:
+        """Return the answers to some of the faces."""
+        calm = None if self.calm is None else self.calm[rows]
+        return Answers(self.logits[rows], self.pooled[rows], calm)
 
 
 def predict_logits(network: EmotionNet, faces: Tensor, size: int) -> Tensor:
     """Classify prepared faces: the logits of ``predict``."""
     return predict(network, faces, size).logits
+
+
+def read_out(network: EmotionNet, pooled: Tensor, convention: str | None = None) -> Answers:
+    """Answer from pooled features (N, K), which every output of the network reads linearly.
+
+    Args:
+        network: in evaluation mode.
+        pooled: as ``Answers`` has them, on the CPU.
+        convention: whose layer answers; None leaves it to the config.
+    """
+    layers: dict[str, nn.Module] = {COMMON: network.fc, **network.heads}
+    layer = layers[convention or network.config.convention]
+    device = network.fc.weight.device
+    with torch.inference_mode():
+        logits = layer(pooled.to(device)).cpu()
+        calm = None if network.calm is None else network.calm(pooled.to(device))[:, 0].cpu()
+    return Answers(logits, pooled, calm)
 
 
 def predict(network: EmotionNet, faces: Tensor, size: int, batch_size: int = 128) -> Answers:
@@ -43,14 +67,13 @@ def predict(network: EmotionNet, faces: Tensor, size: int, batch_size: int = 128
         batch_size: faces per forward pass.
     """
     device = next(network.parameters()).device
-    logits, pooled = [], []
+    pooled = []
     with torch.inference_mode():
         for batch in torch.split(faces, batch_size):
             inputs = normalise(resize(batch.to(device), size), network.config)
-            features = network.features(inputs.contiguous(memory_format=torch.channels_last))
-            logits.append(network.classify(features).float().cpu())
+            features = network.evidence(inputs.contiguous(memory_format=torch.channels_last))
             pooled.append(features.mean((2, 3)).float().cpu())
-    return Answers(torch.cat(logits), torch.cat(pooled))
+    return read_out(network, torch.cat(pooled))
 
 
 def save_network(network: EmotionNet, folder: Path) -> None:

@@ -17,19 +17,20 @@ from emotion.errors import ConfigError, DataError
 from emotion.network import EmotionNet, normalise
 from train import checkpoint, distributed
 from train.augment import augment, mix
-from train.calibrate import ask, calibrate, write_calibration
+from train.calibrate import ask
+from train.calibrate_network import calibrate_network, write_calibration
 from train.checks import warn_of_stacking
 from train.config import FitConfig
 from train.consistency import AttentionConsistency
 from train.history import write_history
-from train.inference import predict, predict_logits, save_network
-from train.losses import Objective
-from train.metrics import evaluate_probabilities
+from train.inference import predict, save_network
+from train.judge import judge
 from train.optim import WeightAverage, build_optimizer, learning_rate
 from train.precision import autocast, resolve
 from train.sampling import BatchSource
-from train.step import ExtraLoss, FeaturesAndLogits, Step
+from train.step import ExtraLoss, FeaturesAndScores, Step
 from train.store import FaceStore
+from train.supervision import Supervision
 
 _CPU = torch.device("cpu")
 
@@ -77,16 +78,12 @@ class Trainer:
         if config.objective.attention_consistency:
             weight = config.objective.attention_consistency
             self.extras.append(AttentionConsistency(self.network, weight, self._precision))
-        self._forward = distributed.parallel(FeaturesAndLogits(self.network))
+        self._forward = distributed.parallel(FeaturesAndScores(self.network))
         if config.machine.compile:
             self._forward = torch.compile(self._forward, dynamic=False)  # type: ignore[assignment]
         self.average = WeightAverage(self.network, config.optimizer.ema_decay)
         self.optimizer = build_optimizer(self.network, config.optimizer)
-        self.objective: Objective | None = None
-        if supervised:
-            counts = source.store.counts()
-            total = config.schedule.total_epochs
-            self.objective = Objective(config.objective, counts, source.prior, total)
+        self.supervision = Supervision(config, source) if supervised else None
         warn_of_stacking(config)
 
     @property
@@ -128,7 +125,7 @@ class Trainer:
             "loss": self._loss / steps,
             "seconds": round(self._seconds, 1),
             "images_per_second": round(steps * self.config.data.batch_size / self._seconds, 1),
-            **self._validate(size),
+            **self.judged(size),
         }
         self.history.append(line)
         self._batch, self._loss, self._seconds = 0, 0.0, 0.0
@@ -191,13 +188,14 @@ class Trainer:
         inputs = normalise(distributed.share(crops), self.network.config)
         inputs = inputs.contiguous(memory_format=torch.channels_last)
         with autocast(self.device, self._precision):
-            features, logits = self._forward(inputs)
-        logits = logits.float()
-        loss: Tensor = logits.new_zeros(())
-        if self.objective:
-            loss = self.objective(logits, distributed.share(targets), epoch, targets)
+            features, scores = self._forward(inputs)
+        scores = scores.float()
+        loss: Tensor = scores.logits.new_zeros(())
+        if self.supervision:
+            loss = self.supervision(scores, faces, targets, epoch)
         for extra in self.extras:
-            loss = loss + extra(Step(distributed.share(rows), inputs, features, logits, generator))
+            step = Step(distributed.share(rows), inputs, features, scores.logits, generator)
+            loss = loss + extra(step)
         value = distributed.mean(loss).item()
         if not math.isfinite(value):
             raise DataError(
@@ -206,25 +204,19 @@ class Trainer:
             )
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self.network.parameters(), config.optimizer.clip_norm)
+        norm = nn.utils.clip_grad_norm_(self.network.parameters(), config.optimizer.clip_norm)
+        if not math.isfinite(norm):
+            raise DataError(
+                f"The gradient became {norm.item()} in batch {index} of epoch {epoch + 1}; the "
+                "last checkpoint is kept. Lower --lr, or check the prepared images."
+            )
         self.optimizer.step()
         self.average.update(self.network)
         return value
 
-    def _validate(self, size: int) -> dict[str, Any]:
-        """Score the averaged weights on every validation split; the means come first."""
-        scores = {}
-        for corpus, faces in self.validation.items():
-            part = distributed.share(faces.faces)
-            logits = distributed.gathered(predict_logits(self.average.network, part, size))
-            probabilities = logits.softmax(1).numpy()
-            result = evaluate_probabilities(probabilities, faces.labels.numpy(), faces.classes)
-            scores[corpus] = {k: result[k] for k in ("accuracy", "macro_f1", "ece")}
-        mean = {
-            name: sum(score[name] for score in scores.values()) / len(scores)
-            for name in ("accuracy", "macro_f1")
-        }
-        return {**mean, "validation": scores}
+    def judged(self, size: int) -> dict[str, Any]:
+        """Score the averaged weights on the validation splits, see ``train.judge``."""
+        return judge(self.average.network, self.validation, size)
 
     def _export(self) -> None:
         """Write the averaged weights in half precision, as a folder that SPEC accepts."""
@@ -238,11 +230,12 @@ class Trainer:
         """Calibrate the kept weights on the validation splits.
 
         Args:
-            neutral: corpus -> neutral faces, on which the abstain threshold is measured.
+            neutral: corpus -> neutral faces, on which threshold and bound are measured.
         """
         network = EmotionNet.from_pretrained(str(self.out))
         answer = partial(predict, network, size=self.config.schedule.sizes[-1])
-        write_calibration(self.out, *calibrate(ask(answer, self.validation, neutral or {})))
+        answers = ask(answer, self.validation, neutral or {})
+        write_calibration(self.out, *calibrate_network(network, answers))
 
     def _save(self) -> None:
         if not distributed.rank():

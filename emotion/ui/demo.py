@@ -20,6 +20,8 @@ from emotion.ui.serving import Serving, weights_card, weights_markup, weights_na
 from emotion.ui.strings import say, text
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from gradio.blocks import Blocks
 
     from emotion.analyzer import Analyzer
@@ -30,15 +32,16 @@ watch("value", () => window.emotionPage.translate(element));"""
 _CACHE_CHECK, _CACHE_AGE = 300, 900  # seconds; uploads of the HTTP interface are gone after both
 
 
-def build(analyzer: Analyzer, asked: str | None = None) -> Blocks:
+def build(analyzer: Analyzer, asked: str | None = None, deployment: Path | None = None) -> Blocks:
     """Build the page around an analyzer; ``launch.start`` serves it.
 
     Args:
         analyzer: what answers at first.
         asked: SPEC of the weights that were asked for, which the About tab can load again; None for
             the default.
+        deployment: ``space.yaml``, which may name that default.
     """
-    serving = Serving(analyzer, asked)
+    serving = Serving(analyzer, asked, deployment)
     analyzer = cast("Analyzer", serving)  # what it does not do itself, it passes on
     # One analysis uses all of torch's threads; more at a time only get in each other's way.
     gate = Gate(max(1, (os.cpu_count() or 1) // torch.get_num_threads()))

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from train.cli import main
+from train.commands.domains import Arguments, to_markdown
 from train.domains.figures import plot_shards, plot_study, plot_trials
-from train.domains.study import StudyArguments, to_markdown
 
 
 @pytest.mark.timeout(600)  # six trainings
@@ -47,7 +47,7 @@ def test_the_study_trains_every_arm_once_and_writes_table_and_figures(
     for name in ("study.svg", "shards.svg", "trials.svg"):
         assert (tmp_path / name).read_bytes().startswith(b"<?xml")
 
-    monkeypatch.setattr("train.domains.study.fit", lambda *a, **k: pytest.fail("trained again"))
+    monkeypatch.setattr("train.fit.fit", lambda *a, **k: pytest.fail("trained again"))
     assert main(command) == 0
 
 
@@ -67,7 +67,7 @@ def test_the_table_has_mean_and_deviation_and_names_the_best(tmp_path: Path) -> 
         )
     ]
 
-    text = to_markdown(rows, StudyArguments(tmp_path, tmp_path, corpora=("fer2013", "raf-db")))
+    text = to_markdown(rows, Arguments(tmp_path, tmp_path, corpora=("fer2013", "raf-db")))
 
     assert "| first | 2 | 0.550 ± 0.071 | 0.700 ± 0.000 | 0.625 ± 0.035 | 3.0 |" in text
     assert "\nTrained in bfloat16 and float32: first; in float32: second.\n" in text
