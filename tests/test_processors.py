@@ -19,8 +19,8 @@ from emotion.engine.classifier import EXAMPLE, VARYING, ClassifierGraph
 from emotion.engine.openvino_engine import OpenVINOEngine, import_openvino
 from emotion.network import EmotionNet, NetworkConfig
 from emotion.weights import EMBEDDED, INT8
-from tests.answers import MEASURED, ask
 from tests.conftest import REPOSITORY
+from tests.support.answers import MEASURED, ask
 
 Answers = dict[str, Any]
 
@@ -55,7 +55,7 @@ def there(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     file = tmp_path_factory.mktemp("answers") / "answers.npz"
     environment = {**os.environ, **PROCESSORS[request.param]}
     subprocess.run(
-        [sys.executable, "-m", "tests.answers", str(file)],
+        [sys.executable, "-m", "tests.support.answers", str(file)],
         cwd=REPOSITORY,
         env=environment,
         check=True,

@@ -349,12 +349,13 @@ def test_variants_that_differ_in_precision_are_two_trainings(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
 def test_a_compiled_step_is_the_plain_one_up_to_rounding(tmp_path: Path) -> None:
+    small: dict[str, object] = {"backbone": "cnn", "widths": (4, 4, 8, 8)}
     losses, weights = [], []
     for compiled in (False, True):
-        config = override(FitConfig(), **{**TINY, "compile": compiled})
+        config = override(FitConfig(), **{**TINY, **small, "compile": compiled})
         trainer = start(config, tmp_path)
         trainer.network.train()
         trainer.source.begin_epoch(0)

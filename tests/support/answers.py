@@ -1,5 +1,6 @@
-"""What this processor answers: ``python -m tests.answers FILE``, for tests/test_processors.py.
+"""What this processor answers, for tests/test_processors.py.
 
+Run as ``python -m tests.support.answers FILE``.
 Libraries read once, when they load, which instructions they may use; so another processor takes a
 process of its own.
 """
