@@ -1,6 +1,6 @@
 """How fast the trainer is, against a plain one with the same network in the same run.
 
-python -m benchmarks.training [--threads T] [--batches N] [--compile]
+python -m benchmarks.training [--threads T] [--batches N] [--precision P] [--compile]
 
 The plain trainer is what one writes first: a Dataset that opens a PNG per item with Pillow and
 applies torchvision's transforms, a DataLoader, float32, contiguous tensors, AdamW. Both take the
@@ -26,14 +26,15 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
+from benchmarks import _rows
 from benchmarks._machine import machine
 from emotion.align import CROP_SIZE
 from emotion.network import EmotionNet
 from train.build import build_network
 from train.config import FitConfig, override
 from train.data import TrainingData
-from train.inference import autocast
 from train.loop import Trainer
+from train.precision import resolve
 from train.sampling import build_source
 from train.store import FaceStore
 
@@ -52,10 +53,17 @@ def main() -> int:
         action="store_true",
         help="count processor seconds, for a machine that others use; give --threads 1",
     )
+    parser.add_argument("--precision", choices=("auto", "float32", "bfloat16"), default="auto")
     parser.add_argument("--compile", action="store_true", help="ours with torch.compile")
+    _rows.add_option(parser)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    config = override(FitConfig(), device="cpu", compile=arguments.compile)
+    config = override(
+        FitConfig(),
+        device="cpu",
+        compile=arguments.compile,
+        precision=resolve(arguments.precision, torch.device("cpu")),
+    )
     faces = _faces((arguments.batches + 1) * config.data.batch_size)
     with tempfile.TemporaryDirectory() as folder:
         clock = time.process_time if arguments.cpu_time else time.perf_counter
@@ -69,12 +77,16 @@ def main() -> int:
         for _ in range(REPEATS):  # in turns, and the best of each: others may use the machine
             for name, steps in trainers.items():
                 rates[name] = max(rates[name], _rate(steps(), arguments.batches, clock))
-    with autocast(torch.device("cpu")):
-        kind = "bfloat16" if torch.is_autocast_enabled("cpu") else "float32"
-    print(f"{machine()}, {arguments.threads} threads, batch {config.data.batch_size}, ours {kind}")
+    print(
+        f"{machine()}, {arguments.threads} threads, batch {config.data.batch_size}, "
+        f"ours {config.machine.precision}"
+    )
     reference = next(iter(rates.values()))
+    rows = []
     for name, rate in rates.items():
         print(f"{name:28}{rate:8.1f} images/s {rate / reference:6.2f}")
+        rows.append({"trainer": name, "images_per_s": rate, "speed": rate / reference})
+    _rows.write(arguments.json, rows, threads=arguments.threads, batch=config.data.batch_size)
     return 0
 
 

@@ -14,7 +14,9 @@ from emotion.errors import (
     DataError,
     EmotionError,
     ImageError,
+    InstallationError,
     WeightsError,
+    imports_explained,
 )
 from emotion.labels import LABELS
 
@@ -37,6 +39,7 @@ __all__ = [
     "EmotionNet",
     "FaceResult",
     "ImageError",
+    "InstallationError",
     "Tracker",
     "WeightsError",
     "__version__",
@@ -56,5 +59,6 @@ _HOMES = {
 
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
+        with imports_explained():
+            return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'emotion' has no attribute {name!r}")

@@ -34,6 +34,8 @@ _ARCFACE = np.array(
     ]
 )
 
+_LONGEST = 32_000  # OpenCV warps pictures of fewer than 32,767 px a side
+
 Points = npt.NDArray[np.floating]
 Matrix = npt.NDArray[np.float64]
 
@@ -121,7 +123,7 @@ def warp(
     """
     matrix = np.array(matrix, np.float64)
     scale = float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
-    if scale < 0.5:
+    if scale < 0.5 or max(image.shape[:2]) > _LONGEST:
         image, matrix = _reduce(image, matrix, scale)
     # OpenCV never returns from mirroring a picture that is one pixel wide or high.
     thin = min(image.shape[:2]) < 2
@@ -139,7 +141,7 @@ def _reduce(
     image: npt.NDArray[np.uint8], matrix: Matrix, scale: float
 ) -> tuple[npt.NDArray[np.uint8], Matrix]:
     """Cut out what the crop needs and average it down so that one bilinear tap is enough."""
-    factor = int(1 / scale)
+    factor = max(1, int(1 / scale))
     corners = np.array([[0, 0], [CROP_SIZE, 0], [0, CROP_SIZE], [CROP_SIZE, CROP_SIZE]], np.float64)
     reached = corners @ invert(matrix)[:, :2].T + invert(matrix)[:, 2]
     height, width = image.shape[:2]

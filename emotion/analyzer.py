@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from emotion.align import Matrix, align_face, box_crop, plain_crop
-from emotion.calibration import Calibration
+from emotion.align import CROP_SIZE, Matrix, align_face, box_crop, plain_crop
+from emotion.calibration import CALM_BOUND, Calibration, calm_probabilities
+from emotion.cover import CoverTest, Fill, landmarks_on_crop, part_masks, smooth_fill
 from emotion.detect import Detector, Face, RetinaFaceDetector
+from emotion.detect.plausible import plausible_faces
+from emotion.doubt import reason_for_doubt
 from emotion.engine import Classifier, TorchEngine, choose
-from emotion.errors import AlignmentError
-from emotion.labels import LABELS
+from emotion.errors import AlignmentError, ImageError
+from emotion.images import Source, as_rgb
+from emotion.labels import CALM, LABELS, NOT_SURE
 from emotion.network import EmotionNet
+from emotion.reliability import MIN_SCORE
 from emotion.weights import Loaded, default_spec, load
 
 FRAME_SIDE = 320
@@ -34,7 +40,11 @@ class FaceResult:
             maps share one scale.
         crop: uint8 (64, 64), the aligned grey face that the network saw.
         matrix: float64 (2, 3), photo to crop pixels.
-        sure: False where the answer is "not sure", see ``NetworkConfig.abstain_below``.
+        sure: whether the confidence reaches ``NetworkConfig.abstain_below``, and there is no reason
+            for doubt.
+        calm: probability that the face shows no clear expression, 0..1 with .5 as the bound; None
+            where the weights do not tell.
+        reason: one of ``emotion.doubt.REASONS``, or None: why no answer about this face is sure.
     """
 
     box: npt.NDArray[np.float32] | None
@@ -45,6 +55,15 @@ class FaceResult:
     crop: npt.NDArray[np.uint8]
     matrix: Matrix
     sure: bool = True
+    calm: float | None = None
+    reason: str | None = None
+
+    @property
+    def answer(self) -> str:
+        """What people are told: a class name, ``labels.NOT_SURE`` or ``labels.CALM``."""
+        if self.reason is None and self.calm is not None and self.calm >= CALM_BOUND:
+            return CALM
+        return self.label if self.sure else NOT_SURE
 
     @property
     def index(self) -> int:
@@ -68,6 +87,20 @@ class FaceResult:
         return LABELS[first], LABELS[second]
 
 
+class Classified(NamedTuple):
+    """What the network says about B crops, calibrated.
+
+    Attributes:
+        probabilities: float32 (B, 6).
+        cams: float32 (B, 6, 8, 8).
+        calm: float32 (B,), 0..1, see ``FaceResult.calm``; None where the weights do not tell.
+    """
+
+    probabilities: npt.NDArray[np.float32]
+    cams: npt.NDArray[np.float32]
+    calm: npt.NDArray[np.float32] | None
+
+
 class Analyzer:
     """Finds, aligns, classifies and explains the faces of a picture; safe to share by threads.
 
@@ -76,6 +109,8 @@ class Analyzer:
         detector: finds them.
         weights: SPEC of the network, for the description.
         classifier: runs the network; by default torch does.
+        exact: runs it in float32, where ``classifier`` does not: pictures and explanations are
+            worth the time, frames of a video are not.
     """
 
     def __init__(
@@ -84,26 +119,30 @@ class Analyzer:
         detector: Detector,
         weights: str = "custom",
         classifier: Classifier | None = None,
+        exact: Classifier | None = None,
     ) -> None:
         self.network = network.eval()
         self.detector = detector
         self.weights = weights
         self.classifier = classifier or Classifier(network, TorchEngine())
+        self.exact = exact or self.classifier
         self.source: Loaded | None = None
         """What exactly the network is, where it was loaded."""
 
     @classmethod
-    def from_weights(cls, spec: str | None = None) -> Analyzer:
+    def from_weights(cls, spec: str | None = None, *, convention: str | None = None) -> Analyzer:
         """Build an analyzer with the embedded detector, on the fastest engine that is there.
 
         Args:
             spec: see ``emotion.weights.load``; None takes ``emotion.weights.default_spec``.
+            convention: corpus whose way of labelling answers; None leaves it to the weights.
 
         Raises:
             WeightsError: if the weights cannot be used.
-            ConfigError: if the engine that was asked for is not there.
+            ConfigError: if the engine that was asked for is not there, or the weights do not know
+                that convention.
         """
-        return cls.from_loaded(load(default_spec() if spec is None else spec))
+        return cls.from_loaded(load(default_spec() if spec is None else spec, convention))
 
     @classmethod
     def from_loaded(cls, loaded: Loaded) -> Analyzer:
@@ -114,8 +153,9 @@ class Analyzer:
         """
         engine = choose()
         classifier = Classifier(loaded.network, engine, (loaded.folder, loaded.digest))
+        exact = None if classifier.exact else Classifier(loaded.network, engine)
         detector = RetinaFaceDetector(engine=engine)
-        analyzer = cls(loaded.network, detector, loaded.spec, classifier)
+        analyzer = cls(loaded.network, detector, loaded.spec, classifier, exact)
         analyzer.source = loaded
         return analyzer
 
@@ -134,48 +174,136 @@ class Analyzer:
             "temperature": config.temperature,
             "class_offsets": list(config.class_offsets),
             "abstain_below": config.abstain_below,
+            "mirror": config.mirror,
+            "calm": config.calm,
+            "convention": config.convention,
+            "conventions": list(config.conventions),
             "trained_on": list(config.trained_on),
         }
 
     def analyze(
-        self, image: npt.NDArray[np.uint8], *, detect: bool = True, max_faces: int | None = None
+        self,
+        image: Source,
+        *,
+        detect: bool = True,
+        max_faces: int | None = None,
+        min_score: float = MIN_SCORE,
     ) -> list[FaceResult]:
         """Analyze one picture.
 
         Args:
-            image: uint8 RGB (H, W, 3), as ``emotion.images.decode_image`` gives it.
+            image: uint8 RGB (H, W, 3), or whatever else ``emotion.images.decode_image`` takes.
             detect: if False, the whole picture is taken as one face.
-            max_faces: keep only this many of the largest faces.
+            max_faces: keep only this many, the first ones.
+            min_score: lowest accepted confidence of the detector, 0..1.
 
         Returns:
-            One result per face, the largest first; empty if there is no face.
+            One result per face, in the order of ``find``; empty if there is no face.
+
+        Raises:
+            ImageError: if ``image`` is not a picture.
         """
+        image = as_rgb(image)
         if not detect:
             crop, matrix = plain_crop(image)
             return self._classify([(None, crop, matrix)])
-        faces = self.detector.detect(image)[:max_faces]
-        return self._classify([(face, *self.crop(image, face)) for face in faces])
+        faces = self.find(image, min_score=min_score)[:max_faces]
+        return self._judge(image, faces)
 
-    def analyze_frame(
+    def find(
         self,
         image: npt.NDArray[np.uint8],
         *,
+        min_score: float = MIN_SCORE,
+        max_side: int | None = None,
+    ) -> list[Face]:
+        """Find the faces of a picture, see ``Detector.detect`` and ``plausible_faces``.
+
+        Returns:
+            Those that are ``RELIABLE``, the largest first; then what may be none, likewise.
+        """
+        found = self.detector.detect(image, min_score=min_score, max_side=max_side)
+        return plausible_faces(image, found)
+
+    def analyze_crops(self, crops: npt.NDArray[np.uint8]) -> list[FaceResult]:
+        """Analyze aligned grey crops uint8 (B, 64, 64), which come from no picture."""
+        return self._classify([(None, crop, np.eye(2, 3)) for crop in crops])
+
+    def analyze_frame(
+        self,
+        image: Source,
+        *,
         max_faces: int | None = None,
         max_side: int = FRAME_SIDE,
+        min_score: float = MIN_SCORE,
     ) -> tuple[list[FaceResult], int]:
         """Analyze one frame of a video: faces are looked for on a small copy, within ms.
 
         Args:
-            image: uint8 RGB (H, W, 3).
-            max_faces: analyze only this many of the largest faces.
+            image: as ``analyze`` takes it.
+            max_faces: analyze only this many, the first ones.
             max_side: longer side in px of that copy.
+            min_score: lowest accepted confidence of the detector, 0..1.
 
         Returns:
-            One result per face, the largest first, and how many faces were found.
+            One result per face, in the order of ``find``, and how many faces were found.
+
+        Raises:
+            ImageError: if ``image`` is not a picture.
         """
-        faces = self.detector.detect(image, max_side=max_side)
-        chosen = faces[:max_faces]
-        return self._classify([(face, *self.crop(image, face)) for face in chosen]), len(faces)
+        image = as_rgb(image)
+        faces = self.find(image, min_score=min_score, max_side=max_side)
+        return self._judge(image, faces[:max_faces], self.classifier), len(faces)
+
+    def explain(self, face: FaceResult, *, fill: Fill = smooth_fill) -> CoverTest | None:
+        """Say why a face got its answer, by covering its parts one by one.
+
+        Args:
+            face: what ``analyze`` returned.
+            fill: what parts are covered with, see ``emotion.cover``.
+
+        Returns:
+            The cover test; None where the parts of the face are not known, because nothing was
+            detected or the landmarks fit no face.
+        """
+        return self.explain_all([face], fill=fill)[0]
+
+    def explain_all(
+        self, faces: Sequence[FaceResult], *, fill: Fill = smooth_fill
+    ) -> list[CoverTest | None]:
+        """Explain several faces in one forward pass, each with its answer, see ``explain``."""
+        points = [landmarks_on_crop(face) for face in faces]
+        known = [at for at, landmarks in enumerate(points) if landmarks is not None]
+        tests: list[CoverTest | None] = [None] * len(faces)
+        if known:
+            crops = np.stack([faces[at].crop for at in known])
+            masks = np.stack([part_masks(one) for one in points if one is not None])
+            for at, test in zip(known, self.cover(crops, masks, fill=fill), strict=True):
+                tests[at] = test
+        return tests
+
+    def cover(
+        self, crops: npt.NDArray[np.uint8], masks: npt.NDArray[np.bool_], *, fill: Fill
+    ) -> list[CoverTest]:
+        """Cover parts of crops one by one, in one forward pass with the crops as they are.
+
+        Args:
+            crops: uint8 (B, 64, 64).
+            masks: bool (B, 6, 64, 64), see ``emotion.cover.part_masks``.
+            fill: what parts are covered with.
+        """
+        batch = [
+            np.concatenate([crop[None], fill(crop, parts)])
+            for crop, parts in zip(crops, masks, strict=True)
+        ]
+        answers = self.answer(np.concatenate(batch))
+        rows = answers.probabilities.reshape(len(batch), -1, len(LABELS))
+        calm = None if answers.calm is None else answers.calm.reshape(len(batch), -1)
+        abstain_below = self.network.config.abstain_below
+        return [
+            CoverTest(own[0], own[1:], parts, abstain_below, None if calm is None else calm[at])
+            for at, (own, parts) in enumerate(zip(rows, masks, strict=True))
+        ]
 
     def crop(
         self, image: npt.NDArray[np.uint8], face: Face
@@ -196,17 +324,57 @@ class Analyzer:
 
         Returns:
             Probabilities float32 (B, 6) and maps float32 (B, 6, 8, 8).
+
+        Raises:
+            ImageError: if ``crops`` are of another type or size.
         """
-        outputs = self.classifier(crops)
-        calibration = Calibration.of(self.network.config)
-        return calibration.probabilities(outputs.logits, outputs.pooled), outputs.cams
+        classified = self.answer(crops)
+        return classified.probabilities, classified.cams
+
+    def answer(
+        self, crops: npt.NDArray[np.uint8], classifier: Classifier | None = None
+    ) -> Classified:
+        """Classify crops uint8 (B, 64, 64), explain, and tell calm faces, in one forward pass.
+
+        Args:
+            crops: uint8 (B, 64, 64).
+            classifier: runs the network; by default in float32.
+
+        Raises:
+            ImageError: if ``crops`` are of another type or size.
+        """
+        if crops.dtype != np.uint8 or crops.shape[1:] != (CROP_SIZE, CROP_SIZE):
+            shape = "x".join(map(str, crops.shape))
+            raise ImageError(
+                f"Crops are uint8 of N x {CROP_SIZE} x {CROP_SIZE}, not {crops.dtype} of {shape}."
+            )
+        outputs, config = (classifier or self.exact)(crops), self.network.config
+        probabilities = Calibration.of(config).probabilities(outputs.logits, outputs.pooled)
+        calm = None if outputs.calm is None else calm_probabilities(outputs.calm, config)
+        return Classified(probabilities, outputs.cams, calm)
+
+    def _judge(
+        self,
+        image: npt.NDArray[np.uint8],
+        faces: list[Face],
+        classifier: Classifier | None = None,
+    ) -> list[FaceResult]:
+        results = self._classify([(face, *self.crop(image, face)) for face in faces], classifier)
+        reasons = [reason_for_doubt(face) for face in faces]
+        return [
+            replace(result, reason=reason, sure=result.sure and reason is None)
+            for result, reason in zip(results, reasons, strict=True)
+        ]
 
     def _classify(
-        self, faces: list[tuple[Face | None, npt.NDArray[np.uint8], Matrix]]
+        self,
+        faces: list[tuple[Face | None, npt.NDArray[np.uint8], Matrix]],
+        classifier: Classifier | None = None,
     ) -> list[FaceResult]:
         if not faces:
             return []
-        probabilities, maps = self.classify(np.stack([crop for _, crop, _ in faces]))
+        crops = np.stack([crop for _, crop, _ in faces])
+        probabilities, maps, calm = self.answer(crops, classifier)
         sure = probabilities.max(1) >= self.network.config.abstain_below
         return [
             FaceResult(
@@ -218,6 +386,7 @@ class Analyzer:
                 crop=crop,
                 matrix=matrix,
                 sure=bool(sure[i]),
+                calm=None if calm is None else float(calm[i]),
             )
             for i, (face, crop, matrix) in enumerate(faces)
         ]

@@ -19,6 +19,12 @@ MOST = 2.0
 """A face's temperature is at most this many times the typical one, or that part of it."""
 
 
+def softmax(logits: Array) -> npt.NDArray[np.float32]:
+    """Map logits (..., K) to probabilities, float32 (..., K); the last axis sums to 1."""
+    powers = np.exp(logits - logits.max(-1, keepdims=True))
+    return np.asarray(powers / powers.sum(-1, keepdims=True), np.float32)
+
+
 @dataclass(frozen=True)
 class Calibration:
     """What is added to logits, and what they are divided by then, before the softmax.
@@ -72,5 +78,18 @@ class Calibration:
     def probabilities(self, logits: Array, pooled: Array) -> npt.NDArray[np.float32]:
         """Map logits (B, 6) and features (B, K), averaged over the map, to float32 (B, 6)."""
         scaled = self.adjusted(logits) / self.temperatures(pooled)[:, None]
-        powers = np.exp(scaled - scaled.max(1, keepdims=True))
-        return np.asarray(powers / powers.sum(1, keepdims=True), np.float32)
+        return softmax(scaled)
+
+
+CALM_BOUND = 0.5
+"""From this probability on a face counts as calm; ``calm_probabilities`` is mapped so."""
+
+
+def calm_probabilities(logits: Array, config: NetworkConfig) -> npt.NDArray[np.float32]:
+    """Map logits (B,) of the second output to the probability that a face is calm, float32 (B,).
+
+    Platt scaling (1999) with the bound in place of the intercept: at ``config.calm_bound`` it is
+    ``CALM_BOUND``.
+    """
+    scaled = (np.asarray(logits, np.float64) - config.calm_bound) / config.calm_temperature
+    return np.asarray(0.5 * (1 + np.tanh(scaled / 2)), np.float32)  # the sigmoid, never overflowing

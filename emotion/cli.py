@@ -1,4 +1,4 @@
-"""The shell's way in: ``python -m emotion classify`` and ``python -m emotion video``."""
+"""The shell's way in: ``python -m emotion``, installed as ``sep-emotion``."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ import io
 import json
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from emotion.analyzer import Analyzer, FaceResult
-from emotion.errors import ConfigError, DataError, EmotionError, ImageError
+from emotion import __version__, page
+from emotion.errors import ConfigError, DataError, EmotionError, ImageError, imports_explained
 from emotion.files import write_text
+from emotion.folders import list_pictures
 from emotion.images import decode_image
 from emotion.labels import LABELS
-from emotion.video import analyze_video, check_paths, summary
+from emotion.reliability import MIN_SCORE, RELIABLE
 
-SUFFIXES = frozenset(
-    {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".pgm", ".tif", ".tiff", ".webp"}
-)
-"""Which files of a folder are taken for pictures; a file named on its own may have any name."""
+if TYPE_CHECKING:
+    from emotion.analyzer import Analyzer, FaceResult
+    from emotion.cover import CoverTest
 
 _EXAMPLES = """examples:
   python -m emotion classify portrait.jpg
@@ -35,31 +35,36 @@ _VIDEO_EXAMPLES = """examples:
   python -m emotion video clip.mov
   python -m emotion video clip.mov --csv clip.csv --out boxes.mp4 --heat
 
-The copy has no sound and is MPEG-4 Part 2, which every player reads; for browsers:
-  ffmpeg -i boxes.mp4 -c:v libx264 boxes-h264.mp4
+The copy is H.264, which browsers and players read, with the times and the sound of the video.
 """
 
 
 @dataclass(frozen=True)
 class Classified:
-    """One picture that could be read, and its faces, the largest first."""
+    """One picture and its faces, explained or not, or why it could not be read."""
 
     path: Path
-    faces: list[FaceResult]
+    faces: list[FaceResult] = field(default_factory=list)
+    tests: list[CoverTest | None] = field(default_factory=list)
+    error: str | None = None
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None, program: str = "sep-emotion") -> int:
     """Run the command line.
 
     Args:
         argv: arguments without the program's name; by default those of the process.
+        program: its name in help texts.
 
     Returns:
         Exit code: 0 if at least one picture was read, 2 otherwise or for unusable arguments.
     """
-    arguments = _parser().parse_args(argv)
+    arguments = _parser(program).parse_args(argv)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="surrogateescape")  # names of files may hold any bytes
     try:
-        return int(arguments.run(arguments))
+        with imports_explained():
+            return int(arguments.run(arguments))
     except EmotionError as error:
         print(error, file=sys.stderr)
         return 2
@@ -68,13 +73,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(program: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m emotion",
+        prog=program,
         description="Six facial expressions, and why.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
     classify = commands.add_parser(
         "classify",
@@ -104,13 +110,39 @@ def _parser() -> argparse.ArgumentParser:
     video.add_argument("--heat", action="store_true", help="draw heat maps on the copy too")
     video.set_defaults(run=_video)
     for command in (classify, video):
+        command.add_argument("--weights", metavar="SPEC", help=page.WEIGHTS_HELP)
         command.add_argument(
-            "--weights",
-            metavar="SPEC",
-            help="embedded, a folder, or hf://USER/NAME@REVISION (default: EMOTION_WEIGHTS, or the "
-            "model of space.yaml, or embedded)",
+            "--min-score",
+            type=_share,
+            default=MIN_SCORE,
+            metavar="S",
+            help="lowest confidence of the detector that counts as a face, 0 to 1 (default: "
+            f"{MIN_SCORE}; below {RELIABLE} the answer is never sure)",
         )
+        command.add_argument(
+            "--convention",
+            metavar="CORPUS",
+            help="answer as this corpus is labelled (fer2013, raf-db, affectnet), or common "
+            "(default: what the weights say)",
+        )
+    opened = commands.add_parser(
+        "page", help="open the page", description="Serve the page in a browser."
+    )
+    page.add_arguments(opened)
+    opened.set_defaults(run=_page)
     return parser
+
+
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text} does not lie between 0 and 1")
+    return value
+
+
+def _page(arguments: argparse.Namespace) -> int:
+    page.serve(arguments, page.DEPLOYMENT)
+    return 0
 
 
 def _classify(arguments: argparse.Namespace) -> int:
@@ -118,52 +150,74 @@ def _classify(arguments: argparse.Namespace) -> int:
         if target is not None and not target.parent.is_dir():
             raise DataError(f"The folder {target.parent} does not exist; create it first.")
     paths = _pictures(arguments.paths)
-    analyzer = _analyzer(arguments.weights)
+    analyzer = _analyzer(arguments)
     results: list[Classified] = []
-    unread = 0
     for path in paths:
-        try:
-            image = decode_image(path)
-        except ImageError as error:
-            unread += 1
-            print(f"{path}: {error}", file=sys.stderr)
-            continue
-        limit = None if arguments.all_faces else 1
-        faces = analyzer.analyze(image, detect=not arguments.no_detect, max_faces=limit)
-        results.append(Classified(path, faces))
-        if not faces:
+        result = _classify_file(analyzer, path, arguments)
+        results.append(result)
+        if result.error is not None:
+            print(f"{path}: {result.error}", file=sys.stderr)
+        elif not result.faces:
             hint = "try --no-detect if the picture is a crop of a face"
             print(f"{path}: no face was found; {hint}.", file=sys.stderr)
         if arguments.csv is None and arguments.json is None:
-            _print(results[-1])
-    if unread:
-        print(f"{unread} of {len(paths)} files could not be read.", file=sys.stderr)
-    if not results:
-        return 2
+            _print(result)
     if arguments.csv is not None:
         write_text(arguments.csv, _to_csv(results, all_faces=arguments.all_faces))
     if arguments.json is not None:
         values = [_to_json(result) for result in results]
         write_text(arguments.json, json.dumps(values, indent=2) + "\n")
-    return 0
+    if unread := sum(result.error is not None for result in results):
+        print(f"{unread} of {len(paths)} files could not be read.", file=sys.stderr)
+    return 0 if unread < len(paths) else 2
+
+
+def _classify_file(analyzer: Analyzer, path: Path, arguments: argparse.Namespace) -> Classified:
+    limit = None if arguments.all_faces else 1
+    try:
+        image = decode_image(path)
+        faces = analyzer.analyze(
+            image,
+            detect=not arguments.no_detect,
+            max_faces=limit,
+            min_score=arguments.min_score,
+        )
+        tests = analyzer.explain_all(faces) if arguments.json is not None else []
+    except ImageError as error:
+        return Classified(path, error=str(error))
+    except MemoryError:
+        return Classified(path, error="it does not fit into memory; reduce it and try again.")
+    return Classified(path, faces, tests)
 
 
 def _video(arguments: argparse.Namespace) -> int:
     if arguments.heat and arguments.out is None:
         raise ConfigError("Heat maps are drawn on the copy; name it with --out F.mp4.")
+    from emotion.video import analyze_video, check_paths, summary
+
     check_paths(arguments.path, arguments.out, arguments.csv)
-    analyzer = _analyzer(arguments.weights)
+    analyzer = _analyzer(arguments)
     frames, sightings = analyze_video(
-        analyzer, arguments.path, arguments.out, arguments.csv, heat=arguments.heat
+        analyzer,
+        arguments.path,
+        arguments.out,
+        arguments.csv,
+        heat=arguments.heat,
+        min_score=arguments.min_score,
     )
     lines = summary(sightings)
     print(f"{arguments.path}: {frames} frames, {len(lines)} faces", *lines, sep="\n")
     return 0
 
 
-def _analyzer(weights: str | None) -> Analyzer:
+def _analyzer(arguments: argparse.Namespace) -> Analyzer:
     """Load weights, and say on stderr if others than the asked ones run."""
-    analyzer = Analyzer.from_weights(weights)
+    # torch takes a second to import, which --help need not wait for.
+    from emotion.analyzer import Analyzer
+    from emotion.weights import default_spec
+
+    spec = default_spec(page.DEPLOYMENT) if arguments.weights is None else arguments.weights
+    analyzer = Analyzer.from_weights(spec, convention=arguments.convention)
     if notice := analyzer.description["notice"]:
         print(notice, file=sys.stderr)
     return analyzer
@@ -173,15 +227,23 @@ def _pictures(paths: Iterable[Path]) -> list[Path]:
     """List the pictures of files and folders, folders searched to any depth, in order of name."""
     found: list[Path] = []
     for path in paths:
-        if not path.is_dir():
+        try:
+            folder = path.is_dir()
+        except (OSError, ValueError):
+            folder = False  # no name that there can be; reading it says so
+        if not folder:
             found.append(path)
             continue
-        files = sorted(entry for entry in path.rglob("*") if entry.is_file())
-        pictures = [file for file in files if file.suffix.lower() in SUFFIXES]
-        if len(pictures) < len(files):
-            count = len(files) - len(pictures)
-            print(f"{path}: {count} files left out, their names are no picture's.", file=sys.stderr)
-        found.extend(pictures)
+        listing = list_pictures(path)
+        for remark in listing.remarks:
+            print(remark, file=sys.stderr)
+        if listing.left_out:
+            names = ", ".join(sorted({file.suffix or file.name for file in listing.left_out})[:5])
+            count = len(listing.left_out)
+            print(
+                f"{path}: {count} files left out, they are no pictures ({names}).", file=sys.stderr
+            )
+        found.extend(listing.pictures)
     if not found:
         names = ", ".join(str(path) for path in paths)
         raise DataError(
@@ -195,7 +257,8 @@ def _print(result: Classified) -> None:
         name = str(result.path) if len(result.faces) == 1 else f"{result.path} face {number}"
         order = face.probabilities.argsort()[::-1]
         answer = ", ".join(f"{LABELS[i]} {face.probabilities[i]:.2f}" for i in order)
-        print(f"{name}: {answer if face.sure else f'not sure: {answer}'}")
+        told = f"{face.answer} ({face.reason})" if face.reason else face.answer
+        print(f"{name}: {answer if told == face.label else f'{told}: {answer}'}")
 
 
 def _to_csv(results: list[Classified], *, all_faces: bool) -> str:
@@ -224,10 +287,14 @@ def _rectangle(face: FaceResult) -> list[str]:
 def _to_json(result: Classified) -> dict[str, Any]:
     return {
         "filepath": str(result.path),
+        "error": result.error,
         "faces": [
             {
                 "label": face.label,
+                "answer": face.answer,
                 "sure": face.sure,
+                "reason": face.reason,
+                "calm": None if face.calm is None else round(face.calm, 6),
                 "candidates": list(face.candidates),
                 "probabilities": {
                     name: round(float(value), 6)
@@ -236,7 +303,24 @@ def _to_json(result: Classified) -> dict[str, Any]:
                 "box": None if face.box is None else face.box.round(2).tolist(),
                 "landmarks": None if face.landmarks is None else face.landmarks.round(2).tolist(),
                 "score": face.score,
+                "why": None if test is None else _why(test),
             }
-            for face in result.faces
+            for face, test in zip(result.faces, result.tests, strict=True)
         ],
+    }
+
+
+def _why(test: CoverTest) -> dict[str, Any]:
+    """Say what decides about the strongest class, and its probability without each part."""
+    found = test.finding()
+    from emotion.cover import PARTS  # OpenCV, which --help need not wait for
+
+    covered = test.covered[:, LABELS.index(found.label)]
+    return {
+        "sentence": str(found),
+        "decisive": found.part,
+        "turns_into": found.other,
+        "covered": {
+            part: round(float(value), 6) for part, value in zip(PARTS, covered, strict=True)
+        },
     }

@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import BinaryIO
 
 from emotion.errors import ImageError
-from emotion.images import decode_image
+from emotion.images import MAX_PIXELS, decode_image
 
 MEMORY = 1 << 30
 """Bytes that decoding may take beyond what the process has when it is idle: 40 megapixels fit."""
@@ -46,7 +46,7 @@ def main() -> None:
 
 def _answer(answers: BinaryIO, content: bytes) -> None:
     try:
-        image = decode_image(content)
+        image = decode_image(content, max_pixels=MAX_PIXELS)
     except ImageError as error:
         _say(answers, str(error))
     except MemoryError:

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import io
 import os
+import threading
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pi_heif
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from emotion.errors import ImageError
 from emotion.exif import bare_jpeg, check_tiff, orientation_of
+from emotion.memory import available_memory
 
 MAX_PIXELS = 40_000_000
-"""Largest accepted width x height, read from the header before any pixel is decoded."""
+"""Largest width x height that strangers may send: of the page's photos, of a corpus's pictures."""
 
-MAX_SIDE = 2048
-"""Decoded images are reduced to this many pixels on their longer side."""
-
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
+FORMATS = ("JPEG", "PNG", "WEBP", "HEIF", "AVIF", "BMP", "GIF", "TIFF")
 """Pillow's parsers that may see a file; the others are never asked, whatever its name says."""
 
 RGBImage = npt.NDArray[np.uint8]
@@ -37,10 +38,20 @@ _TURNS = {
 }
 """What makes a picture upright that was stored in each orientation of Exif."""
 
-_READABLE = "use a JPEG, PNG, WebP, BMP, GIF or TIFF picture"
+_READABLE = "use a JPEG, PNG, WebP, HEIC, AVIF, BMP, GIF or TIFF picture"
+_BYTES_PER_PIXEL = 12  # while decoding: the decoder's picture, a converted copy, the array
+_HEADERS = threading.Lock()
+
+# Apple's photos; Pillow itself knows all the others.
+pi_heif.register_heif_opener()
+
+Source = str | os.PathLike[str] | bytes | Image.Image | npt.NDArray[Any]
+"""What ``decode_image`` takes."""
 
 
-def decode_image(source: str | os.PathLike[str] | bytes | Image.Image | RGBImage) -> RGBImage:
+def decode_image(
+    source: Source, *, max_side: int | None = None, max_pixels: int | None = None
+) -> RGBImage:
     """Decode any supported picture to RGB.
 
     EXIF orientation is applied, palettes are resolved, transparency is laid over white, grey and
@@ -48,30 +59,83 @@ def decode_image(source: str | os.PathLike[str] | bytes | Image.Image | RGBImage
 
     Args:
         source: a path, the bytes of an image file, a PIL image, or an array of shape (H, W),
-            (H, W, 1), (H, W, 3) or (H, W, 4) with dtype bool, uint8, uint16 or float in 0..1.
+            (H, W, 1), (H, W, 3) or (H, W, 4) with dtype bool, uint8, uint16, another integer in
+            0..255 or 0..65535, or float in 0..1.
+        max_side: reduce larger pictures to this many px on their longer side.
+        max_pixels: refuse pictures of more pixels by their header, before any is decoded; None
+            refuses what the memory that is free cannot hold.
 
     Returns:
-        Contiguous uint8 array (H, W, 3), values 0..255, longer side at most ``MAX_SIDE`` px.
+        Contiguous uint8 array (H, W, 3), values 0..255.
 
     Raises:
-        ImageError: if the input is not a readable picture or has more than ``MAX_PIXELS`` pixels.
+        ImageError: if the input is not a readable picture, or too large.
     """
+    bounds = _Bounds(max_side, max_pixels)
+    try:
+        return _decode(source, bounds)
+    except MemoryError:
+        raise ImageError("The picture does not fit into memory; reduce it and try again.") from None
+
+
+@dataclass(frozen=True, slots=True)
+class _Bounds:
+    max_side: int | None
+    max_pixels: int | None
+
+    def check(self, name: str, width: int, height: int) -> None:
+        if width < 1 or height < 1:
+            raise ImageError(f"{name} has no pixels; {_READABLE}.")
+        size = f"{name} ({width}x{height})"
+        if self.max_pixels is not None:
+            if width * height > self.max_pixels:
+                limit = f"{self.max_pixels / 1e6:.3g}"
+                raise ImageError(
+                    f"{size} has more than {limit} megapixels; reduce it and try again."
+                )
+            return
+        needed, free = width * height * _BYTES_PER_PIXEL, available_memory()
+        if free is not None and needed > free:
+            raise ImageError(
+                f"{size} takes about {needed / 2**30:.1f} GB to decode, and {free / 2**30:.1f} GB "
+                "of memory are free; reduce it and try again."
+            )
+
+
+def _decode(source: Source, bounds: _Bounds) -> RGBImage:
     if isinstance(source, np.ndarray):
-        return _shrink(_from_array(source))
+        return _shrink(_from_array(source, bounds), bounds.max_side)
     if isinstance(source, Image.Image):
-        return _from_pil(source, "This picture")
+        return _from_pil(source, "This picture", bounds)
     if isinstance(source, bytes | bytearray | memoryview):
-        return _from_file(io.BytesIO(bytes(source)), "This file")
+        return _from_file(io.BytesIO(bytes(source)), "This file", bounds)
+    if not isinstance(source, str | os.PathLike):
+        raise ImageError(_no_picture(source))
     path = Path(source)
     try:
         with path.open("rb") as file:
-            return _from_file(file, path.name)
+            return _from_file(file, path.name, bounds)
     except IsADirectoryError:
         raise ImageError(f"{path} is a folder, not a picture; give the path of a file.") from None
     except FileNotFoundError:
         raise ImageError(f"{path} does not exist; check the path.") from None
     except PermissionError:
         raise ImageError(f"{path} may not be read; check its permissions.") from None
+    except (OSError, ValueError) as error:  # a link to itself, a name too long or with a zero byte
+        reason = getattr(error, "strerror", None) or error
+        raise ImageError(f"{path} cannot be opened ({reason}); check the path.") from None
+
+
+def as_rgb(source: Source) -> RGBImage:
+    """Return a picture as ``decode_image`` would, and what is one already as it is.
+
+    Raises:
+        ImageError: if it is not a picture.
+    """
+    if not isinstance(source, np.ndarray) or source.dtype != np.uint8:
+        return decode_image(source)
+    rgb = source.ndim == 3 and source.shape[2] == 3 and source.size > 0
+    return np.ascontiguousarray(source) if rgb else decode_image(source)
 
 
 def to_grey(image: RGBImage) -> npt.NDArray[np.uint8]:
@@ -80,7 +144,7 @@ def to_grey(image: RGBImage) -> npt.NDArray[np.uint8]:
     return np.asarray(np.rint(image.astype(np.float32) @ weights), np.uint8)
 
 
-def _from_file(file: Any, name: str) -> RGBImage:
+def _from_file(file: Any, name: str, bounds: _Bounds) -> RGBImage:
     try:
         orientation = 1
         if file.read(3) == b"\xff\xd8\xff":
@@ -89,40 +153,46 @@ def _from_file(file: Any, name: str) -> RGBImage:
             file = io.BytesIO(data)
         file.seek(0)
         check_tiff(file, name)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # our own, lower pixel limit is checked below
-            picture = Image.open(file, formats=FORMATS)
+        picture = _open(file)
     except ImageError:
         raise
     except UnidentifiedImageError:
         raise ImageError(f"{name} is not a picture that can be read; {_READABLE}.") from None
-    except Image.DecompressionBombError:
-        raise ImageError(_too_large(name)) from None
     except Exception as error:
         raise ImageError(f"{name} is damaged ({_reason(error)}); {_READABLE}.") from None
     with picture:
-        return _from_pil(picture, name, orientation)
+        return _from_pil(picture, name, bounds, orientation)
 
 
-def _from_pil(picture: Image.Image, name: str, orientation: int | None = None) -> RGBImage:
-    width, height = picture.size
-    if width * height > MAX_PIXELS:
-        raise ImageError(_too_large(name, width, height))
-    if width < 1 or height < 1:
-        raise ImageError(f"{name} has no pixels; {_READABLE}.")
+def _open(file: Any) -> Image.Image:
+    """Read a picture's header; Pillow's own limit, one for the whole process, gives way to ours."""
+    with _HEADERS, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            return Image.open(file, formats=FORMATS)
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
+
+
+def _from_pil(
+    picture: Image.Image, name: str, bounds: _Bounds, orientation: int | None = None
+) -> RGBImage:
+    bounds.check(name, *picture.size)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            # For JPEG, decode at a reduced scale at once; a no-op for every other format.
-            picture.draft(None, (MAX_SIDE, MAX_SIDE))
+            if bounds.max_side is not None:
+                # For JPEG, decode at a reduced scale at once; a no-op for every other format.
+                picture.draft(None, (bounds.max_side, bounds.max_side))
             picture.load()
             if orientation is None:  # a picture of the caller's own, with what it knows of itself
                 picture = ImageOps.exif_transpose(picture)
             elif picture.format != "TIFF":  # Pillow applies that of a TIFF by itself
                 turn = _TURNS.get(max(orientation, orientation_of(picture.info.get("exif"))))
                 picture = picture.transpose(turn) if turn is not None else picture
-            return _shrink(_to_rgb(picture))
-    except ImageError:
+            return _shrink(_to_rgb(picture), bounds.max_side)
+    except (ImageError, MemoryError):
         raise
     except Exception as error:
         # Pillow's plugins raise many types on damaged data (OSError, SyntaxError, struct.error).
@@ -132,7 +202,7 @@ def _from_pil(picture: Image.Image, name: str, orientation: int | None = None) -
 
 def _to_rgb(picture: Image.Image) -> RGBImage:
     if picture.mode.startswith("I;16") or picture.mode in ("I", "F"):
-        return _from_array(np.asarray(picture))
+        return _from_array(np.asarray(picture), None)
     if picture.mode == "P" or "transparency" in picture.info:
         picture = picture.convert("RGBA")
     if picture.mode in ("RGBA", "LA", "PA", "La", "RGBa"):
@@ -142,19 +212,13 @@ def _to_rgb(picture: Image.Image) -> RGBImage:
     return np.array(picture if picture.mode == "RGB" else picture.convert("RGB"), np.uint8)
 
 
-def _from_array(array: npt.NDArray[Any]) -> RGBImage:
+def _from_array(array: npt.NDArray[Any], bounds: _Bounds | None) -> RGBImage:
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[:, :, 0]
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)):
-        shape = "x".join(map(str, array.shape)) or "scalar"
-        raise ImageError(
-            f"An array of shape {shape} is not a picture; give height x width, or height x width "
-            "x 3 (RGB) or x 4 (RGBA)."
-        )
-    if array.shape[0] < 1 or array.shape[1] < 1:
-        raise ImageError("The array has no pixels; give a picture of at least 1x1.")
-    if array.shape[0] * array.shape[1] > MAX_PIXELS:
-        raise ImageError(_too_large("The array", array.shape[1], array.shape[0]))
+        raise ImageError(_no_picture_shape(array.shape))
+    if bounds is not None:
+        bounds.check("The array", array.shape[1], array.shape[0])
     values = _to_uint8(array)
     if values.ndim == 2:
         return np.repeat(values[:, :, None], 3, axis=2)
@@ -165,6 +229,29 @@ def _from_array(array: npt.NDArray[Any]) -> RGBImage:
     return np.ascontiguousarray(values)
 
 
+def _no_picture_shape(shape: tuple[int, ...]) -> str:
+    sizes = "x".join(map(str, shape)) or "scalar"
+    if len(shape) == 4:
+        return f"An array of shape {sizes} is a batch; give its pictures one at a time."
+    if len(shape) == 3 and shape[0] in (1, 3, 4):
+        return (
+            f"An array of shape {sizes} has its channels first; give height x width x channels, "
+            "for example array.transpose(1, 2, 0)."
+        )
+    return (
+        f"An array of shape {sizes} is not a picture; give height x width, or height x width x 3 "
+        "(RGB) or x 4 (RGBA)."
+    )
+
+
+def _no_picture(source: object) -> str:
+    kinds = "a path, the bytes of a file, a PIL image or a NumPy array"
+    if source is None:
+        # What cv2.imread answers for a file that it cannot read.
+        return f"There is no picture, only None; check the path it was read from, or give {kinds}."
+    return f"A {type(source).__name__} is not a picture; give {kinds}."
+
+
 def _to_uint8(array: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
     if array.dtype == np.uint8:
         return array
@@ -173,6 +260,11 @@ def _to_uint8(array: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
     if array.dtype == np.uint16:
         return (array >> 8).astype(np.uint8)
     if np.issubdtype(array.dtype, np.integer):
+        if array.min() < 0 or array.max() > 65535:
+            raise ImageError(
+                "Integer pictures must hold values from 0 to 255, or to 65535; rescale them or use "
+                "uint8."
+            )
         # Pillow opens 16-bit files as 32-bit integers; the range tells which of the two it is.
         top = 255 if array.max() <= 255 else 65535
         return np.asarray(np.clip(array, 0, top) * (255.0 / top), np.uint8)
@@ -187,20 +279,14 @@ def _to_uint8(array: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
     raise ImageError(f"Pixels of type {array.dtype} cannot be read; use uint8.")
 
 
-def _shrink(image: RGBImage) -> RGBImage:
+def _shrink(image: RGBImage, max_side: int | None) -> RGBImage:
     height, width = image.shape[:2]
-    scale = MAX_SIDE / max(height, width)
-    if scale >= 1:
+    if max_side is None or max_side >= max(height, width):
         return np.ascontiguousarray(image)
+    scale = max_side / max(height, width)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     reduced = Image.fromarray(image).resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0)
     return np.array(reduced, np.uint8)
-
-
-def _too_large(name: str, width: int | None = None, height: int | None = None) -> str:
-    size = f" ({width}x{height})" if width else ""
-    limit = MAX_PIXELS // 1_000_000
-    return f"{name}{size} has more than {limit} megapixels; reduce it and try again."
 
 
 def _reason(error: Exception) -> str:

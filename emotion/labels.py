@@ -11,6 +11,12 @@ OTHER_LABELS: tuple[str, ...] = ("neutral", "contempt")
 SEVEN_LABELS: tuple[str, ...] = (*LABELS, "neutral")
 """The classes of most published results; drawn faces have them, too."""
 
+NOT_SURE = "not sure"
+"""Answer where no probability reaches the threshold."""
+
+CALM = "no clear expression"
+"""Answer for a calm face, which shows none of the six."""
+
 COLORS: dict[str, str] = {
     "happiness": "#E69F00",
     "surprise": "#CC79A7",

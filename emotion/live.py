@@ -10,6 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from emotion.boxes import area, iou
+from emotion.calibration import softmax
+from emotion.reliability import RELIABLE
+
 if TYPE_CHECKING:
     from emotion.analyzer import FaceResult
 
@@ -24,8 +28,14 @@ PATIENCE = 2.0
 LONGEST_PAUSE = 10.0
 """Seconds between two frames after which nobody is taken for the same."""
 
-MARGIN = 0.05
-"""How far above the threshold the confidence must rise to end a "not sure"."""
+HOLD = 0.5
+"""Seconds for which another answer must hold before it is the one that people are told."""
+
+OPENING_FRAMES = 3
+OPENING_S = 0.3
+"""A face counts from its third frame on, or when it was seen for so long, if the detector's mean
+confidence is ``RELIABLE``: lights that it takes for a face now and then never do."""
+
 
 SAME_FACE = -0.5
 """Lowest likeness of one face in two frames; between them it may move two thirds of its width."""
@@ -38,25 +48,41 @@ class TrackedFace:
     """One face of the newest frame, and what its track says.
 
     Attributes:
-        id: number of the track, 1 for the tracker's first; never given twice.
-        face: the newest result with smoothed probabilities and maps, and with ``sure`` decided over
-            time; box, landmarks, crop and matrix are the newest frame's own.
+        face: the newest result with smoothed probabilities, maps and calm; box, landmarks, crop and
+            matrix are the newest frame's own.
+        track: whom it belongs to.
+        answer: what people are told, see ``FaceResult.answer``: that of ``face`` as soon as it has
+            held for ``HOLD``, until then the one before.
     """
 
-    id: int
     face: FaceResult
+    track: _Track
+    answer: str
+
+    @property
+    def id(self) -> int:
+        """Number of the track, 1 for the first that opened, never given twice; 0 until it opens."""
+        return self.track.id
+
+    @property
+    def settled(self) -> bool:
+        """Whether the answer is what the numbers of this frame say."""
+        return self.answer == self.face.answer
 
 
 class Tracker:
     """Follows the faces of one video; one thread at a time may use it."""
 
-    def __init__(self, abstain_below: float = 0.0) -> None:
+    def __init__(self, abstain_below: float = 0.0, *, patient: bool = False) -> None:
         """Start without tracks.
 
         Args:
             abstain_below: of the network's config: a confidence below it is "not sure", 0..1.
+            patient: open a track only at the third frame that shows its face, or after 0.3 s; for
+                videos. By default it is open at once, as single frames need it.
         """
         self.abstain_below = abstain_below
+        self.patient = patient
         self.time_s = -math.inf  # of the newest frame
         self._tracks: list[_Track] = []
         self._last_id = 0
@@ -91,40 +117,85 @@ class Tracker:
         self._tracks = [track for track in self._tracks if time_s - track.seen_s <= PATIENCE]
         return tracked
 
+    def settle(self) -> None:
+        """Open the tracks of a video that ended before any face could show three times."""
+        for track in self._tracks:
+            self._open(track, ended=True)
+
     def _start(self, result: FaceResult) -> TrackedFace:
-        self._last_id += 1
-        logits = _logits(result.probabilities)
-        sure = float(_softmax(logits).max()) >= self.abstain_below
-        place = _box(result), _points(result)
-        track = _Track(self._last_id, *place, logits, result.cams, sure, self.time_s)
+        calm = None if result.calm is None else _logit(result.calm)
+        track = _Track(
+            _box(result),
+            _points(result),
+            _logits(result.probabilities),
+            result.cams,
+            calm,
+            self.time_s,
+            self.time_s,
+        )
+        track.score_sum = _score(result)
         self._tracks.append(track)
-        return track.says(result)
+        self._open(track)
+        return track.says(result, self.abstain_below)
 
     def _continue(self, track: _Track, result: FaceResult) -> TrackedFace:
         elapsed = self.time_s - track.seen_s
         track.logits = smooth(track.logits, _logits(result.probabilities), elapsed)
         track.cams = smooth(track.cams, result.cams, elapsed)
-        track.sure = is_sure(float(_softmax(track.logits).max()), track.sure, self.abstain_below)
+        if track.calm is not None and result.calm is not None:
+            track.calm = smooth(track.calm, _logit(result.calm), elapsed)
         track.box, track.points, track.seen_s = _box(result), _points(result), self.time_s
-        return track.says(result)
+        track.frames += 1
+        track.score_sum += _score(result)
+        self._open(track)
+        return track.says(result, self.abstain_below)
+
+    def _open(self, track: _Track, *, ended: bool = False) -> None:
+        # What is no face is taken for one at low scores, a little here and a little there.
+        reliable = track.score_sum >= RELIABLE * track.frames
+        lasted = (
+            ended or track.frames >= OPENING_FRAMES or track.seen_s - track.since_s >= OPENING_S
+        )
+        if not track.id and ((lasted and reliable) or not self.patient):
+            self._last_id += 1
+            track.id = self._last_id
 
 
 @dataclass
 class _Track:
     """What is remembered of a face: numbers, no pixels."""
 
-    id: int
     box: Array
     points: Array
     logits: Array
     cams: Array
-    sure: bool
+    calm: Array | None
+    since_s: float
     seen_s: float
+    frames: int = 1
+    score_sum: float = 0.0
+    id: int = 0
+    answer: str = ""
+    other: str = ""  # an answer that waits for its turn
+    other_since_s: float = 0.0  # when that one came up
 
-    def says(self, result: FaceResult) -> TrackedFace:
-        probabilities = _softmax(self.logits)
-        face = replace(result, probabilities=probabilities, cams=self.cams, sure=self.sure)
-        return TrackedFace(self.id, face)
+    def says(self, result: FaceResult, abstain_below: float) -> TrackedFace:
+        probabilities = softmax(self.logits)
+        face = replace(
+            result,
+            probabilities=probabilities,
+            cams=self.cams,
+            sure=float(probabilities.max()) >= abstain_below and result.reason is None,
+            calm=None if self.calm is None else float(1 / (1 + np.exp(-self.calm))),
+        )
+        self._decide(face.answer)
+        return TrackedFace(face, self, self.answer)
+
+    def _decide(self, answer: str) -> None:
+        if answer != self.other:
+            self.other, self.other_since_s = answer, self.seen_s
+        if not self.answer or self.seen_s - self.other_since_s >= HOLD:
+            self.answer = answer
 
 
 def smooth(before: Array, now: Array, elapsed: float) -> Array:
@@ -145,19 +216,6 @@ def smooth(before: Array, now: Array, elapsed: float) -> Array:
     return np.asarray(keep * before + (1 - keep) * now, np.float32)
 
 
-def is_sure(confidence: float, was_sure: bool, abstain_below: float) -> bool:
-    """Decide whether an answer is sure, with hysteresis.
-
-    Args:
-        confidence: smoothed probability of the top class, 0..1.
-        was_sure: what was decided for the frame before.
-        abstain_below: the calibrated threshold, 0..1.
-    """
-    if was_sure:
-        return confidence >= abstain_below
-    return confidence >= min(abstain_below + MARGIN, (abstain_below + 1) / 2)
-
-
 def _likeness(track: _Track, result: FaceResult) -> float:
     """Say how well a face fits a track, by place, size and pose.
 
@@ -165,13 +223,10 @@ def _likeness(track: _Track, result: FaceResult) -> float:
         Intersection over union of the boxes less the landmarks' mean distance in widths of the
         face: 1 for the same place, below ``SAME_FACE`` for neighbours.
     """
-    boxes = track.box, _box(result)
-    low, high = np.maximum(*(box[:2] for box in boxes)), np.minimum(*(box[2:] for box in boxes))
-    shared = float(np.prod(np.maximum(high - low, 0)))
-    areas = [float(np.prod(np.maximum(box[2:] - box[:2], 1e-3))) for box in boxes]
-    width = math.sqrt(sum(areas) / 2)
+    box = _box(result)
+    width = math.sqrt(max(area(track.box) + area(box), 1e-6) / 2)
     distances = np.linalg.norm(track.points - _points(result), axis=1)
-    return shared / (sum(areas) - shared) - float(distances.mean()) / width
+    return iou(track.box, box) - float(distances.mean()) / width
 
 
 def _pair(tracks: list[_Track], results: Sequence[FaceResult]) -> list[_Track | None]:
@@ -196,6 +251,10 @@ def _box(face: FaceResult) -> Array:
     return face.box
 
 
+def _score(face: FaceResult) -> float:
+    return 1.0 if face.score is None else face.score
+
+
 def _points(face: FaceResult) -> Array:
     return _box(face).reshape(2, 2) if face.landmarks is None else face.landmarks
 
@@ -205,6 +264,6 @@ def _logits(probabilities: Array) -> Array:
     return np.log(np.maximum(probabilities, _LEAST))
 
 
-def _softmax(logits: Array) -> Array:
-    powers = np.exp(logits - logits.max())
-    return np.asarray(powers / powers.sum(), np.float32)
+def _logit(probability: float) -> Array:
+    bounded = min(max(probability, _LEAST), 1 - _LEAST)
+    return np.asarray(math.log(bounded / (1 - bounded)), np.float32)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -19,6 +19,17 @@ from emotion.labels import LABELS
 
 TEMPLATE_ID = "arcface5-64"
 """Name of the landmark template of ``emotion.align``; saved with the weights and checked."""
+
+COMMON = "common"
+"""Name of the linear layer that learns the labels of all corpora."""
+
+_CALIBRATED = (
+    "temperature",
+    "temperature_slope",
+    "temperature_offset",
+    "class_offsets",
+    "abstain_below",
+)
 
 MIN_DEVIATION = 2.0
 """Grey levels, 0..255; in a crop that varies less, noise is not enlarged any further."""
@@ -52,6 +63,17 @@ class NetworkConfig:
         abstain_below: where the highest probability is below it, 0..1, the answer is "not sure"
             (Chow, 1970); 0 never abstains.
         trained_on: the splits whose images were trained on, as ``corpus/split``.
+        mirror: whether the answer is that of the mean of two maps of features: the crop's, and its
+            mirror image's, mirrored back. Mirroring a face then changes nothing.
+        calm: whether a second output tells calm faces from expressive ones.
+        calm_bound: logit of that output from which on a face counts as calm.
+        calm_temperature: what the distance to the bound is divided by before the sigmoid.
+        conventions: corpora that have a linear layer of their own, since each follows its own way
+            of labelling.
+        convention: whose layer answers: ``common``, or one of ``conventions``.
+        calibrations: convention -> values of the five fields from ``temperature`` to
+            ``abstain_below`` that belong to its layer; the fields themselves are those of the layer
+            that answers.
     """
 
     labels: tuple[str, ...] = LABELS
@@ -73,10 +95,24 @@ class NetworkConfig:
     class_offsets: tuple[float, ...] = ()
     abstain_below: float = 0.0
     trained_on: tuple[str, ...] = field(default=())
+    mirror: bool = False
+    calm: bool = False
+    calm_bound: float = 0.0
+    calm_temperature: float = 1.0
+    conventions: tuple[str, ...] = ()
+    convention: str = COMMON
+    calibrations: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         # JSON has no tuples; a config that was read back must equal the one that was written.
-        for name in ("labels", "widths", "temperature_slope", "class_offsets", "trained_on"):
+        for name in (
+            "labels",
+            "widths",
+            "temperature_slope",
+            "class_offsets",
+            "trained_on",
+            "conventions",
+        ):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         if self.backbone not in BACKBONES:
             raise ConfigError(
@@ -107,6 +143,45 @@ class NetworkConfig:
             raise ConfigError(f"class_offsets must be empty or have {len(self.labels)} numbers.")
         if not 0 <= self.abstain_below < 1:
             raise ConfigError(f"abstain_below must lie in [0, 1), not {self.abstain_below}.")
+        if not self.calm_temperature > 0:
+            raise ConfigError("calm_temperature must be positive.")
+        self._check_conventions()
+
+    def _check_conventions(self) -> None:
+        known = (COMMON, *self.conventions)
+        if self.convention not in known or len(set(known)) < len(known):
+            raise ConfigError(
+                f"convention must be one of {', '.join(dict.fromkeys(known))}, each named once, "
+                f"not {self.convention!r}."
+            )
+        calibrations = {}
+        for name, values in self.calibrations.items():
+            if name not in known or set(values) != set(_CALIBRATED):
+                raise ConfigError(f"calibrations must give {', '.join(_CALIBRATED)} of each layer.")
+            # Whatever cannot work in the fields cannot work here.
+            checked = replace(self, calibrations={}, **values)
+            calibrations[name] = {field: getattr(checked, field) for field in _CALIBRATED}
+        object.__setattr__(self, "calibrations", calibrations)
+
+    def answering(self, convention: str) -> NetworkConfig:
+        """Return the config with which another linear layer answers, calibrated for it.
+
+        Args:
+            convention: ``common``, or one of ``conventions``.
+
+        Raises:
+            ConfigError: if there is no such layer.
+        """
+        if convention not in (COMMON, *self.conventions):
+            others = ", ".join(self.conventions)
+            raise ConfigError(
+                f"These weights have no convention {convention!r}; choose from {COMMON}, {others}."
+                if others
+                else f"These weights have one linear layer, {COMMON!r}, and none for "
+                f"{convention!r}; train with --heads for more."
+            )
+        calibrated = self.calibrations.get(convention, {})
+        return replace(self, convention=convention, **calibrated)
 
 
 class EmotionNet(
@@ -134,6 +209,10 @@ class EmotionNet(
         self._frozen: tuple[str, ...] = ()
         self.dropout = nn.Dropout(config.head_dropout)
         self.fc = nn.Linear(config.widths[-1], len(config.labels))
+        self.heads = nn.ModuleDict(
+            {name: nn.Linear(config.widths[-1], len(config.labels)) for name in config.conventions}
+        )
+        self.calm = nn.Linear(config.widths[-1], 1) if config.calm else None
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
@@ -179,18 +258,47 @@ class EmotionNet(
     def _load_as_pickle(cls, model: Any, model_file: str, *_args: Any, **_kwargs: Any) -> Any:
         raise WeightsError(f"{model_file} is a pickle; only model.safetensors is loaded.")
 
+    @property
+    def head(self) -> nn.Linear:
+        """The linear layer that answers, see ``NetworkConfig.convention``."""
+        name = self.config.convention
+        chosen = self.fc if name == COMMON else self.heads[name]
+        assert isinstance(chosen, nn.Linear)
+        return chosen
+
+    def answer_as(self, convention: str) -> EmotionNet:
+        """Let another linear layer answer, calibrated for it; returns the network itself.
+
+        Raises:
+            ConfigError: if there is no such layer.
+        """
+        self.config = self.config.answering(convention)
+        return self
+
     def features(self, x: Tensor) -> Tensor:
         """Map normalised crops (B, 3, 64, 64) to the last feature maps (B, widths[-1], 8, 8)."""
         for name in self._body:
             x = getattr(self, name)(x)
         return x
 
+    def evidence(self, x: Tensor) -> Tensor:
+        """Map normalised crops to the feature maps that are answered from, sized as ``features``.
+
+        With ``config.mirror`` they are the mean of the crops' and of their mirror images', mirrored
+        back: what follows is linear, so logits and maps are the means as well.
+        """
+        if not self.config.mirror:
+            return self.features(x)
+        both = self.features(torch.cat([x, x.flip(-1)]))
+        crops, mirrored = both.chunk(2)
+        return (crops + mirrored.flip(-1)) / 2
+
     def classify(self, features: Tensor) -> Tensor:
-        """Map feature maps (B, widths[-1], h, w) to logits (B, 6)."""
-        return self.fc(self.dropout(features.mean((2, 3))))  # type: ignore[no-any-return]
+        """Map feature maps (B, widths[-1], h, w) to the logits (B, 6) of the layer that answers."""
+        return self.head(self.dropout(features.mean((2, 3))))  # type: ignore[no-any-return]
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map normalised crops (B, 3, 64, 64) to logits (B, 6)."""
+        """Map normalised crops (B, 3, 64, 64) to logits (B, 6), whatever ``config.mirror`` says."""
         return self.classify(self.features(x))
 
 

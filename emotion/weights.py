@@ -24,8 +24,6 @@ RESULTS = Path(__file__).parent / "assets" / "results.json"
 """What ``train evaluate --json`` wrote for the embedded weights, as a list."""
 VARIABLE = "EMOTION_WEIGHTS"
 """Environment variable that holds the SPEC used where none is given."""
-SPACE = Path(__file__).parents[1] / "space.yaml"
-"""The description of the deployment; its key ``model`` is the next choice."""
 
 CONFIG = "config.json"
 TENSORS = "model.safetensors"
@@ -60,40 +58,48 @@ class Loaded:
     folder: Path
 
 
-def default_spec() -> str:
+def default_spec(deployment: Path | None = None) -> str:
     """Return the SPEC that is used where none is given.
 
-    It is the one of the environment variable ``EMOTION_WEIGHTS``, or the model of ``space.yaml``
-    beside the packages, or ``embedded``.
+    It is the one of the environment variable ``EMOTION_WEIGHTS``, or the model of the deployment,
+    or ``embedded``.
+
+    Args:
+        deployment: ``space.yaml``, which need not be there; None, as in a program that uses the
+            package, reads none.
 
     Raises:
-        WeightsError: if ``space.yaml`` is there and names no model.
+        WeightsError: if the deployment is there and names no model.
     """
-    return os.environ.get(VARIABLE, "").strip() or _deployed_spec()
+    chosen = os.environ.get(VARIABLE, "").strip()
+    if chosen or deployment is None:
+        return chosen or "embedded"
+    return _deployed_spec(deployment)
 
 
-def _deployed_spec() -> str:
+def _deployed_spec(deployment: Path) -> str:
     remedy = f"mend it, or choose the weights with --weights or {VARIABLE}."
     try:
-        values = yaml.safe_load(SPACE.read_text("utf-8"))
+        values = yaml.safe_load(deployment.read_text("utf-8"))
         model = (values.get("model") if isinstance(values, dict) else None) or "embedded"
     except FileNotFoundError:
         return "embedded"
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
-        raise WeightsError(f"The file {SPACE.name} cannot be read as YAML; {remedy}") from None
+        raise WeightsError(f"The file {deployment.name} cannot be read as YAML; {remedy}") from None
     if model != "embedded" and not (isinstance(model, str) and hub.is_pinned(model)):
         raise WeightsError(
-            f"The model in {SPACE.name} is {model!r}, neither embedded nor hf://USER/NAME@COMMIT "
-            f"with all 40 digits; {remedy}"
+            f"The model in {deployment.name} is {model!r}, neither embedded nor "
+            f"hf://USER/NAME@COMMIT with all 40 digits; {remedy}"
         )
     return str(model)
 
 
-def load_or_fall_back(spec: str | None) -> Loaded:
+def load_or_fall_back(spec: str | None, deployment: Path | None = None) -> Loaded:
     """Load weights for a page, which runs the embedded ones where others cannot be had.
 
     Args:
         spec: see ``load``; None takes ``default_spec``.
+        deployment: see ``default_spec``.
 
     Returns:
         The network; where it is another than asked for, ``notice`` says so and why, without naming
@@ -105,7 +111,7 @@ def load_or_fall_back(spec: str | None) -> Loaded:
     """
     chosen = spec
     try:
-        chosen = default_spec() if spec is None else spec
+        chosen = default_spec(deployment) if spec is None else spec
         return load(chosen)
     except WeightsError as error:
         if spec is not None and not hub.is_address(spec):
@@ -128,17 +134,20 @@ def load_weights(spec: str = "embedded") -> EmotionNet:
     return load(spec).network
 
 
-def load(spec: str) -> Loaded:
+def load(spec: str, convention: str | None = None) -> Loaded:
     """Load and verify a network, and say what it is.
 
     Args:
         spec: ``embedded``, a folder with ``config.json`` and ``model.safetensors``, or
             ``hf://USER/NAME@REVISION`` (without ``@REVISION`` the repository's main branch), see
             ``emotion.hub.fetch``.
+        convention: corpus whose way of labelling answers, see ``NetworkConfig.conventions``; None
+            leaves it to the weights.
 
     Raises:
         WeightsError: if files are missing or damaged, or the model has other labels, another
             landmark template, or other tensors than its config says.
+        ConfigError: if the weights do not know that convention.
     """
     folder, revision, notice = _locate(spec)
     config = _parse_config(_read(folder, CONFIG, spec), spec)
@@ -147,6 +156,8 @@ def load(spec: str) -> Loaded:
         raise WeightsError(f"The weights {spec} cannot be used: {mismatch}.")
     data = _read(folder, TENSORS, spec)
     network = _build(config, data, spec)
+    if convention is not None:
+        network.answer_as(convention)
     return Loaded(network, spec, revision, hashlib.sha256(data).hexdigest(), notice, folder)
 
 

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from benchmarks._browser import find_browser
+from tests.support.browser import find_browser
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -84,3 +84,16 @@ def hopper() -> npt.NDArray[np.uint8]:
 
     with cbook.get_sample_data("grace_hopper.jpg") as file:
         return np.asarray(Image.open(file).convert("RGB"))
+
+
+def cases_root() -> Path:
+    """Return where the small inputs that once went wrong lie, whether or not they are there."""
+    return data_root().parent / "cases"
+
+
+@pytest.fixture(scope="session")
+def cases() -> Path:
+    """Folder of those inputs; without it the test is skipped."""
+    if not cases_root().is_dir():
+        pytest.skip(f"no cases in {cases_root()}")
+    return cases_root()

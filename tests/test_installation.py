@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import socket
+import subprocess
+import sys
 from importlib.metadata import version
-from pathlib import Path
 
 import cv2
 import pytest
 from pytest_socket import SocketConnectBlockedError
-
-import emotion
-
-REPOSITORY = Path(__file__).resolve().parents[1]
 
 
 def test_the_loaded_opencv_needs_no_graphics_library() -> None:
@@ -25,10 +21,17 @@ def test_both_opencv_wheels_have_one_version() -> None:
     assert version("opencv-python") == version("opencv-python-headless")
 
 
-def test_the_package_and_its_metadata_name_one_version() -> None:
-    metadata = (REPOSITORY / "pyproject.toml").read_text(encoding="utf-8")
+@pytest.mark.parametrize("command", [[], ["classify"], ["video"], ["page"]])
+def test_no_help_of_the_command_line_waits_for_torch_or_opencv(command: list[str]) -> None:
+    program = f"""
+import contextlib, io, sys
+from emotion.cli import main
+with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()):
+    main([*{command}, "--help"])
+print(*{{"torch", "cv2", "gradio"}} & sys.modules.keys())
+"""
 
-    assert re.findall(r'^version = "(.*)"$', metadata, re.MULTILINE) == [emotion.__version__]
+    assert subprocess.check_output([sys.executable, "-c", program], text=True) == "\n"
 
 
 @pytest.mark.filterwarnings("ignore:A test tried to use socket")

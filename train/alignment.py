@@ -4,33 +4,46 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
-import torch
-from datasets import Features, Value
+from datasets import Dataset, Features, List, Value
 from PIL import Image as PILImage
 
-from emotion.align import DEFAULT_ZOOM, align_face, box_crop, plain_crop
+from emotion.align import align_face, box_crop, plain_crop
+from emotion.boxes import iou
 from emotion.detect import Face, RetinaFaceDetector
 from emotion.detect.retinaface import Backbone
-from emotion.errors import AlignmentError, ConfigError, DataError, ImageError
-from emotion.images import MAX_SIDE, decode_image, to_grey
+from emotion.errors import AlignmentError, DataError, ImageError
+from emotion.images import MAX_PIXELS, decode_image, to_grey
 from train.corpora import FEATURES, image_bytes
 from train.corpora.dedup import perceptual_hashes, thumbnail
+from train.face_options import AlignConfig as AlignConfig
 from train.superres import TARGET, Method, UpScaler, load_upscaler
+from train.workers import one_thread
 
-_COPIED = ("label", "source", "split", "sample_id", "original_label", "soft_label", "second_label")
+MAX_SIDE = 2048
+"""Larger pictures are reduced to this many px on their longer side: the weights saw them so."""
+
+_COPIED = (
+    "label",
+    "source",
+    "split",
+    "sample_id",
+    "original_label",
+    "votes",
+    "calm",
+    "second_label",
+)
 
 PREPARED = Features(
     {
         **{name: FEATURES[name] for name in _COPIED},
+        "label_mean": List(Value("float32"), length=6),
+        "soft_label": List(Value("float32"), length=6),
         "px": Value("binary"),
         "landmarks": FEATURES["landmarks"],
         "width": Value("int32"),
@@ -43,6 +56,9 @@ PREPARED = Features(
 )
 """Columns of a prepared row; those not named here are the corpus's own.
 
+``label_mean``: mean of the labels of all copies of the photograph in training, where they differ
+(``train.duplicates``), or null. ``soft_label``: what the taggers' votes say about the label, six
+probabilities that sum to 1 (``train.posterior``), or null. Alignment leaves both null.
 ``px``: the 64x64 grey crop, 4096 bytes in row order; empty if ``error`` is set. ``landmarks``: x, y
 of the five points in pixels of the original picture, or null. ``width`` of that picture in pixels,
 or null if ``error`` is set. ``face_found``: False if ``px`` is the plain crop. ``upscaled``:
@@ -52,44 +68,12 @@ be read, or null.
 """
 
 
-@dataclass(frozen=True)
-class AlignConfig:
-    """How rows become crops.
-
-    Attributes:
-        zoom: scale of the crop, see ``emotion.align.template``.
-        detector: body of RetinaFace.
-        detector_weights: file to load instead of the detector's own weights.
-        superres: how pictures below 64 px are enlarged.
-        superres_model: fitted model of that method.
-    """
-
-    zoom: float = DEFAULT_ZOOM
-    detector: Backbone = "mobilenet0.25"
-    detector_weights: Path | None = None
-    superres: Method = "bicubic"
-    superres_model: Path | None = None
-
-    def __post_init__(self) -> None:
-        if not 0.6 <= self.zoom <= 1.6:
-            raise ConfigError(f"--zoom must lie between 0.6 and 1.6, not {self.zoom}.")
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Hold torch and OpenCV to one thread each.
-
-    Worker processes share the cores, and threads do not survive a fork: a worker that inherited a
-    pool of them could wait for ever.
-    """
-    before = torch.get_num_threads(), cv2.getNumThreads()
-    torch.set_num_threads(1)
-    cv2.setNumThreads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before[0])
-        cv2.setNumThreads(before[1])
+def with_columns(rows: Dataset, columns: Mapping[str, Sequence[Any]]) -> Dataset:
+    """Replace columns of prepared rows, each by a value per row; the order of columns stays."""
+    changed = rows.remove_columns([*columns])
+    for name, values in columns.items():
+        changed = changed.add_column(name, [*values], feature=PREPARED[name])
+    return changed.select_columns(rows.column_names)
 
 
 def align_rows(rows: Mapping[str, Sequence[Any]], config: AlignConfig) -> dict[str, list[Any]]:
@@ -109,6 +93,8 @@ def align_rows(rows: Mapping[str, Sequence[Any]], config: AlignConfig) -> dict[s
     columns: dict[str, list[Any]] = {name: [] for name in PREPARED}
     for name in _COPIED:
         columns[name] = list(rows[name])
+    for name in ("label_mean", "soft_label"):
+        columns[name] = [None] * len(columns["label"])
     for image, box, landmarks in zip(rows["image"], rows["box"], rows["landmarks"], strict=True):
         aligned = _align(image, box, landmarks, config)
         for name, value in aligned.items():
@@ -142,7 +128,7 @@ def _align(
     }
     try:
         encoded = image_bytes(image)
-        photo = decode_image(encoded)
+        photo = decode_image(encoded, max_side=MAX_SIDE, max_pixels=MAX_PIXELS)
     except (ImageError, DataError) as error:
         return {**nothing, "error": str(error)}
     reduction = _reduction(encoded, photo)
@@ -189,18 +175,11 @@ def _choose(faces: list[Face], region: npt.NDArray[np.float64] | None) -> Face |
     if region is None:
         return faces[0] if faces else None  # the largest
     inside = [face for face in faces if _holds(region, (face.box[:2] + face.box[2:]) / 2)]
-    return max(inside, key=lambda face: _overlap(face.box, region), default=None)
+    return max(inside, key=lambda face: iou(face.box, region), default=None)
 
 
 def _holds(region: npt.NDArray[np.float64], point: npt.NDArray[np.floating]) -> bool:
     return bool((region[:2] <= point).all() and (point <= region[2:]).all())
-
-
-def _overlap(a: npt.NDArray[np.floating], b: npt.NDArray[np.floating]) -> float:
-    """Intersection over union of two boxes."""
-    shared = np.clip(np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2]), 0, None).prod()
-    union = (a[2:] - a[:2]).prod() + (b[2:] - b[:2]).prod() - shared
-    return float(shared / max(float(union), 1e-9))
 
 
 def _rescale(points: npt.NDArray[np.floating], scale: float) -> npt.NDArray[np.floating]:

@@ -38,6 +38,9 @@ def build_network(config: FitConfig, data: TrainingData) -> EmotionNet:
         zoom=data.zoom,
         standardise=chosen.standardise or "crop",
         trained_on=data.splits,
+        mirror=chosen.mirror,
+        calm=config.objective.calm_weight > 0,
+        conventions=config.data.corpora if chosen.heads and len(config.data.corpora) > 1 else (),
     )
     if chosen.init:
         network = _fine_tuned(chosen.init, wanted)
@@ -86,8 +89,24 @@ def _fine_tuned(spec: str, wanted: NetworkConfig) -> EmotionNet:
     seen = dict.fromkeys((*start.config.trained_on, *wanted.trained_on))
     mean, std = start.config.mean, start.config.std
     network = EmotionNet(replace(wanted, mean=mean, std=std, trained_on=tuple(seen)))
-    network.load_state_dict(_grown(start.state_dict(), network.state_dict()))
+    network.load_state_dict(_grown(_with_heads(start, network), network.state_dict()))
     return network
+
+
+def _with_heads(start: EmotionNet, network: EmotionNet) -> dict[str, Tensor]:
+    """Return the weights to start from for every output of the network.
+
+    A convention that they do not know begins as the layer that answers, the output for calm faces
+    as the network has it.
+    """
+    given, answering = start.state_dict(), start.head.state_dict()
+    weights = network.state_dict()
+    for name in weights:
+        if name.startswith("heads."):
+            weights[name] = given.get(name, answering[name.rpartition(".")[2]])
+        elif not name.startswith("calm.") or name in given:
+            weights[name] = given[name]
+    return weights
 
 
 def _grown(weights: dict[str, Tensor], wider: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,20 +13,13 @@ import torch
 from torch import Tensor
 
 from emotion.calibration import Calibration
-from emotion.files import write_text
 from train.inference import Answers
 from train.metrics import auroc, evaluate_probabilities
+from train.options import COVERAGE
 from train.prepared import VALIDATION, official_split
 from train.sampling import balanced_shares
 from train.store import FaceStore
 from train.temperature import fit_offsets, fit_temperature, fit_temperatures
-
-COVERAGE = 0.85
-"""Share of expressive faces that are answered.
-
-Lower catches more neutral faces, which are the rule before a camera, and leaves more expressions
-unanswered; here one in seven may be. See docs/decisions/0018-abstaining.md.
-"""
 
 
 @dataclass(frozen=True)
@@ -47,8 +38,8 @@ class CorpusAnswers:
 
     def half(self, start: int) -> CorpusAnswers:
         """Return every second face."""
-        logits, pooled = self.faces.logits[start::2], self.faces.pooled[start::2]
-        return CorpusAnswers(Answers(logits, pooled), self.labels[start::2], self.neutral)
+        rows = slice(start, None, 2)
+        return CorpusAnswers(self.faces.select(rows), self.labels[rows], self.neutral)
 
 
 def abstain_threshold(
@@ -97,7 +88,7 @@ def ask(
 
 
 def calibrate(
-    corpora: dict[str, CorpusAnswers], coverage: float = COVERAGE
+    corpora: dict[str, CorpusAnswers], coverage: float = COVERAGE, calm_bound: float = math.inf
 ) -> tuple[Calibration, dict[str, Any]]:
     """Fit offsets, temperatures and threshold on validation faces, every corpus counting the same.
 
@@ -108,19 +99,25 @@ def calibrate(
     Args:
         corpora: name -> answers; at least one.
         coverage: see ``abstain_threshold``.
+        calm_bound: faces whose second output reaches it are answered as calm, so without an
+            expression.
 
     Returns:
         The calibration, and figures: its digest, temperature (of the typical face), temperatures
         (the lowest, the 5 % and the 95 % quantile, the highest), class_offsets, abstain_below,
         coverage, and for each of ``corpora``: n, ece_before (at temperature 1), ece_constant (at
         the best one for all faces), both without offsets, ece_after, ece_crossed; accuracy and
-        macro_f1, with _before and _crossed; answered and accuracy_answered of the expressive faces;
+        macro_f1, with _before and _crossed; answered and accuracy_answered of the expressive faces
+        (answered is who gets the name of an expression) and, with a second output, called_calm;
         neutral, neutral_answered and auroc (confidence, expressive against neutral) where there are
-        neutral faces. All but the digest, n, neutral, the temperatures and the offsets lie in 0..1.
+        neutral faces, and with a second output neutral_called_calm and auroc_calm. All but the
+        digest, n, neutral, the temperatures and the offsets lie in 0..1.
     """
     pool = _pool(corpora)
     calibration = _fit(pool)
     confidences = calibration.probabilities(pool.logits.numpy(), pool.pooled.numpy()).max(1)
+    calm = np.concatenate([_called_calm(part.faces, calm_bound) for part in corpora.values()])
+    confidences[calm] = 0
     threshold = abstain_threshold(confidences, pool.weights.numpy(), coverage)
     constant = Calibration(fit_temperature(pool.logits, pool.labels, pool.weights))
     halves = [_fit(_pool({k: v.half(i) for k, v in corpora.items()})) for i in (0, 1)]
@@ -135,35 +132,12 @@ def calibrate(
         "corpora": {
             name: {
                 **_quality(answers, calibration, constant, halves),
-                **_abstention(answers, calibration, threshold),
+                **_abstention(answers, calibration, threshold, calm_bound),
             }
             for name, answers in corpora.items()
         },
     }
     return calibration, figures
-
-
-def write_calibration(folder: Path, calibration: Calibration, figures: Mapping[str, Any]) -> None:
-    """Put a calibration and its threshold into the config of weights, and all figures beside it.
-
-    Args:
-        folder: with ``config.json``; it also gets ``calibration.json``.
-        calibration: as ``calibrate`` returns it.
-        figures: likewise.
-
-    Raises:
-        DataError: if a file cannot be written; the tensors are never touched.
-    """
-    config = json.loads((folder / "config.json").read_text("utf-8"))
-    config.update(
-        temperature=calibration.typical,
-        temperature_slope=calibration.slope,
-        temperature_offset=calibration.offset,
-        class_offsets=calibration.class_offsets,
-        abstain_below=figures["abstain_below"],
-    )
-    write_text(folder / "config.json", json.dumps(config, sort_keys=True, indent=2))
-    write_text(folder / "calibration.json", json.dumps(figures, indent=1) + "\n")
 
 
 class _Pool(NamedTuple):
@@ -218,23 +192,36 @@ def _quality(
 
 
 def _abstention(
-    answers: CorpusAnswers, calibration: Calibration, threshold: float
+    answers: CorpusAnswers, calibration: Calibration, threshold: float, calm_bound: float
 ) -> dict[str, Any]:
     probabilities = _probabilities(answers.faces, calibration)
     confidence = probabilities.max(1)
     right = probabilities.argmax(1) == answers.labels.numpy()
-    sure = confidence >= threshold
+    calm = _called_calm(answers.faces, calm_bound)
+    sure = (confidence >= threshold) & ~calm
     figures = {
         "n": len(right),
         "answered": float(sure.mean()),
         "accuracy_answered": float(right[sure].mean()) if sure.any() else 0.0,
         "neutral": len(answers.neutral.logits) if answers.neutral else 0,
     }
+    if answers.faces.calm is not None:
+        figures["called_calm"] = float(calm.mean())
     if answers.neutral:
         neutral = _probabilities(answers.neutral, calibration).max(1)
-        figures["neutral_answered"] = float((neutral >= threshold).mean())
+        left_alone = _called_calm(answers.neutral, calm_bound)
+        figures["neutral_answered"] = float(((neutral >= threshold) & ~left_alone).mean())
         figures["auroc"] = auroc(confidence, neutral)
+        if answers.neutral.calm is not None and answers.faces.calm is not None:
+            figures["neutral_called_calm"] = float(left_alone.mean())
+            figures["auroc_calm"] = auroc(answers.neutral.calm.numpy(), answers.faces.calm.numpy())
     return figures
+
+
+def _called_calm(faces: Answers, bound: float) -> npt.NDArray[np.bool_]:
+    if faces.calm is None:
+        return np.zeros(len(faces.logits), np.bool_)
+    return np.asarray(faces.calm.numpy() >= bound)
 
 
 def _probabilities(faces: Answers, calibration: Calibration) -> npt.NDArray[np.float32]:

@@ -53,6 +53,21 @@ class FitConfig:
     machine: MachineConfig = field(default_factory=MachineConfig)
     seed: int = 1
 
+    def __post_init__(self) -> None:
+        data, calm = self.data, self.objective.calm_weight
+        if calm and (data.neutral or data.sampling != "natural" or data.mixture):
+            raise ConfigError(
+                "--calm-weight shows faces of no class once an epoch; leave out --neutral, "
+                "--sampling and --mixture."
+            )
+        if (calm or self.architecture.heads) and (self.augment.mixup or self.augment.cutmix):
+            raise ConfigError(
+                "--calm-weight and --heads need to know whose face each crop is; leave out --mixup "
+                "and --cutmix."
+            )
+        if self.architecture.heads and data.neutral:
+            raise ConfigError("--heads are for the six expressions; leave out --neutral.")
+
 
 GROUPS: dict[str, type] = {
     "data": DataConfig,

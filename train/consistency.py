@@ -8,7 +8,7 @@ from torch import Tensor
 
 from emotion.network import EmotionNet
 from train.augment import erase
-from train.inference import autocast
+from train.precision import Precision, autocast
 from train.step import Step
 
 ERASED_PROBABILITY = 0.5
@@ -26,10 +26,13 @@ class AttentionConsistency:
     Args:
         network: the one that is trained.
         weight: factor of the loss, 5 in the paper.
+        precision: in which the mirrored crops are computed.
     """
 
-    def __init__(self, network: EmotionNet, weight: float) -> None:
-        self._network, self._weight = network, weight
+    def __init__(
+        self, network: EmotionNet, weight: float, precision: Precision = "float32"
+    ) -> None:
+        self._network, self._weight, self._precision = network, weight, precision
 
     def __call__(self, step: Step) -> Tensor:
         """Return the loss of one step, a scalar."""
@@ -39,7 +42,7 @@ class AttentionConsistency:
         mirrored = step.inputs[:, 0].flip(-1)
         mirrored = erase(mirrored, ERASED_PROBABILITY, grey, step.generator)
         inputs = mirrored[:, None].expand(-1, 3, -1, -1)
-        with autocast(inputs.device):
+        with autocast(inputs.device, self._precision):
             features = self._network.features(inputs.contiguous(memory_format=torch.channels_last))
         return self._weight * F.mse_loss(self._maps(step.features), self._maps(features).flip(-1))
 

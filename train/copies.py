@@ -2,59 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from datasets import Dataset, concatenate_datasets
 from tqdm import tqdm
 
-from emotion.errors import ConfigError, DataError
-from emotion.files import write_text
-from train.alignment import PREPARED, AlignConfig, align_in_batches
-from train.corpora import load_corpus, parse_corpus
-from train.corpora.load import ALL_SPLITS
-from train.corpora.published import TRAINING_SPLIT
+from emotion.errors import DataError
+from train.alignment import PREPARED, align_in_batches
 from train.duplicates import copies
-
-
-@dataclass(frozen=True)
-class CopiesArguments:
-    """List the pictures of a held-out split that have a copy in the training split.
-
-    prepare drops such copies from the training side. Weights that were trained before that, or
-    elsewhere, have seen them: leave the listed pictures out with --exclude when you measure them.
-
-    Example: python -m train copies --corpus fer2013=fer2013.zip --split public --out copies.txt
-    """
-
-    corpus: str
-    """NAME=PATH. PATH is a zip, a folder or hf://datasets/USER/NAME."""
-    split: str
-    """The held-out split, in the corpus's own word."""
-    out: Path
-    """File that gets one sample id per line."""
-
-
-def run(arguments: CopiesArguments) -> int:
-    """Search, write the list, and print its length.
-
-    Raises:
-        ConfigError: if the corpus is unknown, or the split is the training split.
-        DataError: if the corpus or the split is not there, or ``out`` cannot be written.
-    """
-    if arguments.split in (TRAINING_SPLIT, ALL_SPLITS):
-        raise ConfigError(f"--split must name a held-out split, not {arguments.split}.")
-    name, path = parse_corpus(arguments.corpus)
-    corpus = load_corpus(name, path, splits=[TRAINING_SPLIT, arguments.split])
-    training, held_out = corpus.splits[TRAINING_SPLIT], corpus.splits[arguments.split]
-    found = find_copies(training, held_out)
-    write_text(arguments.out, "".join(f"{key}\n" for key in found))
-    print(
-        f"{len(found)} of {len(held_out)} pictures of {name} {arguments.split} have a copy in "
-        f"its training split; {arguments.out} lists them."
-    )
-    return 0
+from train.face_options import AlignConfig
 
 
 def find_copies(training: Dataset, held_out: Dataset) -> list[str]:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
-from datasets import Dataset
 
 from emotion.align import DEFAULT_ZOOM
 from emotion.errors import DataError
@@ -16,6 +15,7 @@ from train.config import FitConfig
 from train.corpora.published import TRAINING_SPLIT
 from train.prepared import (
     HELD_OUT,
+    TRAINING,
     VALIDATION,
     VALIDATION_SPLITS,
     prepared_zoom,
@@ -29,6 +29,7 @@ from train.store import (
     from_dataset,
     hold_out,
     read_split,
+    softened,
     stratified,
 )
 
@@ -60,13 +61,24 @@ def read_data(config: FitConfig, data: Path) -> TrainingData:
             to be learnt.
     """
     options = config.data
+    if options.soft_labels and not any(softened(data, corpus) for corpus in options.corpora):
+        raise DataError(
+            f"Nobody but the label says anything about the faces of {', '.join(options.corpora)} "
+            f"in {data}; prepare fer2013 again with FER+ votes (fer2013new.csv) beside it, or "
+            "train without --soft-labels."
+        )
     training: list[FaceStore] = []
     validation: dict[str, FaceStore] = {}
     parts: dict[str, range] = {}
     first = 0
-    for corpus in options.corpora:
+    for place, corpus in enumerate(options.corpora):
         faces = read_split(
-            data, corpus, "train", options.annotation, soft_labels=options.soft_labels
+            data,
+            corpus,
+            TRAINING_SPLIT,
+            options.annotation,
+            soft_labels=options.soft_labels,
+            soft_share=options.soft_share,
         )
         if corpus not in VALIDATION_SPLITS:
             faces, _ = hold_out(faces, HELD_OUT, seed=0)
@@ -74,12 +86,13 @@ def read_data(config: FitConfig, data: Path) -> TrainingData:
         if options.neutral:
             faces, held = _with_neutral(faces, held, data, corpus)
         validation[corpus] = stratified(held, options.validation_limit, seed=0)
-        training.append(stratified(faces, options.limit, config.seed))
+        training.append(_of_corpus(stratified(faces, options.limit, config.seed), place))
         parts[corpus] = range(first, first + len(training[-1]))
         first = parts[corpus].stop
     together = concatenate(training)
-    if options.outlier_exposure:
-        together = add_outliers(together, _outliers(config, data))
+    if options.outlier_exposure or config.objective.calm_weight:
+        outliers = _outliers(config, data)
+        together = add_outliers(together, outliers, uniform=options.outlier_exposure)
     splits = tuple(f"{corpus}/train" for corpus in options.corpora)
     zoom = prepared_zoom(data) or DEFAULT_ZOOM
     return TrainingData(together, validation, splits, zoom, parts)
@@ -89,34 +102,38 @@ def _with_neutral(
     faces: FaceStore, held: FaceStore, data: Path, corpus: str
 ) -> tuple[FaceStore, FaceStore]:
     """Add the corpus's neutral faces to its training and to its validation faces."""
-    training = from_dataset(read_neutral_rows(data, corpus, TRAINING_SPLIT))
-    if corpus in VALIDATION_SPLITS:
-        validation = from_dataset(read_neutral_rows(data, corpus, VALIDATION_SPLITS[corpus]))
-    else:
-        training, validation = hold_out(training, HELD_OUT, seed=0)
+    training = from_dataset(read_neutral_rows(data, corpus, TRAINING))
+    validation = from_dataset(read_neutral_rows(data, corpus, VALIDATION))
     if not (len(training) and len(validation)):
         raise DataError(f"{corpus} has no neutral faces to learn; train it without --neutral.")
     return add_neutral(faces, training), add_neutral(held, validation)
 
 
 def has_outliers(corpora: Iterable[str], data: Path) -> bool:
-    """Tell whether there are neutral training faces that outlier exposure may show."""
-    return bool(_outlier_rows(corpora, data))
+    """Tell whether there are neutral training faces that may be shown."""
+    return any(len(read_neutral_rows(data, corpus, TRAINING)) for corpus in corpora)
 
 
-def _outlier_rows(corpora: Iterable[str], data: Path) -> list[Dataset]:
-    official = [corpus for corpus in corpora if corpus in VALIDATION_SPLITS]
-    rows = [read_neutral_rows(data, corpus, TRAINING_SPLIT) for corpus in official]
-    return [part for part in rows if len(part)]
+def _of_corpus(faces: FaceStore, place: int, *, calm: float = 0.0) -> FaceStore:
+    """Note where faces come from, and for those whom nobody was asked about how calm they are."""
+    asked = torch.full((len(faces),), torch.nan) if faces.calm is None else faces.calm
+    corpus = torch.full((len(faces),), place, dtype=torch.int64)
+    return replace(faces, calm=asked.nan_to_num(calm), corpus=corpus)
 
 
 def _outliers(config: FitConfig, data: Path) -> FaceStore:
     """Read the neutral faces that are shown; under a limit as many as a class has on average."""
-    faces = [from_dataset(rows) for rows in _outlier_rows(config.data.corpora, data)]
+    corpora = config.data.corpora
+    rows = [read_neutral_rows(data, corpus, TRAINING) for corpus in corpora]
+    faces = [
+        _of_corpus(from_dataset(part), place, calm=1.0)
+        for place, part in enumerate(rows)
+        if len(part)
+    ]
     if not faces:
         raise DataError(
-            f"{', '.join(config.data.corpora)} have no neutral training faces to show; train "
-            "with --no-outlier-exposure."
+            f"{', '.join(corpora)} have no neutral training faces to show; train with "
+            "--no-outlier-exposure and --calm-weight 0."
         )
     limit = config.data.limit
     most = max(1, limit // len(LABELS)) if limit else None

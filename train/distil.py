@@ -91,8 +91,8 @@ def _ask(network: EmotionNet, faces: Tensor) -> Tensor:
     calibration = Calibration.of(network.config)
 
     def classify(crops: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        logits, pooled = predict(network, torch.from_numpy(crops), CROP_SIZE)
-        return calibration.probabilities(logits.numpy(), pooled.numpy())
+        answers = predict(network, torch.from_numpy(crops), CROP_SIZE)
+        return calibration.probabilities(answers.logits.numpy(), answers.pooled.numpy())
 
     answers = average_over_views(classify, faces.numpy(), "ten-crop", "asking the teacher")
     return torch.from_numpy(answers)

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import tyro
 from datasets import Dataset
 
 from emotion.analyzer import Analyzer
-from emotion.calibration import Calibration
+from emotion.calibration import CALM_BOUND, Calibration
 from emotion.detect import RetinaFaceDetector
 from emotion.errors import ConfigError, DataError
-from emotion.files import write_text
 from emotion.labels import LABELS
+from emotion.network import COMMON
 from emotion.weights import load
 from train.copies import Excluded
 from train.corpora import SOURCES, parse_corpus
 from train.crops import Crops, align_crops, load_rows, read_crops
+from train.face_options import EvaluateConfig as EvaluateConfig
 from train.metrics import (
     evaluate_probabilities,
     precision_recall,
@@ -32,62 +31,6 @@ from train.metrics import (
 from train.prepared import official_split
 from train.robustness import measure_robustness
 from train.views import Averaging, average_over_views
-
-
-@dataclass(frozen=True)
-class EvaluateConfig:
-    """What is measured on what."""
-
-    weights: str
-    """embedded, a folder, or hf://USER/NAME@REVISION."""
-    corpus: str
-    """NAME=PATH; with --data only NAME, or NAME=PATH to align the pictures of its faces anew."""
-    split: str
-    """The corpus's own word (fer2013: train, public, private; raf-db: train, test), or all. With
-    --data also validation: what fit validates on, for raf-db a held-out tenth of train."""
-    allow_trained: bool = False
-    """Measure a split although the weights were trained on it."""
-    data: Path | None = None
-    """Folder that prepare wrote: measure the faces in it."""
-    exclude: Path | None = None
-    """File with one sample id per line, left out (see python -m train copies)."""
-    tta: Averaging = "none"
-    """Test-time averaging over views of each face; the page and the package do none."""
-    degrade: int = 0
-    """Measure so many of the pictures, of each class the same share, also darker, blurred,
-    compressed, turned and smaller; 0 does not."""
-
-
-@dataclass(frozen=True)
-class EvaluateArguments:
-    """Measure weights on a split of a corpus.
-
-    Examples: python -m train evaluate --weights embedded --corpus fer2013=data/fer2013.zip
-    --split public --json public.json; python -m train evaluate --weights runs/mine --data prepared
-    --corpus raf-db --split validation
-    """
-
-    config: Annotated[EvaluateConfig, tyro.conf.OmitArgPrefixes]
-    json: Path | None = None
-    """File for all numbers."""
-
-
-DEFAULTS = EvaluateArguments(EvaluateConfig("embedded", tyro.MISSING, tyro.MISSING))
-
-
-def run(arguments: EvaluateArguments) -> int:
-    """Measure, print, and write the numbers.
-
-    Raises:
-        EmotionError: if weights or corpus cannot be used, or the file cannot be written.
-    """
-    if arguments.json is not None and not arguments.json.parent.is_dir():
-        raise DataError(f"The folder {arguments.json.parent} does not exist; create it first.")
-    result = evaluate(arguments.config)
-    print(to_text(result))
-    if arguments.json is not None:
-        write_text(arguments.json, json.dumps(result, indent=1) + "\n")
-    return 0
 
 
 def evaluate(config: EvaluateConfig) -> dict[str, Any]:
@@ -100,16 +43,18 @@ def evaluate(config: EvaluateConfig) -> dict[str, Any]:
         The values of ``evaluate --json``: those of ``train.metrics.evaluate_probabilities``;
         ``reliability`` and ``precision_recall``, for figures; ``second_labels``, where the corpus
         has some, see ``train.metrics.score_second_labels``; ``robustness``, where it is asked
-        for, see ``train.robustness.measure_robustness``; corpus, split, weights,
+        for, see ``train.robustness.measure_robustness``; corpus, split, weights, convention,
         digest (SHA-256 of their tensors), tta, excluded (pictures left out by a list),
-        faces_not_found, unreadable.
+        faces_not_found, unreadable; mirror_agreement, the share of faces whose mirror image gets
+        the same answer; answered, the share that is told an expression, and called_calm, where the
+        weights tell calm faces.
 
     Raises:
         WeightsError: if the weights cannot be used.
         ConfigError: if options contradict each other or the prepared faces do not fit the weights.
         DataError: if the corpus or split is not there, or the weights were trained on it.
     """
-    loaded = load(config.weights)
+    loaded = load(config.weights, config.convention)
     network = loaded.network
     name, path, split = _parse(config)
     _check_unseen(replace(config, split=split), name, network.config.trained_on)
@@ -124,7 +69,7 @@ def evaluate(config: EvaluateConfig) -> dict[str, Any]:
     # The analyzer's own forward pass, so that what is measured is what is served.
     analyzer = Analyzer(network, RetinaFaceDetector(), config.weights)
     probabilities = classify(analyzer, crops, config.tta)
-    more: dict[str, Any] = {}
+    more = _answers(analyzer, crops)
     if (crops.second >= 0).any():
         more["second_labels"] = score_second_labels(probabilities, crops.labels, crops.second)
     if config.degrade:
@@ -138,6 +83,7 @@ def evaluate(config: EvaluateConfig) -> dict[str, Any]:
         "digest": loaded.digest,
         "calibration_digest": Calibration.of(network.config).digest,
         "tta": config.tta,
+        "convention": network.config.convention,
         "excluded": excluded.count,
         "faces_not_found": crops.not_found,
         "unreadable": list(crops.unreadable),
@@ -145,6 +91,29 @@ def evaluate(config: EvaluateConfig) -> dict[str, Any]:
         "precision_recall": precision_recall(probabilities, crops.labels),
         **more,
     }
+
+
+def _answers(analyzer: Analyzer, crops: Crops) -> dict[str, Any]:
+    """Measure what people are told, one crop at a time as it is served, and if it is mirrored."""
+    answer = partial(_answer, analyzer)
+    straight = [answer(part) for part in _batches(crops.px)]
+    mirrored = [answer(np.ascontiguousarray(part[:, :, ::-1])) for part in _batches(crops.px)]
+    label, named, calm = (np.concatenate(column) for column in zip(*straight, strict=True))
+    other = np.concatenate([column[0] for column in mirrored])
+    figures = {"mirror_agreement": float((label == other).mean()), "answered": float(named.mean())}
+    return figures | ({"called_calm": float(calm.mean())} if analyzer.network.config.calm else {})
+
+
+def _answer(analyzer: Analyzer, px: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[Any], ...]:
+    """Return for each crop the best class, whether that is told, and whether it is called calm."""
+    said = analyzer.answer(px)
+    calm = np.zeros(len(px), np.bool_) if said.calm is None else said.calm >= CALM_BOUND
+    sure = said.probabilities.max(1) >= analyzer.network.config.abstain_below
+    return said.probabilities.argmax(1), sure & ~calm, calm
+
+
+def _batches(px: npt.NDArray[np.uint8]) -> Iterator[npt.NDArray[np.uint8]]:
+    return (px[start : start + 64] for start in range(0, len(px), 64))
 
 
 def _align_and_classify(
@@ -203,6 +172,7 @@ def to_text(result: dict[str, Any]) -> str:
     low, high = result["confidence_intervals"]["accuracy"]
     f1_low, f1_high = result["confidence_intervals"]["macro_f1"]
     how = "" if result["tta"] == "none" else f", averaged over {result['tta']}"
+    how += "" if result["convention"] == COMMON else f", convention {result['convention']}"
     left_out = f", {result['excluded']} left out" if result["excluded"] else ""
     lines = [
         f"{result['corpus']} {result['split']}, {result['n']} images{left_out}, weights "
@@ -210,6 +180,9 @@ def to_text(result: dict[str, Any]) -> str:
         f"accuracy {result['accuracy']:.4f} (95 % {low:.3f}-{high:.3f}), macro F1 "
         f"{result['macro_f1']:.4f} ({f1_low:.3f}-{f1_high:.3f}), ECE {result['ece']:.4f}, "
         f"{result['faces_not_found']} faces not found",
+        f"told an expression {result['answered']:.1%}, "
+        + (f"called calm {result['called_calm']:.1%}, " if "called_calm" in result else "")
+        + f"the same answer in the mirror {result['mirror_agreement']:.1%}",
         f"{'class':10} precision  recall     F1  images",
     ]
     for name in LABELS:

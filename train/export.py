@@ -1,24 +1,22 @@
-"""``python -m train export``: the 8-bit model that the page runs in place of the weights."""
+"""The 8-bit model that the page runs in place of the weights."""
 
 from __future__ import annotations
 
 import logging
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-import tyro
 from torch import Tensor
 from torchmetrics.functional.regression import spearman_corrcoef
 from tqdm import tqdm
 
 from emotion.calibration import Calibration
 from emotion.engine import Run, int8
-from emotion.engine.classifier import EXAMPLE, VARYING, ClassifierGraph, Outputs
+from emotion.engine.classifier import EXAMPLE, VARYING, ClassifierGraph, read_out
 from emotion.engine.openvino_engine import OpenVINOEngine
 from emotion.errors import ConfigError, DataError
 from emotion.network import EmotionNet
@@ -35,38 +33,21 @@ MIN_CORRELATION = 0.98
 
 _BATCH = 32
 
-# OpenVINO's operations in ``emotion.network.normalise``; of the rest only what follows the body has
-# any, the pooling and the maps.
+# OpenVINO's operations in ``emotion.network.normalise``; the body has none of them, nor has the
+# mean with the mirror image.
 _STANDARDISING = ("Divide", "Subtract", "ReduceMean", "Power", "Sqrt", "Maximum")
 
 Array = npt.NDArray[np.float32]
 
 
-@dataclass(frozen=True)
-class ExportArguments:
-    """Make the 8-bit model that runs in place of the weights, two to four times as fast.
-
-    It is calibrated on training faces and measured on validation faces, of the corpora that the
-    weights were trained on, and written beside the weights if it costs less than 0.3 points of
-    accuracy and keeps the heat maps (rank correlation above 0.98). Other weights in that folder are
-    never run with it.
-
-    Examples: python -m train export --weights embedded --data prepared;
-    python -m train export --run runs/mine
-    """
-
-    weights: Annotated[str, tyro.conf.arg(aliases=("--run",))]
-    """embedded, or the folder of a run."""
-    data: Path | None = None
-    """Folder that prepare wrote; by default the folder 'prepared' of the run."""
-    calibration: int = 256
-    """Training faces that set the ranges of 8-bit numbers, the same share of every corpus."""
-    limit: int = 0
-    """Measure on this many validation faces of each corpus; 0 takes all."""
-
-
-def export(arguments: ExportArguments) -> int:
+def export(weights: str, data: Path | None, calibration: int, limit: int) -> int:
     """Make, measure and, within the limits, write the 8-bit model.
+
+    Args:
+        weights: embedded, or the folder of a run.
+        data: folder that ``prepare`` wrote; None takes the folder ``prepared`` of the run.
+        calibration: training faces that set the ranges of 8-bit numbers.
+        limit: measure on this many validation faces of each corpus; 0 takes all.
 
     Returns:
         Exit code: 0 if it was written, 1 if it was not good enough.
@@ -76,22 +57,22 @@ def export(arguments: ExportArguments) -> int:
         DataError: if the prepared faces are missing, or the folder cannot be written.
         WeightsError: if the weights cannot be used.
     """
-    if arguments.weights.startswith("hf://"):
+    if weights.startswith("hf://"):
         raise ConfigError(
-            f"Nothing can be laid beside the weights {arguments.weights}; download them to a "
+            f"Nothing can be laid beside the weights {weights}; download them to a "
             "folder and name that."
         )
-    if arguments.calibration < 1 or arguments.limit < 0:
+    if calibration < 1 or limit < 0:
         raise ConfigError("--calibration must be 1 or more, and --limit 0 or more.")
-    loaded = load(arguments.weights)
-    data = arguments.data or loaded.folder / "prepared"
+    loaded = load(weights)
+    data = data or loaded.folder / "prepared"
     corpora = [split.partition("/")[0] for split in loaded.network.config.trained_on]
     if not corpora:
         raise DataError(
-            f"The weights {arguments.weights} do not say what they were trained on, so no faces "
+            f"The weights {weights} do not say what they were trained on, so no faces "
             "are known to be like theirs; train them with python -m train fit."
         )
-    training, validation = read_faces(data, corpora, arguments.calibration, arguments.limit)
+    training, validation = read_faces(data, corpora, calibration, limit)
     try:
         engine = OpenVINOEngine()
     except ImportError as error:
@@ -152,8 +133,8 @@ def quantise(network: EmotionNet, faces: Tensor, engine: OpenVINOEngine) -> tupl
     """Quantise the convolutions after training (Krishnamoorthi, 2018).
 
     Weights get a scale per channel, activations one per tensor, from the ranges seen on the faces.
-    The linear layer and the maps stay in float32: they cost nothing and are what users see. So does
-    what standardises the crops: in 8 bits the deviation of a dark one would be a rough guess.
+    What standardises the crops stays in float32: in 8 bits the deviation of a dark one would be a
+    rough guess. So do linear layers and maps, which are no part of the graph.
 
     Args:
         network: in float32.
@@ -183,7 +164,7 @@ def quantise(network: EmotionNet, faces: Tensor, engine: OpenVINOEngine) -> tupl
         nncf.Dataset([face[None].numpy() for face in faces]),
         subset_size=len(faces),
         preset=nncf.QuantizationPreset.MIXED,
-        ignored_scope=nncf.IgnoredScope(types=["MatMul", *_STANDARDISING], validate=False),
+        ignored_scope=nncf.IgnoredScope(types=[*_STANDARDISING], validate=False),
         # Without VNNI the sum of two products saturates at 16 bits; with half the range of the
         # weights it cannot, and the model computes the same on every processor.
         advanced_parameters=nncf.AdvancedQuantizationParameters(
@@ -220,7 +201,7 @@ def measure(
         rows = []
         for start in tqdm(range(0, len(store), _BATCH), f"measuring {name}", leave=False):
             crops = store.faces[start : start + _BATCH].numpy()
-            exact, rough = Outputs(*reference(crops)), Outputs(*quantised(crops))
+            exact, rough = (read_out(network, run(crops)[-1]) for run in (reference, quantised))
             probabilities = [
                 calibration.probabilities(outputs.logits, outputs.pooled)
                 for outputs in (exact, rough)

@@ -1,67 +1,27 @@
-"""``python -m train figures``: the figures of the results, from the numbers that were measured."""
+"""The figures of the results, from the numbers that were measured."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from emotion.errors import DataError
-from emotion.files import write_bytes
 from emotion.labels import COLORS, LABELS
-from train.history import read_history
 from train.metrics import RECALLS
-from train.report_plots import INK, NO_METADATA, QUIET, STYLE
-from train.results import RESULTS, read_json
+from train.plots import INK, QUIET, styled, to_svg
 
 Result = dict[str, Any]
 
 # Each class and each corpus has a line style or marker too: colours vanish in print.
 _LINES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (6, 1, 1, 1, 1, 1)), (0, (8, 2)))
 _MARKERS = "os^Dv"
-
-
-@dataclass(frozen=True)
-class FiguresArguments:
-    """Draw confusion, precision over recall, reliability, robustness and learning curves.
-
-    Only what the files hold is drawn: robustness needs evaluate --degrade, learning curves --log.
-
-    Example: python -m train figures --log docs/runs/cnn/log.jsonl
-    """
-
-    out: Path = Path("docs/figures")
-    """Folder of the figures."""
-    results: Path = RESULTS
-    """File that python -m train results wrote."""
-    log: tuple[Path, ...] = ()
-    """log.jsonl of the run that made the weights, or of those that did one after the other."""
-    format: Literal["svg", "png"] = "svg"
-    """Of the files."""
-
-
-def run(arguments: FiguresArguments) -> int:
-    """Draw and write every figure.
-
-    Raises:
-        DataError: if a file cannot be read, or is something else, or ``out`` cannot be written.
-    """
-    results = _read_results(arguments.results)
-    lines = [line for path in arguments.log for line in read_history(path)]
-    history = [{**line, "epoch": epoch} for epoch, line in enumerate(lines, 1)]
-    for name, data in render(results, history, arguments.format).items():
-        write_bytes(arguments.out / name, data)
-        print(f"Wrote {arguments.out / name}.")
-    return 0
 
 
 def render(
@@ -84,13 +44,6 @@ def render(
     if history:
         figures["learning-curves"] = draw_learning_curves(history)
     return {f"{name}.{kind}": _render(figure, kind) for name, figure in figures.items()}
-
-
-def _read_results(path: Path) -> list[Result]:
-    results = read_json(path)
-    if not (isinstance(results, list) and results and all(isinstance(r, dict) for r in results)):
-        raise DataError(f"{path} holds no list of results.")
-    return results
 
 
 def draw_results(results: Sequence[Result]) -> dict[str, Figure]:
@@ -269,18 +222,14 @@ def _mark_stages(axes: Axes, history: Sequence[dict[str, Any]]) -> None:
             )
 
 
-@contextmanager
-def _style() -> Iterator[None]:
-    # A fixed salt makes the ids in an SVG, and so the file, repeatable.
-    with mpl.rc_context(
-        {**STYLE, "svg.hashsalt": "figures", "axes.titlesize": 9, "axes.labelcolor": INK}
-    ):
-        yield
+def _style() -> AbstractContextManager[None]:
+    return styled("figures", axes_titlesize=9, axes_labelcolor=INK)
 
 
 def _render(figure: Figure, kind: str) -> bytes:
-    buffer = io.BytesIO()
     with _style():
-        metadata = NO_METADATA if kind == "svg" else None
-        figure.savefig(buffer, format=kind, dpi=150, metadata=metadata, facecolor="white")
-    return buffer.getvalue()
+        if kind == "svg":
+            return to_svg(figure, dpi=150, facecolor="white")
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format=kind, dpi=150, facecolor="white")
+        return buffer.getvalue()

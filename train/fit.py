@@ -15,6 +15,7 @@ from train.checks import check_claim, choose_device
 from train.config import FitConfig, to_json
 from train.data import read_data
 from train.domains.trainers import build_trainer
+from train.precision import settle
 from train.store import read_neutral
 
 
@@ -47,6 +48,7 @@ def fit(config: FitConfig, data: Path, out: Path, *, resume: bool = False) -> di
     if config.machine.threads:
         torch.set_num_threads(config.machine.threads)
     with distributed.joined(choose_device(config.machine.device)) as device:
+        config = settle(config, out, device)
         distributed.wait()  # until every process has checked that the folder is free
         trainer = build_trainer(config, read_data(config, data), out, device)
         if not distributed.rank():

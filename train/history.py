@@ -13,6 +13,9 @@ from emotion.files import write_text
 LOG = "log.jsonl"
 """Name of the file in the folder of a run."""
 
+UNRECORDED = "an unrecorded precision"
+"""What stands for the precision of runs from before it was logged."""
+
 Epoch = dict[str, Any]
 
 
@@ -44,6 +47,12 @@ def read_history(path: Path) -> list[Epoch]:
     if not history or not all(isinstance(line, dict) for line in history):
         raise DataError(f"{path} holds no epochs of a training.")
     return history
+
+
+def precision_of(folder: Path) -> str:
+    """Return in which precision the epochs of a run were trained, one after the other."""
+    lines = read_history(folder / LOG)
+    return " then ".join(dict.fromkeys(line.get("precision", UNRECORDED) for line in lines))
 
 
 def seconds_of(folder: Path) -> float:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from safetensors.torch import save
-from torch import Tensor
+from torch import Tensor, nn
 
 from emotion.files import write_bytes, write_text
-from emotion.network import EmotionNet, normalise
+from emotion.network import COMMON, EmotionNet, normalise
 from train.augment import resize
 
 
@@ -21,12 +20,19 @@ class Answers(NamedTuple):
     """What a network says about N faces, before calibration.
 
     Attributes:
-        logits: float32 (N, 6).
-        pooled: float32 (N, K), the last features, averaged over the map.
+        logits: float32 (N, 6), of the layer that answers.
+        pooled: float32 (N, K), the features that are answered from, averaged over the map.
+        calm: float32 (N,), of the second output; None where the network has none.
     """
 
     logits: Tensor
     pooled: Tensor
+    calm: Tensor | None = None
+
+    def select(self, rows: slice | Tensor) -> Answers:
+        """Return the answers to some of the faces."""
+        calm = None if self.calm is None else self.calm[rows]
+        return Answers(self.logits[rows], self.pooled[rows], calm)
 
 
 def predict_logits(network: EmotionNet, faces: Tensor, size: int) -> Tensor:
@@ -34,8 +40,25 @@ def predict_logits(network: EmotionNet, faces: Tensor, size: int) -> Tensor:
     return predict(network, faces, size).logits
 
 
+def read_out(network: EmotionNet, pooled: Tensor, convention: str | None = None) -> Answers:
+    """Answer from pooled features (N, K), which every output of the network reads linearly.
+
+    Args:
+        network: in evaluation mode.
+        pooled: as ``Answers`` has them, on the CPU.
+        convention: whose layer answers; None leaves it to the config.
+    """
+    layers: dict[str, nn.Module] = {COMMON: network.fc, **network.heads}
+    layer = layers[convention or network.config.convention]
+    device = network.fc.weight.device
+    with torch.inference_mode():
+        logits = layer(pooled.to(device)).cpu()
+        calm = None if network.calm is None else network.calm(pooled.to(device))[:, 0].cpu()
+    return Answers(logits, pooled, calm)
+
+
 def predict(network: EmotionNet, faces: Tensor, size: int, batch_size: int = 128) -> Answers:
-    """Classify prepared faces.
+    """Classify prepared faces, in float32.
 
     Args:
         network: in evaluation mode.
@@ -44,14 +67,13 @@ def predict(network: EmotionNet, faces: Tensor, size: int, batch_size: int = 128
         batch_size: faces per forward pass.
     """
     device = next(network.parameters()).device
-    logits, pooled = [], []
-    with torch.inference_mode(), autocast(device):
+    pooled = []
+    with torch.inference_mode():
         for batch in torch.split(faces, batch_size):
             inputs = normalise(resize(batch.to(device), size), network.config)
-            features = network.features(inputs.contiguous(memory_format=torch.channels_last))
-            logits.append(network.classify(features).float().cpu())
+            features = network.evidence(inputs.contiguous(memory_format=torch.channels_last))
             pooled.append(features.mean((2, 3)).float().cpu())
-    return Answers(torch.cat(logits), torch.cat(pooled))
+    return read_out(network, torch.cat(pooled))
 
 
 def save_network(network: EmotionNet, folder: Path) -> None:
@@ -63,13 +85,3 @@ def save_network(network: EmotionNet, folder: Path) -> None:
     tensors = {name: value.contiguous() for name, value in network.state_dict().items()}
     write_bytes(folder / "model.safetensors", save(tensors, metadata={"format": "pt"}))
     write_text(folder / "config.json", json.dumps(asdict(network.config), indent=2) + "\n")
-
-
-def autocast(device: torch.device) -> AbstractContextManager[Any]:
-    """Compute in bfloat16 where that is faster than float32."""
-    if device.type == "cpu":
-        # oneDNN reports bf16 only where it is faster than fp32.
-        supported = bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
-    else:
-        supported = torch.cuda.is_bf16_supported(including_emulation=False)
-    return torch.autocast(device.type, torch.bfloat16, enabled=supported)

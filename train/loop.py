@@ -17,18 +17,20 @@ from emotion.errors import ConfigError, DataError
 from emotion.network import EmotionNet, normalise
 from train import checkpoint, distributed
 from train.augment import augment, mix
-from train.calibrate import ask, calibrate, write_calibration
+from train.calibrate import ask
+from train.calibrate_network import calibrate_network, write_calibration
 from train.checks import warn_of_stacking
 from train.config import FitConfig
 from train.consistency import AttentionConsistency
 from train.history import write_history
-from train.inference import autocast, predict, predict_logits, save_network
-from train.losses import Objective
-from train.metrics import evaluate_probabilities
+from train.inference import predict, save_network
+from train.judge import judge
 from train.optim import WeightAverage, build_optimizer, learning_rate
+from train.precision import autocast, resolve
 from train.sampling import BatchSource
-from train.step import ExtraLoss, FeaturesAndLogits, Step
+from train.step import ExtraLoss, FeaturesAndScores, Step
 from train.store import FaceStore
+from train.supervision import Supervision
 
 _CPU = torch.device("cpu")
 
@@ -67,23 +69,21 @@ class Trainer:
         self.history: list[dict[str, Any]] = []
         self._batch, self._loss, self._seconds = 0, 0.0, 0.0
         self.device = device
+        self._precision = resolve(config.machine.precision, device)
+        self._precisions: list[str] = [self._precision]  # of the running epoch
         self.network = network.to(device).to(memory_format=torch.channels_last)
         distributed.check_batch_size(config.data.batch_size)
         if distributed.count() > 1:
             distributed.synchronise_norms(self.network)
         if config.objective.attention_consistency:
             weight = config.objective.attention_consistency
-            self.extras.append(AttentionConsistency(self.network, weight))
-        self._forward = distributed.parallel(FeaturesAndLogits(self.network))
+            self.extras.append(AttentionConsistency(self.network, weight, self._precision))
+        self._forward = distributed.parallel(FeaturesAndScores(self.network))
         if config.machine.compile:
             self._forward = torch.compile(self._forward, dynamic=False)  # type: ignore[assignment]
         self.average = WeightAverage(self.network, config.optimizer.ema_decay)
         self.optimizer = build_optimizer(self.network, config.optimizer)
-        self.objective: Objective | None = None
-        if supervised:
-            counts = source.store.counts()
-            total = config.schedule.total_epochs
-            self.objective = Objective(config.objective, counts, source.prior, total)
+        self.supervision = Supervision(config, source) if supervised else None
         warn_of_stacking(config)
 
     @property
@@ -121,13 +121,15 @@ class Trainer:
         line = {
             "epoch": len(self.history) + 1,
             "size": size,
+            "precision": " then ".join(self._precisions),
             "loss": self._loss / steps,
             "seconds": round(self._seconds, 1),
             "images_per_second": round(steps * self.config.data.batch_size / self._seconds, 1),
-            **self._validate(size),
+            **self.judged(size),
         }
         self.history.append(line)
         self._batch, self._loss, self._seconds = 0, 0.0, 0.0
+        self._precisions = [self._precision]
         if distributed.rank():
             return
         if self.best is line:
@@ -185,14 +187,15 @@ class Trainer:
         crops, targets = mix(crops, faces.targets.to(self.device), config.augment, generator)
         inputs = normalise(distributed.share(crops), self.network.config)
         inputs = inputs.contiguous(memory_format=torch.channels_last)
-        with autocast(self.device):
-            features, logits = self._forward(inputs)
-        logits = logits.float()
-        loss: Tensor = logits.new_zeros(())
-        if self.objective:
-            loss = self.objective(logits, distributed.share(targets), epoch, targets)
+        with autocast(self.device, self._precision):
+            features, scores = self._forward(inputs)
+        scores = scores.float()
+        loss: Tensor = scores.logits.new_zeros(())
+        if self.supervision:
+            loss = self.supervision(scores, faces, targets, epoch)
         for extra in self.extras:
-            loss = loss + extra(Step(distributed.share(rows), inputs, features, logits, generator))
+            step = Step(distributed.share(rows), inputs, features, scores.logits, generator)
+            loss = loss + extra(step)
         value = distributed.mean(loss).item()
         if not math.isfinite(value):
             raise DataError(
@@ -201,25 +204,19 @@ class Trainer:
             )
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self.network.parameters(), config.optimizer.clip_norm)
+        norm = nn.utils.clip_grad_norm_(self.network.parameters(), config.optimizer.clip_norm)
+        if not math.isfinite(norm):
+            raise DataError(
+                f"The gradient became {norm.item()} in batch {index} of epoch {epoch + 1}; the "
+                "last checkpoint is kept. Lower --lr, or check the prepared images."
+            )
         self.optimizer.step()
         self.average.update(self.network)
         return value
 
-    def _validate(self, size: int) -> dict[str, Any]:
-        """Score the averaged weights on every validation split; the means come first."""
-        scores = {}
-        for corpus, faces in self.validation.items():
-            part = distributed.share(faces.faces)
-            logits = distributed.gathered(predict_logits(self.average.network, part, size))
-            probabilities = logits.softmax(1).numpy()
-            result = evaluate_probabilities(probabilities, faces.labels.numpy(), faces.classes)
-            scores[corpus] = {k: result[k] for k in ("accuracy", "macro_f1", "ece")}
-        mean = {
-            name: sum(score[name] for score in scores.values()) / len(scores)
-            for name in ("accuracy", "macro_f1")
-        }
-        return {**mean, "validation": scores}
+    def judged(self, size: int) -> dict[str, Any]:
+        """Score the averaged weights on the validation splits, see ``train.judge``."""
+        return judge(self.average.network, self.validation, size)
 
     def _export(self) -> None:
         """Write the averaged weights in half precision, as a folder that SPEC accepts."""
@@ -233,11 +230,12 @@ class Trainer:
         """Calibrate the kept weights on the validation splits.
 
         Args:
-            neutral: corpus -> neutral faces, on which the abstain threshold is measured.
+            neutral: corpus -> neutral faces, on which threshold and bound are measured.
         """
         network = EmotionNet.from_pretrained(str(self.out))
         answer = partial(predict, network, size=self.config.schedule.sizes[-1])
-        write_calibration(self.out, *calibrate(ask(answer, self.validation, neutral or {})))
+        answers = ask(answer, self.validation, neutral or {})
+        write_calibration(self.out, *calibrate_network(network, answers))
 
     def _save(self) -> None:
         if not distributed.rank():
@@ -256,6 +254,7 @@ class Trainer:
             "updates": self.average.updates,
             "loss": self._loss,
             "seconds": self._seconds,
+            "precisions": self._precisions,
         }
         return checkpoint.Checkpoint(len(self.history), tensors, values, self._batch)
 
@@ -281,12 +280,26 @@ class Trainer:
         if newest:
             try:
                 self.restore(newest)
+                self._note_precision(newest)
             except (RuntimeError, KeyError, IndexError):
                 raise ConfigError(
                     f"The checkpoint {newest.name} in {self.out} belongs to another network or "
                     "optimiser than fit.json says; choose another --out."
                 ) from None
         distributed.wait()
+
+    def _note_precision(self, saved: checkpoint.Checkpoint) -> None:
+        """Say from which epoch a run that goes on trains in another precision."""
+        before = saved.values.get("precisions", [self._precision])
+        if before[-1] == self._precision:
+            self._precisions = list(before)
+            return
+        self._precisions = [*before, self._precision] if saved.batch else [self._precision]
+        if not (distributed.rank() or self.finished):
+            tqdm.write(
+                f"It trained in {before[-1]} until now, and in {self._precision} from epoch "
+                f"{len(self.history) + 1} on."
+            )
 
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -91,7 +91,7 @@ class Objective:
 
         Args:
             logits: float32 (B, 6).
-            targets: float32 (B, 6), class probabilities.
+            targets: float32 (B, 6), class probabilities; zeros for a face that does not count.
             epoch: number of finished epochs.
             batch: targets of the whole batch where these images are one process's share of it. The
                 mean of all shares' losses is then the loss of the batch.
@@ -103,16 +103,18 @@ class Objective:
         log_p = (logits + self._offset.to(logits.device)).log_softmax(1)
         p = log_p.exp()
         weights = self._weights_at(epoch).to(logits.device)
-        smoothed = targets * (1 - config.label_smoothing) + config.label_smoothing / logits.shape[1]
+        # The targets of a face that says nothing about classes are zeros, and stay so.
+        mass = targets.sum(1, keepdim=True) * config.label_smoothing / logits.shape[1]
+        smoothed = targets * (1 - config.label_smoothing) + mass
         if config.class_weights == "dynamic":
-            factors, total = weights ** (1 - p), targets.new_tensor(float(len(batch)))
+            factors, total = weights ** (1 - p), batch.sum()
         else:
             factors, total = weights, (batch * weights).sum()
         if config.focal_gamma:
             factors = factors * (1 - p).clamp_min(1e-12) ** config.focal_gamma
         loss = -(factors * smoothed * log_p).sum()
         if config.brier_term:
-            loss = loss - (p * (1 - p)).sum()
+            loss = loss - (targets.sum(1, keepdim=True) * p * (1 - p)).sum()
         return loss / total * (len(batch) / len(targets))
 
     def _weights_at(self, epoch: int) -> Tensor:

@@ -7,6 +7,13 @@ from typing import Literal, get_args, get_origin, get_type_hints
 
 from emotion.errors import ConfigError
 
+COVERAGE = 0.82
+"""Share of expressive faces that are answered with an expression.
+
+Lower catches more neutral faces, which are the rule before a camera, and leaves more expressions
+unanswered. See docs/decisions/0018-abstaining.md.
+"""
+
 Annotation = Literal["first", "second", "mean"]
 Weighting = Literal["none", "inverse", "sqrt", "effective", "dynamic"]
 
@@ -44,13 +51,13 @@ class DataConfig(_Group):
             by the seed; 0 uses all.
         annotation: which of two annotations labels an image that has both (AffectNet's mirrors):
             the ``first``, the ``second``, or the ``mean`` of both.
-        soft_labels: learn the class probabilities that a corpus carries instead of its labels;
-            not together with another annotation than the first.
+        soft_labels: learn a mixture of the label and what others say about the face: the votes of
+            taggers (FER-2013 prepared with FER+), or else another annotation (AffectNet).
+        soft_share: their share in that mixture, 0..1; the label has the rest.
         neutral: learn neutral as a seventh class, to compare with results that count it; such
             weights are not served, and not calibrated.
         outlier_exposure: show neutral training faces too and learn that all classes are as likely,
-            so that a calm face is "not sure" (Hendrycks et al., ICLR 2019, eq. 1). They come from
-            the corpora with an official validation split; all others measure what it brings.
+            so that a calm face is "not sure" (Hendrycks et al., ICLR 2019, eq. 1).
         sampling: ``natural`` shows every image once per epoch; ``sqrt`` and ``uniform`` draw as
             many, with replacement, a class of n images in proportion to n^1/2 or all alike.
         mixture: how many images of each corpus an epoch shows, in the order of ``corpora``, its
@@ -67,6 +74,7 @@ class DataConfig(_Group):
     limit: int = 0
     annotation: Annotation = "first"
     soft_labels: bool = False
+    soft_share: float = 0.5
     neutral: bool = False
     outlier_exposure: bool = False
     sampling: Literal["natural", "sqrt", "uniform"] = "natural"
@@ -80,8 +88,6 @@ class DataConfig(_Group):
         super().__post_init__()
         if not self.corpora:
             raise ConfigError("Name at least one corpus: --corpora NAME.")
-        if self.soft_labels and self.annotation != "first":
-            raise ConfigError(f"Choose either --soft-labels or --annotation {self.annotation}.")
         if self.neutral and (self.soft_labels or self.annotation != "first"):
             raise ConfigError("--neutral goes with the first label alone.")
         if self.outlier_exposure and (self.neutral or self.sampling != "natural" or self.mixture):
@@ -94,7 +100,7 @@ class DataConfig(_Group):
         if self.mixture and (len(self.mixture) != len(self.corpora) or min(self.mixture) < 1):
             raise ConfigError("--mixture needs a positive number for each of --corpora.")
         self._check("limit validation_limit", 0)
-        self._check("teacher_weight", 0, 1)
+        self._check("teacher_weight soft_share", 0, 1)
         self._check("batch_size", 2)
 
 
@@ -117,6 +123,10 @@ class ArchitectureConfig(_Group):
         widths: channels of the backbone's stages, empty for its own; narrow ones train in seconds.
         block_dropout: channel dropout rate in the last blocks, 0..1.
         head_dropout: dropout rate before the linear layer, 0..1.
+        mirror: answer from the mean over the crop and its mirror image, see
+            ``emotion.network.NetworkConfig``; training itself sees one of them at a time.
+        heads: give each of several corpora a linear layer of its own beside the common one, since
+            each follows its own convention (one layer per annotator, Guan et al., AAAI 2018).
     """
 
     init: str = ""
@@ -128,6 +138,8 @@ class ArchitectureConfig(_Group):
     widths: tuple[int, ...] = ()
     block_dropout: float = 0.1
     head_dropout: float = 0.2
+    mirror: bool = True
+    heads: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -153,6 +165,8 @@ class ObjectiveConfig(_Group):
             training (Menon et al., 2021); 0 for none, 1 is balanced softmax.
         attention_consistency: weight of erasing attention consistency, see ``train.consistency``; 0
             for none, 5 in the paper.
+        calm_weight: weight of the second output's loss, which learns to tell calm faces from
+            expressive ones, see ``train.supervision``; 0 leaves that output out.
     """
 
     label_smoothing: float = 0.1
@@ -163,11 +177,12 @@ class ObjectiveConfig(_Group):
     brier_term: bool = False
     logit_adjustment: float = 0.0
     attention_consistency: float = 0.0
+    calm_weight: float = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self._check("label_smoothing reweight_after", 0, 1)
-        self._check("focal_gamma logit_adjustment attention_consistency", 0)
+        self._check("focal_gamma logit_adjustment attention_consistency calm_weight", 0)
         if not 0 <= self.effective_beta < 1:
             raise ConfigError(f"--effective-beta must lie in [0, 1), not {self.effective_beta}.")
 
@@ -309,6 +324,10 @@ class MachineConfig(_Group):
         device: ``auto`` takes a GPU if there is one.
         threads: CPU threads; 0 takes all.
         compile: fuse the network with torch.compile; needs a C++ compiler.
+        precision: ``float32``, or ``bfloat16`` for the forward passes of the training, with three
+            digits in place of seven; a processor without it emulates it, slowly. ``auto`` keeps
+            what a resumed run has, and takes bfloat16 for a new one where the hardware computes in
+            it (AMX, AVX512_BF16, most GPUs). What is measured is always measured in float32.
         checkpoint_minutes: write a checkpoint within an epoch, too, whenever so many minutes have
             passed; 0 writes one per epoch.
     """
@@ -316,6 +335,7 @@ class MachineConfig(_Group):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: int = 0
     compile: bool = False
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
     checkpoint_minutes: float = 0.0
 
     def __post_init__(self) -> None:

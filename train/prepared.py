@@ -18,6 +18,9 @@ from train.corpora.schema import canonical_label
 VALIDATION = "validation"
 """Names, for every corpus, the split that validates: an official one or a held-out part."""
 
+TRAINING = "training"
+"""Names what is trained on: all of ``train`` but that held-out part."""
+
 VALIDATION_SPLITS = {"fer2013": "public", "affectnet": "valid", "synthetic": "valid"}
 """Which official split validates; other corpora hold out a stratified part of ``train``."""
 
@@ -104,16 +107,30 @@ def read_rows(directory: Path, corpus: str, split: str) -> Dataset:
     return rows
 
 
-def read_neutral_rows(directory: Path, corpus: str, split: str) -> Dataset:
-    """Read the neutral faces of an official split, in the corpus's own word; there may be none."""
+def read_neutral_rows(directory: Path, corpus: str, part: str) -> Dataset:
+    """Read neutral faces; there may be none.
+
+    Args:
+        directory: folder that ``python -m train prepare`` wrote.
+        corpus: its name.
+        part: ``validation`` or ``training``; where no official split validates, each is a part of
+            ``train``, as for the six expressions.
+    """
     if not (directory / corpus / OTHER).exists():
         return read_rows(directory, corpus, VALIDATION).select([])
     rows = read_rows(directory, corpus, OTHER)
-    chosen = [
-        of == split and canonical_label(corpus, label) == "neutral"
-        for of, label in zip(rows["split"], rows["original_label"], strict=True)
-    ]
-    return rows.select(np.flatnonzero(chosen))
+    official = VALIDATION_SPLITS.get(corpus)
+    split = official if official and part == VALIDATION else TRAINING_SPLIT
+    chosen = np.flatnonzero(
+        [
+            of == split and canonical_label(corpus, label) == "neutral"
+            for of, label in zip(rows["split"], rows["original_label"], strict=True)
+        ]
+    )
+    if not official:
+        held = held_out(np.zeros(len(chosen), np.int64), HELD_OUT, seed=0)
+        chosen = chosen[held if part == VALIDATION else ~held]
+    return rows.select(chosen)
 
 
 def held_out(labels: npt.NDArray[np.int64], share: float, seed: int) -> npt.NDArray[np.bool_]:

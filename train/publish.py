@@ -1,4 +1,4 @@
-"""``python -m train push``: weights, results and a model card to the Hub, and back to compare."""
+"""Weights, results and a model card to the Hub, and back to compare."""
 
 from __future__ import annotations
 
@@ -49,24 +49,6 @@ _UNSAFE = re.compile(r"[^\w.-]")
 
 
 @dataclass(frozen=True)
-class PushArguments:
-    """Push the weights of a run to a model repository on the Hub, with all its numbers.
-
-    The card, the results and the weights are one commit with a tag, which is pulled back and
-    compared. Pictures are never pushed. Repeating the command changes nothing.
-
-    Example: python -m train push --run runs/mine --repo me/expressions --private
-    """
-
-    run: str
-    """Folder of a run, or embedded."""
-    repo: str
-    """USER/NAME; made if it is not there."""
-    private: bool = False
-    """Only the owner may see a repository that is made; one that is public already is refused."""
-
-
-@dataclass(frozen=True)
 class Pushed:
     """What the Hub holds now.
 
@@ -88,17 +70,6 @@ class Pushed:
     def spec(self) -> str:
         """What ``--weights`` takes."""
         return f"hf://{self.repository}@{self.commit}"
-
-
-def run(arguments: PushArguments) -> int:
-    """Push, and say how to use it."""
-    pushed = push(arguments.run, arguments.repo, private=arguments.private)
-    print(
-        f"{pushed.url} holds {', '.join(pushed.files)} in {pushed.tag}, commit {pushed.commit}; "
-        "pulled back, it gives the same logits.\n"
-        f"Use it with --weights {pushed.spec}, or hf://{pushed.repository} for what is newest there"
-    )
-    return 0
 
 
 def push(source: str, repo: str, *, private: bool = False) -> Pushed:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from emotion.errors import ConfigError
 from train.config import FitConfig, override
 
@@ -66,6 +68,26 @@ minutes, ``demo`` learns drawn faces. ``progressive`` lets other corpora in part
 trains given weights against wrong labels. What else differs in one choice is
 ``override(RECIPES["baseline"], option=value)``.
 """
+
+
+def take_recipe(words: Sequence[str]) -> tuple[str, list[str]]:
+    """Take ``--recipe NAME`` out of options, the last if there are several.
+
+    It comes first: its values are the defaults that ``--help`` shows and that options override.
+
+    Returns:
+        The name, ``baseline`` where none is given, and the other words.
+    """
+    name, rest = "baseline", []
+    remaining = iter(words)
+    for word in remaining:
+        if word == "--recipe":
+            name = next(remaining, name)
+        elif word.startswith("--recipe="):
+            name = word.removeprefix("--recipe=")
+        else:
+            rest.append(word)
+    return name, rest
 
 
 def recipe(name: str) -> FitConfig:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from html import escape
-from typing import Any
 
-import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -15,19 +12,10 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from emotion.labels import COLORS, LABELS
 from train.corpora import OTHER
 from train.corpora.published import TRAINING_SPLIT
+from train.plots import QUIET, styled, to_svg
 from train.report import HISTOGRAMS, CorpusReport
 
-INK, QUIET = "#1b1f24", "#8c959f"
 _HELD_OUT = 0.45  # opacity
-STYLE: dict[Any, Any] = {
-    "svg.fonttype": "none",  # text stays text, in the page's own font
-    "font.size": 9,
-    "text.color": INK,
-    "axes.edgecolor": QUIET,
-    "xtick.color": INK,
-    "ytick.color": INK,
-}
-NO_METADATA = dict.fromkeys(("Creator", "Date", "Format", "Type"))
 
 
 def plot_corpus(corpus: CorpusReport) -> str:
@@ -36,8 +24,7 @@ def plot_corpus(corpus: CorpusReport) -> str:
     Returns:
         An ``<svg>`` element for embedding in HTML; the same report gives the same text.
     """
-    # A fixed salt makes the ids in the SVG, and so the report, repeatable.
-    with mpl.rc_context({**STYLE, "svg.hashsalt": corpus.name}):
+    with styled(corpus.name):
         layout = ConstrainedLayoutEngine(hspace=0.12, wspace=0.06)
         figure = Figure(figsize=(10, 4.6), layout=layout)
         panels = list(figure.subplots(2, 3).flat)
@@ -47,9 +34,7 @@ def plot_corpus(corpus: CorpusReport) -> str:
             (panels[1], panels[2], panels[4], panels[5]), HISTOGRAMS.items(), strict=True
         ):
             _plot_histogram(axes, edges, corpus.histograms[name], name)
-        buffer = io.StringIO()
-        figure.savefig(buffer, format="svg", metadata=NO_METADATA, transparent=True)
-    svg = buffer.getvalue()
+        svg = to_svg(figure, transparent=True).decode()
     described = f'<svg role="img" aria-label="Statistics of {escape(corpus.name)}" '
     return described + svg[svg.index("<svg ") + len("<svg ") :]
 

@@ -1,54 +1,15 @@
-"""``python -m train results``: the one file of numbers that page, model card and figures show."""
+"""The one file of numbers that page, model card and figures show."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import tyro
-
-from emotion.errors import ConfigError, DataError
-from emotion.files import write_text
+from emotion.errors import DataError
 
 RESULTS = Path("emotion/assets/results.json")
-
-
-@dataclass(frozen=True)
-class ResultsArguments:
-    """Collect evaluations of one network, and what its calibration achieves, in one file.
-
-    The page's About tab, the model card and the figures show what the file says.
-
-    Example: python -m train results fer.json raf.json --calibration runs/mine/calibration.json
-    """
-
-    evaluations: Annotated[tuple[Path, ...], tyro.conf.Positional]
-    """Files that evaluate --json wrote, in the order in which they are shown."""
-    calibration: Path | None = None
-    """File that calibrate, or fit, wrote beside the weights."""
-    out: Path = RESULTS
-    """File to write."""
-
-
-def run(arguments: ResultsArguments) -> int:
-    """Collect and write.
-
-    Raises:
-        ConfigError: if no evaluation is named.
-        DataError: if a file cannot be used, or they do not belong together.
-    """
-    if not arguments.evaluations:
-        raise ConfigError("Name at least one file that evaluate --json wrote.")
-    evaluations = [read_evaluation(path) for path in arguments.evaluations]
-    calibration = _read(arguments.calibration) if arguments.calibration else None
-    results = collect(evaluations, calibration)
-    write_text(arguments.out, json.dumps(results, indent=1) + "\n")
-    shown = ", ".join(_name(result) for result in results)
-    print(f"Wrote {arguments.out}: {shown}.")
-    return 0
 
 
 def collect(
@@ -67,7 +28,7 @@ def collect(
         DataError: if two evaluations are of different weights, of different calibrations or of the
             same split, if they are of another calibration, or no split was calibrated on.
     """
-    names = [_name(result) for result in evaluations]
+    names = [name_of(result) for result in evaluations]
     if len({result["digest"] for result in evaluations}) > 1:
         raise DataError(
             f"The evaluations ({', '.join(names)}) are of different weights; measure all of them "
@@ -83,12 +44,12 @@ def collect(
         raise DataError(f"A split is there twice ({', '.join(names)}); name each file once.")
     if calibration is None:
         return [dict(result) for result in evaluations]
-    if calibrated - {None, calibration.get("digest")}:
+    if calibrated - {None, _rows(calibration, evaluations[0].get("convention")).get("digest")}:
         raise DataError(
             f"The evaluations ({', '.join(names)}) were made with another calibration; repeat "
             "python -m train evaluate --json, or name that one's file."
         )
-    rows = calibration["corpora"]
+    rows = _rows(calibration, evaluations[0].get("convention"))["corpora"]
     if not set(names) & set(rows):
         raise DataError(
             f"The calibration is of {', '.join(rows)} and the evaluations of {', '.join(names)}; "
@@ -106,7 +67,7 @@ def read_evaluation(path: Path) -> dict[str, Any]:
     Raises:
         DataError: if the file is not there, damaged, or something else.
     """
-    values = _read(path)
+    values = read_object(path)
     missing = {"n", "corpus", "split", "digest", "per_class", "confusion"} - values.keys()
     if missing:
         raise DataError(
@@ -114,6 +75,18 @@ def read_evaluation(path: Path) -> dict[str, Any]:
             "make it with python -m train evaluate --json."
         )
     return values
+
+
+def read_results(path: Path) -> list[dict[str, Any]]:
+    """Read what ``collect`` returned.
+
+    Raises:
+        DataError: if the file cannot be read, or holds something else.
+    """
+    results = read_json(path)
+    if not (isinstance(results, list) and results and all(isinstance(r, dict) for r in results)):
+        raise DataError(f"{path} holds no list of results.")
+    return results
 
 
 def read_json(path: Path) -> Any:
@@ -129,12 +102,24 @@ def read_json(path: Path) -> Any:
         raise DataError(f"{path} cannot be read ({reason}).") from None
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_object(path: Path) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises:
+        DataError: if the file cannot be read, or holds something else.
+    """
     values = read_json(path)
     if not isinstance(values, dict):
         raise DataError(f"{path} holds no JSON object.")
     return values
 
 
-def _name(result: Mapping[str, Any]) -> str:
+def _rows(calibration: Mapping[str, Any], convention: str | None) -> Mapping[str, Any]:
+    """Return the figures of the layer that was evaluated."""
+    layers: Mapping[str, Any] = calibration.get("conventions", {})
+    return layers.get(convention or "", calibration)  # type: ignore[no-any-return]
+
+
+def name_of(result: Mapping[str, Any]) -> str:
+    """Name the split that was measured."""
     return f"{result['corpus']}/{result['split']}"

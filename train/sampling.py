@@ -46,6 +46,28 @@ class BatchSource(Protocol):
         """Continue the epoch whose state this is."""
 
 
+def whole_batches(images: int, batch_size: int) -> int:
+    """Return how many batches an epoch over all images has, without the incomplete last one.
+
+    Raises:
+        DataError: if there is none.
+    """
+    if images < batch_size:
+        raise DataError(
+            f"{images} training images are fewer than one batch of {batch_size}; choose a smaller "
+            "--batch-size."
+        )
+    return images // batch_size
+
+
+def other_data() -> DataError:
+    """Return the error of a checkpoint that does not fit the data."""
+    return DataError(
+        "The checkpoint was written with other prepared data; train on those, or choose another "
+        "--out."
+    )
+
+
 class _PlannedSource:
     """A source that chooses all batches of an epoch when it begins, and has a full last one."""
 
@@ -71,10 +93,7 @@ class _PlannedSource:
         plan = state["plan"]
         begun = plan.shape == (self.steps, self._batch_size) and plan.max() < len(self.store)
         if not (begun or plan.shape == (0, self._batch_size)):
-            raise DataError(
-                "The checkpoint was written with other prepared data; train on those, or choose "
-                "another --out."
-            )
+            raise other_data()
         self._plan = plan
 
 
@@ -94,12 +113,7 @@ class ShuffledSource(_PlannedSource):
     """
 
     def __init__(self, store: FaceStore, batch_size: int, seed: int, balance: float = 0.0) -> None:
-        super().__init__(store, len(store) // batch_size, batch_size)
-        if not self.steps:
-            raise DataError(
-                f"{len(store)} training images are fewer than one batch of {batch_size}; "
-                "choose a smaller --batch-size."
-            )
+        super().__init__(store, whole_batches(len(store), batch_size), batch_size)
         self._seed, self._balance = seed, balance
         self._counts = torch.from_numpy(store.counts()).double()
 

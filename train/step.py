@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -34,14 +35,38 @@ ExtraLoss = Callable[[Step], Tensor]
 """A scalar that is added to the classification loss, differentiable in features and logits."""
 
 
-class FeaturesAndLogits(nn.Module):
-    """The network's two outputs that training needs, as one forward pass."""
+class Scores(NamedTuple):
+    """What every output of the network says of B crops.
+
+    Attributes:
+        logits: (B, 6), of the common layer.
+        heads: (B, H, 6), of the layers of H conventions; H may be 0.
+        calm: (B,), of the second output; empty where there is none.
+    """
+
+    logits: Tensor
+    heads: Tensor
+    calm: Tensor
+
+    def float(self) -> Scores:
+        """Return them in float32, in which losses are computed."""
+        return Scores(*(scores.float() for scores in self))
+
+
+class FeaturesAndScores(nn.Module):
+    """All that training needs of the network, as one forward pass."""
 
     def __init__(self, network: EmotionNet) -> None:
         super().__init__()
         self.network = network
 
-    def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """Map inputs (B, 3, H, W) to features (B, K, h, w) and logits (B, 6)."""
-        features = self.network.features(inputs)
-        return features, self.network.classify(features)
+    def forward(self, inputs: Tensor) -> tuple[Tensor, Scores]:
+        """Map inputs (B, 3, H, W) to features (B, K, h, w) and scores."""
+        network = self.network
+        features = network.features(inputs)
+        pooled = network.dropout(features.mean((2, 3)))
+        heads = [head(pooled) for head in network.heads.values()]
+        calm = pooled.new_zeros(0) if network.calm is None else network.calm(pooled)[:, 0]
+        empty = pooled.new_zeros(len(pooled), 0, network.fc.out_features)
+        stacked = torch.stack(heads, 1) if heads else empty
+        return features, Scores(network.fc(pooled), stacked, calm)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Literal
 
 import cv2
 import numpy as np
@@ -11,8 +10,8 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from emotion.align import CROP_SIZE
+from train.face_options import Averaging as Averaging
 
-Averaging = Literal["none", "flip", "ten-crop"]
 Crops = npt.NDArray[np.uint8]
 
 _BATCH = 64

@@ -1,4 +1,4 @@
-"""Forked worker processes that leave Ctrl-C to their parent and do not outlive it."""
+"""Worker processes: forked, on one thread each, and gone when their parent is."""
 
 from __future__ import annotations
 
@@ -9,9 +9,29 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import cv2
+import torch
+
 _POLL_SECONDS = 1.0
 
 _parent: int | None = None
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute on one thread: faster for tiny tensors, and sums do not depend on the machine.
+
+    Workers that are forked meanwhile inherit it; those that start a thread pool of their own after
+    a parent that has one could wait for ever.
+    """
+    before = torch.get_num_threads(), cv2.getNumThreads()
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before[0])
+        cv2.setNumThreads(before[1])
 
 
 @contextmanager

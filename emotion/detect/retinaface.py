@@ -19,10 +19,11 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torchvision.ops import nms
 
+from emotion.boxes import intersection
 from emotion.detect.base import Face
 from emotion.detect.mobilenet import MobileNetRetinaFace, resnet50_retinaface
 from emotion.engine import Engine, TorchEngine
-from emotion.errors import WeightsError
+from emotion.errors import ImageError, WeightsError
 
 Backbone = Literal["mobilenet0.25", "resnet50"]
 
@@ -42,6 +43,10 @@ _SMALL_SIDE = 192
 # Above this size faces larger than the largest prior box (512 px) would fall apart into several.
 _COARSE_SIDE = 640
 _FINE_SIDE = 2048
+# Pictures above that are also searched at full size, in tiles that share a margin as wide as the
+# largest face that is looked for there: each such face lies whole in one of them.
+_TILE = 1280
+_TILE_MARGIN = 192
 # Share of the picture's longer side up to which a face is looked for at full size.
 _FINE_FACE = 0.2
 # Magnified skin and cloth look like a face now and then, never a sure one.
@@ -59,7 +64,8 @@ class RetinaFaceDetector:
 
     Pictures whose longer side is below 192 px are enlarged to that side first, so that a 48x48 crop
     of a face works. Those above 640 px are searched twice: reduced to that side for large faces,
-    and at full size for the small ones of a group photo. Results are in pixels of the input.
+    and at up to 2048 px for the small ones of a group photo; still larger ones once more, at full
+    size in tiles, for faces of 16 px on. Results are in pixels of the input.
 
     Args:
         backbone: ``mobilenet0.25`` (embedded weights, live speed) or ``resnet50`` (preparation).
@@ -107,7 +113,16 @@ class RetinaFaceDetector:
             min_score: lowest accepted confidence, 0..1.
             min_size: smallest accepted side in px. Pictures smaller than 4 x 4 px hold no face.
             max_side: look only at a copy whose longer side has at most this many px.
+
+        Raises:
+            ImageError: if the array is of another type or shape.
         """
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+            shape = "x".join(map(str, image.shape))
+            raise ImageError(
+                f"The detector takes uint8 of height x width x 3, not {image.dtype} of "
+                f"{shape}; see emotion.decode_image."
+            )
         height, width = image.shape[:2]
         if min(height, width) < 4:
             return []
@@ -122,6 +137,8 @@ class RetinaFaceDetector:
             fine = self._detect_at(image, factor, max(min_score, _FINE_SCORE))
             small = [face for face in fine if face.size <= _FINE_FACE * side]
             faces += [face for face in small if not any(_covers(f, face) for f in faces)]
+        if side > _FINE_SIDE and max_side is None:
+            faces += self._detect_in_tiles(image, max(min_score, _FINE_SCORE), faces)
         kept = [face for face in faces if face.size >= smallest]
         return sorted(kept, key=lambda face: (-face.size, -face.score))
 
@@ -138,6 +155,32 @@ class RetinaFaceDetector:
             Face(box * np.tile(back, 2), points * back, float(score))
             for box, points, score in zip(boxes, landmarks, scores, strict=True)
         ]
+
+    def _detect_in_tiles(
+        self, image: npt.NDArray[np.uint8], min_score: float, known: list[Face]
+    ) -> list[Face]:
+        """Find small faces at full size that are not among the known ones."""
+        found: list[Face] = []
+        rows, columns = (_tiles(side) for side in image.shape[:2])
+        for y0, y1 in rows:
+            for x0, x1 in columns:
+                part = np.ascontiguousarray(image[y0:y1, x0:x1])
+                origin = np.array([x0, y0], np.float32)
+                # What an inner border cuts lies whole in the next tile.
+                low = np.array([x0 > 0, y0 > 0])
+                high = np.array([x1 < image.shape[1], y1 < image.shape[0]])
+                for face in self._detect_at(part, 1.0, min_score):
+                    cut = (low & (face.box[:2] < 1)).any() or (
+                        high & (face.box[2:] > (x1 - x0 - 1, y1 - y0 - 1))
+                    ).any()
+                    if face.size <= _TILE_MARGIN and not cut:
+                        box, points = face.box + np.tile(origin, 2), face.landmarks + origin
+                        found.append(Face(box, points, face.score))
+        new: list[Face] = []
+        for face in sorted(found, key=lambda face: -face.score):
+            if not any(_covers(other, face) or _covers(face, other) for other in (*known, *new)):
+                new.append(face)
+        return new
 
     def _run(
         self, image: npt.NDArray[np.uint8], min_score: float
@@ -185,12 +228,17 @@ class DetectorGraph(nn.Module):
         return deltas[0], logits[0].softmax(-1)[:, 1], points[0]
 
 
+def _tiles(side: int) -> list[tuple[int, int]]:
+    """Cut a side into equal spans that overlap by at least the margin."""
+    length = min(side, _TILE)
+    count = 1 + max(0, -(-(side - length) // (length - _TILE_MARGIN)))
+    starts = np.linspace(0, side - length, count).round().astype(int).tolist()
+    return [(start, start + length) for start in starts]
+
+
 def _covers(large: Face, small: Face) -> bool:
     """Tell whether half of the smaller face's box lies in the larger one's."""
-    low = np.maximum(large.box[:2], small.box[:2])
-    high = np.minimum(large.box[2:], small.box[2:])
-    shared = float(np.clip(high - low, 0, None).prod())
-    return shared > 0.5 * small.size**2
+    return intersection(large.box, small.box) > 0.5 * small.size**2
 
 
 def _resize(image: npt.NDArray[np.uint8], factor: float) -> npt.NDArray[np.uint8]:

@@ -31,12 +31,15 @@ class Outputs(NamedTuple):
     Attributes:
         logits: float32 (B, 6), not calibrated yet, see ``emotion.calibration``.
         cams: float32 (B, 6, 8, 8), see ``emotion.explain.class_activation_maps``.
-        features: float32 (B, K, 8, 8), the last feature maps; K is 320 for the CNN.
+        features: float32 (B, K, 8, 8), the feature maps they are made of, see
+            ``EmotionNet.evidence``; K is 512 for the embedded CNN.
+        calm: float32 (B,), logits of the second output; None where the network has none.
     """
 
     logits: npt.NDArray[np.float32]
     cams: npt.NDArray[np.float32]
     features: npt.NDArray[np.float32]
+    calm: npt.NDArray[np.float32] | None = None
 
     @property
     def pooled(self) -> npt.NDArray[np.float32]:
@@ -45,18 +48,31 @@ class Outputs(NamedTuple):
 
 
 class ClassifierGraph(nn.Module):
-    """Everything between crops and ``Outputs``, so that one call computes it."""
+    """Everything between crops and feature maps; what follows is linear and costs next to nothing.
+
+    So one compiled model serves every linear layer (``NetworkConfig.conventions``), and those stay
+    in float32 where it computes in 8 bits.
+    """
 
     def __init__(self, network: EmotionNet) -> None:
         super().__init__()
         self.network = network.eval()
 
-    def forward(self, crops: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Map crops uint8 (B, 64, 64) to the fields of ``Outputs``."""
+    def forward(self, crops: Tensor) -> tuple[Tensor]:
+        """Map crops uint8 (B, 64, 64) to ``EmotionNet.evidence``, float32 (B, K, 8, 8)."""
         network = self.network
-        features = network.features(normalise(crops, network.config).contiguous())
-        cams = class_activation_maps(features, network.fc.weight)
-        return network.classify(features), cams, features
+        return (network.evidence(normalise(crops, network.config).contiguous()),)
+
+
+def read_out(network: EmotionNet, features: npt.NDArray[np.float32]) -> Outputs:
+    """Compute logits and maps from feature maps (B, K, h, w), as ``EmotionNet.classify`` does."""
+    maps = torch.from_numpy(features)
+    pooled = maps.mean((2, 3))
+    with torch.inference_mode():
+        logits = network.head(pooled)
+        cams = class_activation_maps(maps, network.head.weight)
+        calm = None if network.calm is None else network.calm(pooled)[:, 0].numpy()
+    return Outputs(logits.numpy(), cams.numpy(), features, calm)
 
 
 class Classifier:
@@ -73,13 +89,17 @@ class Classifier:
         self, network: EmotionNet, engine: Engine, weights: tuple[Path, str] | None = None
     ) -> None:
         self.engine = engine.name
+        self._network = network.eval()
         run = None
         if weights and isinstance(engine, OpenVINOEngine) and int8.helps():
             run = int8.load(*weights, network.config, engine)
             self.engine += " int8" if run else ""
+        self.exact = run is None
+        """Whether it computes in float32."""
         self._run = run or engine.compile(ClassifierGraph(network), EXAMPLE, VARYING)
         self(EXAMPLE.numpy())  # the first call allocates and compiles; visitors should not wait
 
     def __call__(self, crops: npt.NDArray[np.uint8]) -> Outputs:
         """Classify and explain crops uint8 (B, 64, 64) in one forward pass."""
-        return Outputs(*self._run(crops))
+        # Models of earlier versions have logits and maps before the features.
+        return read_out(self._network, self._run(crops)[-1])

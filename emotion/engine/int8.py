@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 RECORD, STRUCTURE, CONSTANTS = INT8
 
 # What the model was made from, besides the tensors: calibration and threshold come after it.
-_GRAPH = ("activation", "stem", "max_pool", "standardise", "mean", "std")
+_GRAPH = ("activation", "stem", "max_pool", "standardise", "mean", "std", "mirror")
 
 _log = logging.getLogger(__name__)
 
@@ -51,7 +51,8 @@ def load(folder: Path, digest: str, config: NetworkConfig, engine: OpenVINOEngin
         return None
     try:
         record = json.loads((folder / RECORD).read_bytes())
-        if record["weights"] != digest or record["graph"] != _graph(config):
+        graph = {"mirror": False, **record["graph"]}  # older ones do not name it
+        if record["weights"] != digest or graph != _graph(config):
             raise ValueError("it was made from other weights")
         files = [(folder / name).read_bytes() for name in (STRUCTURE, CONSTANTS)]
         if record["files"] != [hashlib.sha256(data).hexdigest() for data in files]:

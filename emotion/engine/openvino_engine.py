@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import platform
 import sys
 import threading
 import warnings
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 from emotion.engine.threads import usable_threads
+
+_AVX = 10  # OpenCV's CV_CPU_AVX, which Python does not get to see
 
 
 class OpenVINOEngine:
@@ -27,13 +31,18 @@ class OpenVINOEngine:
 
     Raises:
         ImportError: if OpenVINO is not installed, or its libraries do not load.
-        RuntimeError: if it has no plugin for this processor.
+        RuntimeError: if it has no plugin for this processor, or would compute wrongly on it.
     """
 
     name = "OpenVINO"
 
     def __init__(self, threads: int | None = None) -> None:
         self._openvino = import_openvino()
+        x86 = platform.machine().lower() in ("x86_64", "amd64")
+        if x86 and not cv2.checkHardwareSupport(_AVX):
+            # Maps that are enlarged to the size of another come out empty there (2026.4), so that
+            # no face would ever be found, and some operations end the process.
+            raise RuntimeError("it computes wrongly on processors without AVX")
         self._core = self._openvino.Core()
         self._settings = {
             "PERFORMANCE_HINT": "LATENCY",

@@ -12,14 +12,15 @@ import numpy.typing as npt
 from gradio.events import api as endpoint
 
 import emotion
+from emotion.cover import PARTS, CoverTest
 from emotion.errors import EmotionError, ImageError
 from emotion.labels import COLORS, LABELS
-from emotion.overlay import draw_faces, heat_on_photo
-from emotion.regions import focus
-from emotion.ui.calls import STRONGEST
+from emotion.overlay import draw_faces, heat_on_photo, spotlight_on_photo
+from emotion.ui.calls import STRONGEST, STYLE, STYLES
 from emotion.ui.clients import client_of
+from emotion.ui.covering import why
 from emotion.ui.gate import Gate
-from emotion.ui.photo import MAX_CARDS, why
+from emotion.ui.photo import MAX_CARDS
 from emotion.ui.uploads import Uploads
 from emotion.ui.wire import JSON, encoded
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 Pixels = npt.NDArray[np.uint8]
 
+_DRAWN = dict(zip(STYLES, (spotlight_on_photo, heat_on_photo), strict=True))
 _FULL = "Too many of your pictures wait here to be fetched; fetch them, or wait two minutes."
 _FAILED = "Something went wrong on the server; its log says what."
 
@@ -72,15 +74,16 @@ def endpoints(analyzer: Analyzer, gate: Gate, decoder: Decoder, uploads: Uploads
     """
 
     def analyze(
-        content: bytes | None, detect: bool, sender: gr.Request
-    ) -> tuple[Pixels, list[FaceResult]]:
+        content: bytes | None, detect: bool, sender: gr.Request, *, explain: bool = False
+    ) -> tuple[Pixels, list[FaceResult], list[CoverTest | None]]:
         if content is None:
             raise gr.Error("Send a picture as the first argument.", print_exception=False)
         try:
             client = client_of(sender)
             image = decoder.decode(content, client)
             with gate.enter(client):
-                return image, analyzer.analyze(image, detect=detect, max_faces=MAX_CARDS)
+                results = analyzer.analyze(image, detect=detect, max_faces=MAX_CARDS)
+                return image, results, analyzer.explain_all(results) if explain else []
         except EmotionError as error:
             raise gr.Error(str(error), print_exception=False) from None
         except Exception:
@@ -95,50 +98,58 @@ def endpoints(analyzer: Analyzer, gate: Gate, decoder: Decoder, uploads: Uploads
             raise gr.Error(_FULL, print_exception=False) from None
 
     def classify(_sender: gr.Request, image: bytes | None, detect: bool = True) -> list[JSON]:
-        """Give six probabilities to every face of a picture, at most 20, the largest first.
+        """Give six probabilities to every face of a picture, at most 20.
 
-        Each face has: label, the most probable class; sure, false where its probability is below
-        abstain_below of /model_info, so that the answer is "not sure"; candidates, the two most
-        probable classes; probabilities of all six; box, landmarks and score of the detector, null
-        if the whole picture was taken; picture, the size in whose pixels they are.
+        Each face has: answer, the most probable class, or "not sure" where its probability is below
+        abstain_below of /model_info or there is a reason, or "no clear expression" where calm is at
+        least 0.5; label, the most probable class in any case; sure; reason, null or "perhaps no
+        face", "covered", "cut off" or "turned"; calm, 0 to 1, null where the weights do not tell;
+        candidates, the two most probable classes; probabilities of all six; box, landmarks and
+        score of the detector, null if the whole picture was taken; picture, the size in whose
+        pixels they are.
 
         Args:
-            image: a picture file: JPEG, PNG, WebP, BMP, GIF or TIFF.
+            image: a picture file: JPEG, PNG, WebP, HEIC, AVIF, BMP, GIF or TIFF.
             detect: false takes the whole picture as one face.
         """
-        photo, results = analyze(image, detect, _sender)
+        photo, results, _ = analyze(image, detect, _sender)
         return [_face(result, photo) for result in results]
 
     def explain(
-        _sender: gr.Request, image: bytes | None, label: str = STRONGEST, detect: bool = True
+        _sender: gr.Request,
+        image: bytes | None,
+        label: str = STRONGEST,
+        detect: bool = True,
+        style: str = STYLE,
     ) -> tuple[str, list[JSON]]:
-        """Show where the network looked: the picture with heat maps, and the maps as numbers.
+        """Show why: the picture with evidence, and what becomes of the answer without each part.
 
         Each face has what /classify gives it, and: explained, the class; cam, its map as 8 rows of
-        8 numbers; regions, each part's share of the map; sentence, the same in words.
+        8 numbers; covered, for each part of the face the six probabilities when it is covered;
+        decisive, the part that decides, or null; sentence, the same in words. Where the face was
+        not aligned, covered and decisive are null.
 
         Args:
-            image: a picture file: JPEG, PNG, WebP, BMP, GIF or TIFF.
+            image: a picture file: JPEG, PNG, WebP, HEIC, AVIF, BMP, GIF or TIFF.
             label: happiness, surprise, sadness, anger, disgust or fear; or "strongest" for every
                 face's most probable one.
             detect: false takes the whole picture as one face.
+            style: of the picture, "spotlight" or "heat".
         """
-        if label not in (STRONGEST, *LABELS):
-            choices = ", ".join((STRONGEST, *LABELS))
-            raise gr.Error(f"The label is one of {choices}, not {label}.", print_exception=False)
-        photo, results = analyze(image, detect, _sender)
-        zoom, drawn, faces = analyzer.network.config.zoom, photo, []
-        for result in results:
-            index = result.index if label == STRONGEST else LABELS.index(label)
-            drawn = heat_on_photo(drawn, result, index)
-            cam = result.cams[index]
+        photo, results, tests = analyze(image, detect, _sender, explain=True)
+        chosen = None if label == STRONGEST else LABELS.index(label)
+        drawn, faces = photo, []
+        for result, test in zip(results, tests, strict=True):
+            index = result.index if chosen is None else chosen
+            drawn = _DRAWN[style](drawn, result, index)
             faces.append(
                 {
                     **_face(result, photo),
                     "explained": LABELS[index],
-                    "cam": cam.astype(float).round(5).tolist(),
-                    "regions": focus(cam, zoom).shares if result.landmarks is not None else None,
-                    "sentence": why(result, index, zoom),
+                    "cam": result.cams[index].astype(float).round(5).tolist(),
+                    "covered": None if test is None else _covered(test),
+                    "decisive": None if test is None else test.finding(chosen).part,
+                    "sentence": why(test, chosen),
                 }
             )
         return keep(draw_faces(drawn, results), _sender), faces
@@ -159,11 +170,14 @@ def endpoints(analyzer: Analyzer, gate: Gate, decoder: Decoder, uploads: Uploads
         label = gr.Textbox(value=STRONGEST, label="Class to explain")
         faces = gr.JSON(label="Faces")
         drawn = DrawnPicture(label="Picture with heat maps")
+        style = gr.Textbox(value=STYLE, label="Style")
         button = gr.Button()
     # The gate decides who is next; a limit of Gradio's would let them stand in line before it.
     shared: dict[str, Any] = {"concurrency_limit": None}
     button.click(classify, [image, detect], faces, api_name="classify", **shared)
-    button.click(explain, [image, label, detect], [drawn, faces], api_name="explain", **shared)
+    button.click(
+        explain, [image, label, detect, style], [drawn, faces], api_name="explain", **shared
+    )
     endpoint(model_info, api_name="model_info", **shared)
     endpoint(health, api_name="health", **shared)
 
@@ -183,17 +197,27 @@ def description(analyzer: Analyzer) -> dict[str, Any]:
 
 def _face(result: FaceResult, image: Pixels) -> JSON:
     """One face as JSON; coordinates are pixels of the upright picture of the size it names."""
-    probabilities = zip(LABELS, result.probabilities, strict=True)
     return {
         "box": _rounded(result.box),
         "landmarks": _rounded(result.landmarks),
         "score": None if result.score is None else round(result.score, 4),
         "label": result.label,
+        "answer": result.answer,
         "sure": result.sure,
+        "reason": result.reason,
+        "calm": None if result.calm is None else round(result.calm, 5),
         "candidates": list(result.candidates),
-        "probabilities": {name: round(float(value), 5) for name, value in probabilities},
+        "probabilities": _named(result.probabilities),
         "picture": {"width": image.shape[1], "height": image.shape[0]},
     }
+
+
+def _covered(test: CoverTest) -> JSON:
+    return {part: _named(row) for part, row in zip(PARTS, test.covered, strict=True)}
+
+
+def _named(probabilities: npt.NDArray[np.float32]) -> dict[str, float]:
+    return {name: round(float(p), 5) for name, p in zip(LABELS, probabilities, strict=True)}
 
 
 def _rounded(pixels: npt.NDArray[np.float32] | None) -> list[Any] | None:

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 STRONGEST = "strongest"
 """Choice of ``/explain``: every face's most probable class."""
 
+STYLE = "spotlight"
+STYLES = (STYLE, "heat")
+"""How ``/explain`` may draw evidence."""
+
 _REQUIRED = object()
 _HOW_TO_SEND = (
     f"Send the picture to {API}/upload first and give the path of the answer, or give a data URL."
@@ -62,6 +66,12 @@ def _flag(value: object, _uploads: Uploads, _address: str) -> object:
     return value
 
 
+def _style(value: object, _uploads: Uploads, _address: str) -> object:
+    if value not in STYLES:
+        raise CallError(f"style is one of {', '.join(STYLES)}.")
+    return value
+
+
 def _label(value: object, _uploads: Uploads, _address: str) -> object:
     if not isinstance(value, str) or value not in (STRONGEST, *LABELS):
         raise CallError(f"label is one of {', '.join((STRONGEST, *LABELS))}.")
@@ -72,7 +82,12 @@ _PICTURE = Parameter("image", _picture)
 _DETECT = Parameter("detect", _flag, True)
 ENDPOINTS: Mapping[str, tuple[Parameter, ...]] = {
     "classify": (_PICTURE, _DETECT),
-    "explain": (_PICTURE, Parameter("label", _label, STRONGEST), _DETECT),
+    "explain": (
+        _PICTURE,
+        Parameter("label", _label, STRONGEST),
+        _DETECT,
+        Parameter("style", _style, STYLE),
+    ),
     "model_info": (),
     "health": (),
 }

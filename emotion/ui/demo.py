@@ -23,6 +23,8 @@ from emotion.ui.strings import say, text
 from emotion.ui.uploads import Uploads
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from emotion.analyzer import Analyzer
 
 _TRANSLATE = """
@@ -46,16 +48,22 @@ class Page(gr.Blocks):
     services: Services
 
 
-def build(analyzer: Analyzer, asked: str | None = None, uploads: Uploads | None = None) -> Page:
+def build(
+    analyzer: Analyzer,
+    asked: str | None = None,
+    deployment: Path | None = None,
+    uploads: Uploads | None = None,
+) -> Page:
     """Build the page around an analyzer; ``launch.start`` serves it.
 
     Args:
         analyzer: what answers at first.
         asked: SPEC of the weights that were asked for, which the About tab can load again; None for
             the default.
+        deployment: ``space.yaml``, which may name that default.
         uploads: where files go; if Gradio was imported before, it makes a folder of its own too.
     """
-    serving = Serving(analyzer, asked)
+    serving = Serving(analyzer, asked, deployment)
     analyzer = cast("Analyzer", serving)  # what it does not do itself, it passes on
     # One analysis uses all of torch's threads; more at a time only get in each other's way.
     gate = Gate(max(1, (os.cpu_count() or 1) // torch.get_num_threads()))

@@ -7,6 +7,7 @@
  */
 const {
   language, say, translate, cameraProblem, openCamera, closeCamera, looksAtVisitor, download, Stage,
+  Why,
 } = window.emotionPage;
 
 const SENT_WIDTH = 320;
@@ -26,6 +27,7 @@ const video = find("video");
 const note = find(".em-note");
 const capture = document.createElement("canvas");
 const stage = new Stage(element);
+const why = new Why(find(".em-why"), stage.people);
 
 const view = {
   run: 0, // number of the current start; an older loop sees that it is over
@@ -35,6 +37,7 @@ const view = {
   frozenFor: 0, // ms; while frozen, the clock of the video stands still
   settled: false, // the frozen frame has its answer
   explain: -1,
+  latency: 0, // ms of the newest answer
   visitor: "", // what the server knows our tracks by
   answered: false, // since the page was loaded
   lastAsked: 0,
@@ -114,6 +117,7 @@ function release() {
   find(".em-pace").textContent = "";
   stage.people.clear();
   stage.show([], clock());
+  why.forget();
 }
 
 function stop(reason = "") {
@@ -151,17 +155,25 @@ async function loop(run) {
     }
     const began = performance.now();
     const { frozen, explain } = view;
-    const answer = await ask();
+    const { chosen } = stage.people;
+    const answer = await ask(why.due(frozen, view.latency));
     if (run !== view.run) return;
     const pause = accept(answer);
-    if (!pause) report(performance.now() - began);
-    view.settled = frozen && explain === view.explain && !pause;
+    view.latency = performance.now() - began;
+    if (!pause) report(view.latency);
+    const same = explain === view.explain && chosen === stage.people.chosen;
+    const unexplained = answer?.faces?.some((face) => face.id === chosen && !face.why);
+    view.settled = frozen && same && !unexplained && !pause;
     await sleep(Math.max(pause, SHORTEST_GAP - (performance.now() - began), 0));
   }
 }
 
-/** Send the picture of this moment. @returns {Promise<object | undefined>} undefined: no answer */
-async function ask() {
+/**
+ * Send the picture of this moment.
+ * @param {number} cover id of the face that is to be explained by the cover test, or 0
+ * @returns {Promise<object | undefined>} undefined: no answer
+ */
+async function ask(cover) {
   if (performance.now() - view.lastAsked > FORGOTTEN_AFTER) meetAnew();
   view.lastAsked = performance.now();
   capture.width = SENT_WIDTH;
@@ -170,7 +182,9 @@ async function ask() {
   const jpeg = capture.toDataURL("image/jpeg", SENT_QUALITY);
   try {
     const { explain, visitor } = view;
-    const answer = server.analyze_frame({ jpeg, explain, visitor, time: clock() });
+    const answer = server.analyze_frame({
+      jpeg, explain, visitor, time: clock(), cover, language,
+    });
     return (await Promise.race([answer, sleep(ANSWER_TIMEOUT)])) ?? undefined;
   } catch {
     return undefined;
@@ -186,6 +200,7 @@ function accept(answer) {
     resumable(false);
     if (answer.faces.length) view.lastFace = now;
     stage.show(answer.faces, clock());
+    why.show(answer.faces, view.frozen);
     const { length: shown } = answer.faces;
     if (answer.count > shown) showNote(say("live_many", { count: answer.count, shown }));
     else if (shown) showNote("");
@@ -264,6 +279,12 @@ function freeze() {
   setState(view.frozen ? "frozen" : "running");
 }
 
+/** Another face or class was chosen. */
+function explainAnew() {
+  view.settled = false;
+  why.forget();
+}
+
 /** Where to go without a camera. */
 function openPhotoTab() {
   document.getElementById("photo-tab-button").click();
@@ -274,12 +295,14 @@ const actions = {
   switch: switchCamera, photo: openPhotoTab,
 };
 for (const button of element.querySelectorAll("button[data-do]"))
-  button.addEventListener("click", actions[button.dataset.do]);
+  if (actions[button.dataset.do]) button.addEventListener("click", actions[button.dataset.do]);
 find("[data-do=explain]").addEventListener("change", (event) => {
   view.explain = Number(event.target.value);
-  view.settled = false;
+  explainAnew();
 });
 window.addEventListener("pagehide", () => stop());
+
+stage.targets.addEventListener("click", explainAnew);
 
 translate(element);
 setState("idle");

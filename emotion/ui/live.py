@@ -16,9 +16,10 @@ from emotion.exif import jpeg_size
 from emotion.images import RGBImage, decode_image
 from emotion.labels import LABELS
 from emotion.ui import markup
-from emotion.ui.clients import client_of
+from emotion.ui.clients import Client, client_of
+from emotion.ui.covering import why
 from emotion.ui.gate import BusyError, Gate
-from emotion.ui.strings import label, text
+from emotion.ui.strings import LANGUAGES, Language, label, text
 from emotion.ui.visitors import Visitors
 from emotion.ui.wire import JSON, face_geometry, heat_bytes, read_data_url
 
@@ -56,7 +57,8 @@ def frame_analysis(analyzer: Analyzer, gate: Gate) -> Callable[..., JSON]:
     It takes an object with ``jpeg``, a data URL of at most 256 KB; ``explain``, a class index, or
     -1 for the strongest; and, for tracks and smoothing, ``visitor``, any name of at most 64
     characters that nobody else has, and ``time``, when the frame was taken, in seconds. Without
-    these two, every frame stands alone.
+    these two, every frame stands alone. ``cover``, the id of a track, asks for the cover test of
+    that face: its ``why`` is then a sentence in ``language``, or missing if there was no time.
 
     It answers with ``{"faces": [...], "count": faces found, "ms": time taken}``, with ``{"busy":
     true, "wait": milliseconds after which to try again}``, or with ``{"error": key of
@@ -75,7 +77,11 @@ def frame_analysis(analyzer: Analyzer, gate: Gate) -> Callable[..., JSON]:
                 height, width = image.shape[:2]
                 turn.decoded = True
                 results, count = analyzer.analyze_frame(image, max_faces=MAX_FACES)
-            faces = visitors.follow(frame.visitor, results, frame.time_s)
+            tracked = visitors.follow(frame.visitor, results, frame.time_s)
+            faces = [_face(face, width, height, frame.explain) for face in tracked]
+            chosen = [index for index, face in enumerate(tracked) if face.id == frame.cover]
+            for index in chosen:
+                faces[index].update(_explained(tracked[index], frame, client))
         except BusyError as error:
             return {"busy": True, "wait": round(error.wait * 1000)}
         except EmotionError as error:
@@ -84,10 +90,20 @@ def frame_analysis(analyzer: Analyzer, gate: Gate) -> Callable[..., JSON]:
             _log.exception("a frame could not be analysed")
             return {"error": "internal"}
         return {
-            "faces": [_face(face, width, height, frame.explain) for face in faces],
+            "faces": faces,
             "count": count,
             "ms": round((time.perf_counter() - started) * 1000, 1),
         }
+
+    def _explained(tracked: TrackedFace, frame: _Frame, client: Client) -> JSON:
+        # Others' frames come first: this takes a turn of its own, or is left out.
+        try:
+            with gate.enter_at_once(client) as turn:
+                turn.decoded = True
+                test = analyzer.explain(tracked.face)
+        except BusyError:
+            return {}
+        return {"why": why(test, frame.explain if frame.explain >= 0 else None, frame.language)}
 
     return analyze_frame
 
@@ -98,6 +114,8 @@ class _Frame:
     explain: int
     visitor: str
     time_s: float
+    cover: int
+    language: Language
 
 
 def _read(payload: object) -> _Frame:
@@ -112,8 +130,12 @@ def _read(payload: object) -> _Frame:
     time_s = payload.get("time", 0.0)
     if not _is_number(time_s, (int, float)) or not abs(time_s) < 1e12:
         raise ImageError("time is a number of seconds.")
+    cover = payload.get("cover", 0)
+    if not _is_number(cover, int):
+        raise ImageError("cover is the id of a track, or 0 for none.")
+    language = next((one for one in LANGUAGES if one == payload.get("language")), LANGUAGES[0])
     jpeg = read_data_url(payload.get("jpeg"), limit=MAX_FRAME_BYTES, mime="image/jpeg")
-    return _Frame(jpeg, explain, visitor, float(time_s))
+    return _Frame(jpeg, explain, visitor, float(time_s), cover, language)
 
 
 def decode_frame(jpeg: bytes) -> RGBImage:
@@ -133,7 +155,7 @@ def decode_frame(jpeg: bytes) -> RGBImage:
         raise ImageError(f"A frame has at most {MAX_FRAME_SIDE} px a side.")
     if jpeg.count(b"\xff\xda") > MAX_FRAME_SCANS:
         raise ImageError("The frame is compressed in too many scans; send a baseline JPEG.")
-    return decode_image(jpeg)
+    return decode_image(jpeg, max_pixels=MAX_FRAME_SIDE**2)
 
 
 def _is_number(value: object, kind: Any) -> bool:
@@ -146,8 +168,10 @@ def _face(tracked: TrackedFace, width: int, height: int, explain: int) -> JSON:
     return {
         "id": tracked.id,
         **face_geometry(result, width, height),
+        "answer": tracked.answer,
+        "settled": tracked.settled,
         "explained": index,
-        "heat": heat_bytes(result.cams[index]),
+        "heat": heat_bytes(result, index),
     }
 
 
@@ -163,7 +187,7 @@ def _timeline() -> str:
 
 def _markup(engine: str) -> str:
     return f"""
-<section class="em-live" data-state="idle" data-engine="{escape(engine)}">
+<section class="em-live em-spot" data-state="idle" data-engine="{escape(engine)}">
   <div class="em-stage">
     <div class="em-start">
       {text("live_title", "h2")}
@@ -198,6 +222,7 @@ def _markup(engine: str) -> str:
       {text("panel_waiting", classes="em-face-name")}<output class="em-winner"></output>
       {text("panel_soon", "p", classes="em-detail")}</header>
     {markup.bars()}
+    <p class="em-why" aria-live="off"></p>
     {markup.legend()}
     {_timeline()}
     {text("panel_hint", "p", classes="em-quiet em-hint")}

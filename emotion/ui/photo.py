@@ -14,25 +14,26 @@ import gradio as gr
 import numpy as np
 import numpy.typing as npt
 
+from emotion.cover import PARTS
 from emotion.errors import EmotionError, ImageError
 from emotion.images import decode_image
 from emotion.labels import LABELS
-from emotion.regions import focus
 from emotion.ui import markup
 from emotion.ui.clients import client_of
+from emotion.ui.covering import brush, mask_text, why
 from emotion.ui.gate import BusyError, Gate
-from emotion.ui.strings import LANGUAGES, Language, label, say, text
+from emotion.ui.strings import LANGUAGES, Language, label, text
 from emotion.ui.uploads import MAX_FILE
 from emotion.ui.wire import JSON, data_url, face_geometry, heat_bytes, read_data_url
 
 if TYPE_CHECKING:
     from emotion.analyzer import Analyzer, FaceResult
+    from emotion.cover import CoverTest
     from emotion.ui.decoder import Decoder
 
 MAX_PHOTO_BYTES = MAX_FILE
 MAX_CARDS = 20
 _SHOWN_SIDE = 1280
-_MOSTLY = 0.25  # part of a map's mass from which the page says that the network looked mostly there
 
 _EXAMPLES = {
     "astronaut": ("skimage", "data/astronaut.png"),
@@ -47,7 +48,7 @@ def photo_tab(analyzer: Analyzer, gate: Gate, decoder: Decoder) -> gr.HTML:
     return gr.HTML(
         value=_markup(),
         js_on_load=markup.read("photo.js"),
-        server_functions=[photo_analysis(analyzer, gate, decoder)],
+        server_functions=[photo_analysis(analyzer, gate, decoder), brush(analyzer, gate)],
         apply_default_css=False,
         elem_id="photo",
     )
@@ -72,9 +73,12 @@ def photo_analysis(analyzer: Analyzer, gate: Gate, decoder: Decoder) -> Callable
             with gate.enter(client):
                 results = analyzer.analyze(image, detect=detect, max_faces=MAX_CARDS)
                 full = len(results) == MAX_CARDS
-                count = len(analyzer.detector.detect(image)) if full else len(results)
-            zoom = analyzer.network.config.zoom
-            faces = [_face(result, image.shape, language, zoom) for result in results]
+                count = len(analyzer.find(image)) if full else len(results)
+                tests = analyzer.explain_all(results)
+            faces = [
+                _face(result, test, image.shape, language)
+                for result, test in zip(results, tests, strict=True)
+            ]
             return {**_shown(image), "faces": faces, "count": count}
         except BusyError:
             return {"error": "photo_busy"}
@@ -108,37 +112,17 @@ def _shown(image: npt.NDArray[np.uint8]) -> JSON:
     return {"photo": data_url(np.asarray(shown, np.uint8)), "width": size[0], "height": size[1]}
 
 
-def _face(result: FaceResult, shape: tuple[int, ...], language: Language, zoom: float) -> JSON:
+def _face(
+    result: FaceResult, test: CoverTest | None, shape: tuple[int, ...], language: Language
+) -> JSON:
     return {
         **face_geometry(result, shape[1], shape[0]),
         "crop": data_url(result.crop, "image/png"),
-        "heats": [heat_bytes(cam) for cam in result.cams],
-        "sentences": [why(result, index, zoom, language) for index in range(len(LABELS))],
+        "heats": [heat_bytes(result, index) for index in range(len(LABELS))],
+        "why": why(test, None, language),
+        "sentences": [why(test, index, language) for index in range(len(LABELS))],
+        "parts": None if test is None else [mask_text(mask) for mask in test.masks],
     }
-
-
-def why(result: FaceResult, index: int, zoom: float, language: Language = "en") -> str:
-    """Say where the network looked for one class.
-
-    Args:
-        result: one analysed face.
-        index: class whose map is described.
-        zoom: of the crop, as in the network's config.
-        language: language of the sentence.
-    """
-    seen = focus(result.cams[index], zoom)
-    if seen.empty:
-        return say("no_evidence", language, label=say(LABELS[index], language))
-    if result.landmarks is None:
-        return say("focus_unaligned", language)
-    if not seen.regions:
-        return say("focus_even", language)
-    values: dict[str, object] = {}
-    for place, region in zip(("first", "second"), seen.regions, strict=False):
-        values[place] = say(region, language)
-        values[f"{place}_share"] = round(seen.shares[region] * 100)
-    strength = "" if seen.shares[seen.regions[0]] >= _MOSTLY else "_mild"
-    return say(f"focus{strength}_{('one', 'two')[len(seen.regions) - 1]}", language, **values)
 
 
 def examples() -> dict[str, Path]:
@@ -171,7 +155,7 @@ def _example_buttons() -> str:
 
 def _markup() -> str:
     return f"""
-<section class="em-photo" data-state="idle" data-limit="{MAX_PHOTO_BYTES}">
+<section class="em-photo em-spot" data-state="idle" data-limit="{MAX_PHOTO_BYTES}">
   <div class="em-drop em-card">
     <div class="em-drop-target">
       {markup.icon("picture")}
@@ -183,7 +167,7 @@ def _markup() -> str:
         <button type="button" class="em-button" data-do="camera">
           {markup.icon("camera")}{text("photo_take")}</button>
       </div>
-      <input type="file" accept="image/*" hidden {label("photo_choose")}>
+      <input type="file" accept="image/*,.heic,.heif" hidden {label("photo_choose")}>
     </div>
     <div class="em-shutter">
       <video muted playsinline {label("photo_camera_label")}></video>
@@ -220,10 +204,28 @@ def _markup() -> str:
       <p class="em-detail"></p>
       <div class="em-evidence">
         <div class="em-crop"><canvas width="256" height="256" role="img"></canvas>
-          {markup.explain_select()}</div>
+          <p class="em-faint" hidden></p>{markup.explain_select()}</div>
         {markup.bars()}
       </div>
       <p class="em-why"></p>
+      {_cover_controls()}
+      {text("six", "h3")}
+      {markup.six_maps()}
     </article>
   </template>
 </section>"""
+
+
+def _cover_controls() -> str:
+    parts = "".join(
+        f'<button type="button" class="em-chip" data-part="{index}" aria-pressed="false">'
+        f"{text(f'part_{name}')}</button>"
+        for index, name in enumerate(PARTS)
+    )
+    return f"""<div class="em-covers" role="group" {label("cover_try")}>
+        {text("cover_try", classes="em-quiet")}{parts}
+        <button type="button" class="em-chip" data-do="brush" aria-pressed="false">
+          {text("cover_brush")}</button>
+        <button type="button" class="em-chip" data-do="uncover" hidden>{text("cover_off")}</button>
+        <p class="em-quiet" role="status"></p>
+      </div>"""

@@ -36,16 +36,20 @@ class Serving:
     A call that has begun is finished by the analyzer it began with; the next one meets the newer.
     """
 
-    def __init__(self, analyzer: Analyzer, asked: str | None = None) -> None:
+    def __init__(
+        self, analyzer: Analyzer, asked: str | None = None, deployment: Path | None = None
+    ) -> None:
         """Serve an analyzer.
 
         Args:
             analyzer: answers at first.
             asked: SPEC that was asked for, which need not be what runs; None for the default.
+            deployment: ``space.yaml``, which may name that default.
         """
         warm_up(analyzer)
         self._analyzer = analyzer
         self._asked = asked
+        self._deployment = deployment
         self._looking = threading.Lock()
         self._looked = -_PAUSE
 
@@ -86,7 +90,7 @@ class Serving:
     def _load(self) -> Loaded:
         spec = self._asked
         try:
-            spec = default_spec() if spec is None else spec
+            spec = default_spec(self._deployment) if spec is None else spec
             return load(spec)
         except WeightsError as error:
             raise WeightsError(for_visitors(error, spec)) from None

@@ -6,6 +6,8 @@ from itertools import pairwise
 
 import pytest
 
+from emotion.labels import LABELS
+
 pytestmark = pytest.mark.browser
 
 # Our server, and a clock that can be slowed down where a slow machine would take too long.
@@ -39,12 +41,13 @@ HEAT = {"cells": [255] * 64, "max": 0.1}
 
 def face(id: int, x: float = 0.2, y: float = 0.3, side: float = 0.3, **said) -> dict:
     """A face of an answer: happy and sure, if nothing else is said."""
+    probabilities = said.get("probabilities", SURE)
     return {
         "id": id,
         "box": [x, y, x + side, y + side],
         "place": [side, 0, 0, side, x, y],
         "probabilities": SURE,
-        "sure": True,
+        "answer": LABELS[probabilities.index(max(probabilities))],
         "explained": 0,
         "heat": HEAT,
         **said,
@@ -100,13 +103,29 @@ def test_a_sure_answer_names_its_class_and_what_came_next(page):
 
 
 def test_an_unsure_answer_says_so_with_its_two_candidates_and_all_bars(page):
-    answer(page, face(1, probabilities=UNDECIDED, sure=False))
+    answer(page, face(1, probabilities=UNDECIDED, answer="not sure"))
     assert panel(page) == ["Not sure", "Surprise 30 % or Anger 26 %"]
     assert (names(page, "top"), names(page, "candidate")) == ([], ["Surprise", "Anger"])
     values = page.locator("#live .em-bar-value").all_inner_texts()
     assert values == ["10 %", "30 %", "15 %", "26 %", "10 %", "9 %"]
     label = page.locator(".em-targets button").get_attribute("aria-label")
     assert label == "Face 1: not sure, Surprise 30 percent or Anger 26 percent"
+
+
+def test_a_calm_face_names_no_emotion_and_its_bars_are_pale(page):
+    answer(page, face(1, answer="no clear expression"))
+    assert panel(page) == ["No clear expression", "A calm face shows none of the six."]
+    assert (names(page, "top"), names(page, "candidate")) == ([], [])
+    assert page.locator("#live .em-bars.em-pale li").count() == 6
+    label = page.locator(".em-targets button").get_attribute("aria-label")
+    assert label == "Face 1: no clear expression"
+
+
+def test_an_answer_that_its_numbers_no_longer_fit_is_said_without_them(page):
+    answer(page, face(1, answer="surprise", settled=False))
+    assert panel(page) == ["Surprise"]
+    answer(page, face(1, answer="not sure", settled=False))
+    assert panel(page) == ["Not sure"]
 
 
 def test_five_faces_have_numbers_buttons_and_one_card(page):
@@ -182,7 +201,7 @@ def test_the_timeline_grows_with_its_face_and_begins_anew_with_another_one(page)
 
 
 def test_the_timeline_is_told_in_a_sentence(page):
-    answer(page, face(1, probabilities=UNDECIDED, sure=False))
+    answer(page, face(1, probabilities=UNDECIDED, answer="not sure"))
     page.wait_for_timeout(2300)
     label = page.locator(".em-timeline canvas").get_attribute("aria-label")
     assert label.startswith("Last ")
@@ -223,7 +242,7 @@ def test_a_busy_server_is_asked_again_when_it_said_so(page):
 
 
 def test_a_frozen_picture_is_asked_about_once_more_and_its_clock_stands_still(page):
-    answer(page, face(1))
+    answer(page, face(1, why="Why."))
     page.get_by_role("button", name="Freeze").click()
     page.wait_for_timeout(700)
     last = page.evaluate("exchange.sent.at(-1)")
@@ -241,6 +260,36 @@ def test_a_frozen_picture_is_asked_about_once_more_and_its_clock_stands_still(pa
     stood_still = (resumed["at"] - last["at"]) - (resumed["time"] - last["time"])
     assert stood_still > 1.4
     assert resumed["time"] > last["time"]
+
+
+def test_the_chosen_face_is_explained_about_once_a_second_and_at_once_when_frozen(page):
+    page.evaluate("() => { window.exchange.sent = []; }")
+    answer(page, face(1, why="Without the mouth, Happiness falls from 80 to 30 %."), face(2, 0.6))
+    why = page.locator("#live .em-why")
+    page.wait_for_function("document.querySelector('#live .em-why').textContent")
+    assert "80 to 30 %" in why.inner_text()
+    page.wait_for_function("window.exchange.sent.at(-1).at - window.exchange.sent[0].at > 3.5")
+    sent = page.evaluate("window.exchange.sent")
+    asked = [frame["at"] for frame in sent if frame["cover"]]
+    assert {frame["cover"] for frame in sent} == {0, 1}
+    assert all(later - earlier > 0.9 for earlier, later in pairwise(asked))
+    answer(page, face(1, why="frozen"), face(2, 0.6))
+    page.get_by_role("button", name="Freeze").click()
+    page.wait_for_function("document.querySelector('#live .em-why').textContent === 'frozen'")
+    page.get_by_role("button", name="Continue").click()
+
+
+def test_a_sentence_about_another_face_or_class_is_not_shown(page):
+    answer(page, face(1, why="about the first"), face(2, 0.6))
+    why = page.locator("#live .em-why")
+    page.wait_for_function("document.querySelector('#live .em-why').textContent")
+    answer(page, face(1, explained=1), face(2, 0.6))
+    page.wait_for_function("!document.querySelector('#live .em-why').textContent")
+    answer(page, face(1, why="about the first"), face(2, 0.6))
+    page.wait_for_function("document.querySelector('#live .em-why').textContent")
+    answer(page, face(1), face(2, 0.6))
+    page.locator(".em-targets button").nth(1).click()
+    assert why.inner_text() == ""
 
 
 def test_after_a_long_silence_of_the_server_faces_are_met_anew(page, visited):
@@ -270,10 +319,10 @@ def test_every_control_is_reached_and_works_by_keyboard(page):
     answer(page, face(1))
     page.locator("[data-do=stop]").focus()
     reached = []
-    for _ in range(5):
+    for _ in range(6):
         page.keyboard.press("Tab")
         reached.append(page.evaluate("document.activeElement.dataset.do"))
-    assert reached == ["freeze", "save", "heat", "opacity", "explain"]
+    assert reached == ["freeze", "save", "heat", "spotlight", "opacity", "explain"]
     page.keyboard.press("ArrowDown")
     page.wait_for_function("exchange.sent.at(-1).explain === 0")
     page.keyboard.press("ArrowUp")

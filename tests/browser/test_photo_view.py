@@ -46,7 +46,7 @@ def page(visited):
     """That page, empty as a visitor finds it."""
     yield visited.page
     if visited.page.locator("[data-do=another]").is_visible():
-        visited.page.locator(".em-toolbar").get_by_label("Heat map", exact=True).check()
+        visited.page.locator(".em-toolbar").get_by_label("Evidence", exact=True).check()
         visited.page.locator("[data-do=another]").click()
 
 
@@ -70,10 +70,32 @@ def test_an_uploaded_portrait_shows_label_bars_and_heat(page, astronaut):
     assert sum(numbers) == pytest.approx(1, abs=1e-3)
     strongest = rows.nth(int(np.argmax(numbers))).locator(".em-bar-name").inner_text()
     assert page.locator(".em-face h2").inner_text() == strongest
-    assert page.locator(".em-why").inner_text().endswith(".")
+    assert page.locator(".em-face .em-why").inner_text().endswith(".")
     page.wait_for_timeout(200)
+    lit = crop_pixels(page)
+    assert (lit.max(axis=2) - lit.min(axis=2)).max() < 20  # the crop is grey, and its light white
+    page.locator(".em-toolbar").get_by_role("button", name="Spotlight").click()
     coloured = crop_pixels(page)
-    assert (coloured.max(axis=2) - coloured.min(axis=2)).max() > 80  # the crop itself is grey
+    assert (coloured.max(axis=2) - coloured.min(axis=2)).max() > 80
+    page.locator(".em-toolbar").get_by_role("button", name="Spotlight").click()
+
+
+def test_six_maps_stand_side_by_side_and_choose_the_class(page):
+    page.get_by_role("button", name="Astronaut").click()
+    wait_for_cards(page)
+    six = page.locator(".em-six button")
+    assert six.count() == 6
+    assert six.nth(0).get_attribute("aria-pressed") == "true"
+    shares = [
+        int(text.removesuffix(" %")) for text in page.locator(".em-six output").all_inner_texts()
+    ]
+    assert 97 <= sum(shares) <= 103
+    six.nth(4).click()
+    assert six.nth(4).get_attribute("aria-pressed") == "true"
+    assert page.locator(".em-faint").inner_text() == "Almost nothing here speaks for Disgust."
+    assert page.locator(".em-face select").input_value() == "4"
+    six.nth(0).click()
+    assert page.locator(".em-faint").is_hidden()
 
 
 def test_the_smiling_astronaut_is_happy(page):
@@ -92,7 +114,7 @@ def test_another_class_is_explained_without_asking_the_server(page):
         page.locator(".em-face select").select_option(label=name)
         label = page.locator(".em-crop canvas").get_attribute("aria-label")
         assert name in label
-        seen.add(page.locator(".em-why").inner_text())
+        seen.add(page.locator(".em-face .em-why").inner_text())
     assert len(seen) > 1
     assert requests == []
 
@@ -100,7 +122,7 @@ def test_another_class_is_explained_without_asking_the_server(page):
 def test_the_heat_map_can_be_switched_off(page):
     page.get_by_role("button", name="Astronaut").click()
     wait_for_cards(page)
-    page.locator(".em-toolbar").get_by_label("Heat map", exact=True).uncheck()
+    page.locator(".em-toolbar").get_by_label("Evidence", exact=True).uncheck()
     page.wait_for_timeout(200)
     grey = crop_pixels(page)
     assert (grey.max(axis=2) - grey.min(axis=2)).max() == 0
@@ -176,3 +198,53 @@ def test_save_downloads_the_photo_with_boxes(page, astronaut):
     changed = np.abs(picture - astronaut).max(axis=2) > 60
     assert changed[50:190, 170:280].mean() > 0.05
     assert changed[300:].mean() < 0.01
+
+
+def first_bar(page) -> float:
+    return float(page.locator(".em-face .em-bars li").first.get_attribute("data-value"))
+
+
+def wait_for_covered(page, said: str) -> None:
+    page.wait_for_function(
+        "said => document.querySelector('.em-covers p').textContent.includes(said)", arg=said
+    )
+
+
+def test_a_part_is_covered_by_its_chip_and_the_bars_answer(page):
+    page.get_by_role("button", name="Astronaut").click()
+    wait_for_cards(page)
+    before = first_bar(page)
+    said = page.locator(".em-face .em-why").inner_text()
+    mouth = page.get_by_role("button", name="Mouth")
+    mouth.focus()
+    page.keyboard.press("Enter")
+    wait_for_covered(page, "Mouth covered: Happiness")
+    assert mouth.get_attribute("aria-pressed") == "true"
+    after = first_bar(page)
+    assert after < before - 0.05
+    assert f"falls from {round(before * 100)} to {round(after * 100)} %" in said
+    page.get_by_role("button", name="Uncover").click()
+    assert first_bar(page) == before
+    assert mouth.get_attribute("aria-pressed") == "false"
+
+
+def test_any_place_is_covered_with_the_brush(page):
+    page.get_by_role("button", name="Astronaut").click()
+    wait_for_cards(page)
+    before, uncovered = first_bar(page), crop_pixels(page)
+    page.get_by_role("button", name="Brush").click()
+    place = page.locator(".em-crop canvas").bounding_box()
+    left, top, width = place["x"], place["y"], place["width"]
+    page.mouse.move(left + 0.25 * width, top + 0.8 * width)
+    page.mouse.down()
+    for step in range(1, 7):
+        page.mouse.move(
+            left + (0.25 + 0.08 * step) * width, top + (0.8 + 0.02 * (step % 2)) * width
+        )
+    page.mouse.up()
+    wait_for_covered(page, "Covered by hand")
+    assert first_bar(page) != before
+    changed = np.abs(crop_pixels(page).astype(int) - uncovered).max(axis=2) > 30
+    assert changed[180:230, 80:200].any()
+    page.get_by_role("button", name="Uncover").click()
+    assert first_bar(page) == before

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from emotion.errors import ImageError
-from emotion.images import MAX_SIDE, decode_image, to_grey
+from emotion.images import MAX_PIXELS, decode_image, to_grey
 
 
 def encode(picture: Image.Image, kind: str, **options: object) -> bytes:
@@ -138,11 +138,32 @@ def test_arrays_that_are_no_pictures_are_refused(array: npt.NDArray[np.generic])
         decode_image(array)
 
 
-def test_a_large_photo_is_reduced_to_the_longest_side() -> None:
+def test_a_large_photo_keeps_its_pixels_unless_a_longest_side_is_asked_for() -> None:
     photo = Image.new("RGB", (4000, 3000), (10, 200, 30))
 
-    for decoded in (decode_image(encode(photo, "JPEG")), decode_image(np.asarray(photo))):
-        assert decoded.shape == (1536, MAX_SIDE, 3)
+    for source in (encode(photo, "JPEG"), np.asarray(photo)):
+        assert decode_image(source).shape == (3000, 4000, 3)
+        assert decode_image(source, max_side=2048).shape == (1536, 2048, 3)
+
+
+def test_without_a_limit_memory_is_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    photo = encode(Image.new("RGB", (1000, 1000)), "PNG")
+    assert decode_image(photo).shape == (1000, 1000, 3)
+
+    monkeypatch.setattr("emotion.images.available_memory", lambda: 10_000_000)
+
+    with pytest.raises(ImageError, match=r"\(1000x1000\) takes about 0.0 GB"):
+        decode_image(photo)
+    assert decode_image(photo, max_pixels=MAX_PIXELS).shape == (1000, 1000, 3)
+
+
+def test_more_pixels_than_pillows_own_limit_are_read_and_that_limit_stays(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+
+    assert decode_image(encode(Image.new("L", (300, 200)), "PNG")).shape == (200, 300, 3)
+    assert Image.MAX_IMAGE_PIXELS == 1000
 
 
 def one_bit_png(width: int, height: int) -> bytes:
@@ -162,7 +183,7 @@ def one_bit_png(width: int, height: int) -> bytes:
 @pytest.mark.parametrize("size", [(13000, 13000), (9400, 9400), (60000, 60000), (1, 100_000_000)])
 def test_a_decompression_bomb_is_refused_by_its_header(size: tuple[int, int]) -> None:
     with pytest.raises(ImageError, match="megapixels"):
-        decode_image(one_bit_png(*size))
+        decode_image(one_bit_png(*size), max_pixels=MAX_PIXELS)
 
 
 def test_a_one_pixel_image_is_a_picture() -> None:

@@ -8,7 +8,6 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from emotion import weights
 from emotion.errors import WeightsError
 from emotion.labels import LABELS
 from emotion.network import EmotionNet, NetworkConfig
@@ -69,7 +68,6 @@ COMMIT = "0123456789" * 4
 def space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where the deployment is described; nothing is there yet, and no variable is set."""
     monkeypatch.delenv("EMOTION_WEIGHTS", raising=False)
-    monkeypatch.setattr(weights, "SPACE", tmp_path / "space.yaml")
     return tmp_path / "space.yaml"
 
 
@@ -97,7 +95,16 @@ def test_the_variable_comes_before_the_deployment_and_that_before_the_embedded(
     if variable is not None:
         monkeypatch.setenv("EMOTION_WEIGHTS", variable)
 
-    assert default_spec() == spec
+    assert default_spec(space) == spec
+
+
+def test_a_program_that_uses_the_package_reads_no_deployment(
+    space: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    space.write_text(f"model: hf://me/other@{COMMIT}\n")
+    monkeypatch.chdir(space.parent)
+
+    assert default_spec() == "embedded"
 
 
 @pytest.mark.parametrize(
@@ -108,7 +115,7 @@ def test_a_deployment_that_names_no_model_is_a_sentence(space: Path, text: str |
     space.write_bytes(text if isinstance(text, bytes) else text.encode())
 
     with pytest.raises(WeightsError, match=r"space\.yaml.*--weights or EMOTION_WEIGHTS\.$"):
-        default_spec()
+        default_spec(space)
 
 
 @pytest.mark.parametrize("source", ["variable", "deployment"])
@@ -120,7 +127,7 @@ def test_a_page_runs_the_embedded_weights_where_the_default_cannot_be_had(
     else:
         space.write_text("model: 7")
 
-    loaded = load_or_fall_back(None)
+    loaded = load_or_fall_back(None, space)
 
     assert loaded.spec == "embedded"
     assert loaded.notice is not None

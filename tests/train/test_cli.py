@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from train.cli import _COMMANDS, main
+import emotion
+from train.cli import COMMANDS, main
 from train.recipes import RECIPES
 
 
-@pytest.mark.parametrize("command", [[], ["run"], *([name] for name in _COMMANDS)])
+@pytest.mark.parametrize("command", [[], *([name] for name in COMMANDS)])
 def test_every_command_has_help_with_an_example(
     command: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -20,6 +21,22 @@ def test_every_command_has_help_with_an_example(
 
     assert caught.value.code == 0
     assert "python -m train" in capsys.readouterr().out
+
+
+def test_no_help_imports_torch_or_datasets() -> None:
+    program = """
+import contextlib, io, sys
+from train.cli import COMMANDS, main
+for arguments in [[], *([name] for name in COMMANDS)]:
+    with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()):
+        main([*arguments, "--help"])
+    print(*arguments, *{"torch", "datasets"} & sys.modules.keys())
+main(["--version"])
+"""
+
+    lines = subprocess.check_output([sys.executable, "-c", program], text=True).splitlines()
+
+    assert lines == ["", *COMMANDS, f"python -m train {emotion.__version__}"]
 
 
 @pytest.mark.parametrize(

@@ -2,14 +2,15 @@ from __future__ import annotations
 
 import json
 import statistics
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from emotion.errors import DataError
-from train import compare
 from train.cli import main
+from train.commands import compare
 from train.config import FitConfig
 from train.fit import fit
 
@@ -28,7 +29,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[FitConfig]:
         configs.append(config)
         return fit(config, *args, **options)
 
-    monkeypatch.setattr(compare, "fit", record)
+    monkeypatch.setattr("train.fit.fit", record)
     return configs
 
 
@@ -79,6 +80,7 @@ def test_a_plan_becomes_tables_and_the_same_training_is_done_once(
     )
     table = (out / "compare.md").read_text("utf-8")
     assert "### Activation" in table
+    assert table.count("Trained in bfloat16.") == 2  # what the hardware is said to have
     assert f"| SiLU | 2 | {silu['accuracy'][0]:.3f} ± {silu['accuracy'][1]:.3f} |" in table
     assert not list(out.glob("*/checkpoints"))
 
@@ -113,7 +115,7 @@ def test_a_stopped_comparison_goes_on_where_it_was(
     arguments = ["compare", "--data", str(prepared), "--out", str(tmp_path)]
     arguments += [f"--common={BUDGET}"]
     arguments += ["--variant", "a: --lr 1e-3", "--variant", "b: --lr 1e-2", "--seeds", "1"]
-    record = compare.fit
+    record = import_module("train.fit").fit
 
     def stop(config: FitConfig, *args: Any, **options: Any) -> dict[str, Any]:
         if config.optimizer.lr == 1e-2:
@@ -121,7 +123,7 @@ def test_a_stopped_comparison_goes_on_where_it_was(
         return record(config, *args, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(compare, "fit", stop)
+        patch.setattr("train.fit.fit", stop)
         assert main(arguments) == 130
     (table,) = json.loads((tmp_path / "compare.json").read_text("utf-8"))
     assert [row["seeds"] for row in table["variants"]] == [[1], []]
@@ -141,7 +143,7 @@ def test_a_failed_training_is_told_and_the_others_are_kept(
             raise DataError("The loss became nan.")
         return fit(config, *args, **options)
 
-    monkeypatch.setattr(compare, "fit", fail)
+    monkeypatch.setattr("train.fit.fit", fail)
     arguments = ["compare", "--data", str(prepared), "--out", str(tmp_path)]
     arguments += [f"--common={BUDGET}"]
     arguments += ["--variant", "wild: --lr 9", "--variant", "tame: --lr 1e-3", "--seeds", "1"]
@@ -188,7 +190,7 @@ def test_unusable_plans_are_one_sentence_and_train_nothing(
 
 @pytest.mark.parametrize("path", sorted(Path("docs/plans").glob("*.yaml")), ids=lambda p: p.stem)
 def test_the_plans_of_the_documentation_can_be_read(path: Path) -> None:
-    arguments = compare.CompareArguments(Path("data"), Path("out"), plan=path)
+    arguments = compare.Arguments(Path("data"), Path("out"), plan=path)
 
     comparisons, seeds = compare.read_plan(arguments)
 

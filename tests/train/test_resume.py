@@ -158,7 +158,11 @@ def full_disk(free: int) -> Iterator[None]:
 
 @pytest.mark.parametrize("free", [100, 4000, 30_000])
 def test_a_full_disk_is_a_sentence_and_loses_nothing(
-    free: int, prepared: Path, tmp_path: Path, tiny: Tiny
+    free: int,
+    prepared: Path,
+    tmp_path: Path,
+    tiny: Tiny,
+    capsys: pytest.CaptureFixture[str],  # keeps what is printed in memory, not in a file
 ) -> None:
     config = tiny(sizes=(16,), epochs=(1,), widths=(8, 8, 8, 8))
     fit(config, prepared, tmp_path / "run")

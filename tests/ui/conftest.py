@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from benchmarks._visit import free_port
 from emotion.analyzer import Analyzer
 from emotion.ui.decoder import Decoder
+from tests.support.visit import free_port
 
 if TYPE_CHECKING:
     from emotion.ui.demo import Page

@@ -10,9 +10,9 @@ from contextlib import ExitStack
 import httpx
 import pytest
 
-from benchmarks._visit import free_port
 from emotion.ui import connections, server
 from emotion.ui.server import Server, in_url, listen, start_server
+from tests.support.visit import free_port
 
 
 class Application:

@@ -47,7 +47,7 @@ def memory(pid: int, key: str = "VmRSS") -> float:
     return int(re.findall(rf"{key}:\s+(\d+) kB", status)[0]) / 1024
 
 
-@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("kind", sorted(set(FORMATS) - {"HEIF"}))  # which Pillow cannot write
 def test_it_decodes_as_everybody_does(decoder, astronaut, kind):
     content = encoded(Image.fromarray(astronaut), kind)
     assert np.array_equal(decoder.decode(content), decode_image(content))

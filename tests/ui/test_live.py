@@ -9,11 +9,13 @@ from PIL import Image
 
 from emotion.analyzer import Analyzer
 from emotion.errors import ImageError
+from emotion.images import decode_image
 from emotion.labels import LABELS
 from emotion.live import TIME_CONSTANT
-from emotion.ui.gate import Gate
+from emotion.ui.gate import BusyError, Gate
 from emotion.ui.live import MAX_FACES, MAX_FRAME_BYTES, decode_frame, frame_analysis
-from emotion.ui.wire import data_url
+from emotion.ui.strings import say
+from emotion.ui.wire import data_url, read_data_url
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +70,7 @@ def test_a_visitors_face_keeps_its_id_and_its_numbers_are_smoothed(
     alone = analyze_frame({"jpeg": data_url(astronaut)})["faces"][0]
     frowning = analyze_frame({"jpeg": data_url(_mouth_covered(astronaut))})["faces"][0]
     visit = {"visitor": "one", "explain": 0}
+    _show(analyze_frame, {**visit, "jpeg": data_url(astronaut)}, (9.9, 9.95))
     first = analyze_frame({**visit, "jpeg": data_url(astronaut), "time": 10.0})["faces"][0]
     second = analyze_frame(
         {**visit, "jpeg": data_url(_mouth_covered(astronaut)), "time": 10 + TIME_CONSTANT / 10}
@@ -78,17 +81,53 @@ def test_a_visitors_face_keeps_its_id_and_its_numbers_are_smoothed(
     assert covered < smoothed < happy
 
 
+def _show(analyze_frame, frame, times):
+    """Send the frames before a face's third, which do not count it yet."""
+    for time_s in times:
+        assert analyze_frame({**frame, "time": time_s})["faces"] == []
+
+
 def test_visitors_do_not_share_tracks(analyze_frame, astronaut):
     frame = {"jpeg": data_url(astronaut), "time": 0.0}
     for visitor in ("two", "three"):
+        _show(analyze_frame, {**frame, "visitor": visitor}, (-0.2, -0.1))
         assert analyze_frame({**frame, "visitor": visitor})["faces"][0]["id"] == 1
 
 
 def test_a_frame_older_than_the_last_answer_is_not_taken(analyze_frame, astronaut):
     frame = {"jpeg": data_url(astronaut), "visitor": "four"}
+    _show(analyze_frame, frame, (1.8, 1.9))
     assert analyze_frame({**frame, "time": 2.0})["faces"]
     assert analyze_frame({**frame, "time": 1.0})["busy"]
     assert analyze_frame({**frame, "time": 2.0})["faces"]
+
+
+def test_the_face_that_is_asked_for_is_explained(analyzer, analyze_frame, astronaut):
+    frame = {"jpeg": data_url(astronaut), "visitor": "five"}
+    sent = decode_image(read_data_url(frame["jpeg"], limit=MAX_FRAME_BYTES))
+    (face,), _ = analyzer.analyze_frame(sent)
+    _show(analyze_frame, frame, (0.0, 0.0))
+    asked = analyze_frame({**frame, "cover": 1})["faces"][0]
+    assert asked["why"] == str(analyzer.explain(face).finding())
+    german = analyze_frame({**frame, "cover": 1, "explain": 4, "language": "de"})["faces"][0]
+    assert german["why"] == say("cover_faint", "de", label=say("disgust", "de"))
+    assert "why" not in analyze_frame({**frame, "cover": 0})["faces"][0]
+    assert "why" not in analyze_frame({**frame, "cover": 2})["faces"][0]
+
+
+def test_without_time_for_it_a_face_is_answered_and_not_explained(analyzer, astronaut):
+    class OneTurn(Gate):
+        turns = 0
+
+        def enter_at_once(self, *arguments):
+            self.turns += 1
+            if self.turns > 1:
+                raise BusyError
+            return super().enter_at_once(*arguments)
+
+    answer = frame_analysis(analyzer, OneTurn(1))({"jpeg": data_url(astronaut), "cover": 1})
+    assert len(answer["faces"]) == 1
+    assert "why" not in answer["faces"][0]
 
 
 def test_below_the_threshold_the_answer_is_not_sure(astronaut):
@@ -137,6 +176,8 @@ BLACK = data_url(np.zeros((8, 8, 3), np.uint8))
         {"jpeg": BLACK, "time": float("nan")},
         {"jpeg": BLACK, "time": float("inf")},
         {"jpeg": BLACK, "time": 10**400},
+        {"jpeg": BLACK, "cover": "mouth"},
+        {"jpeg": BLACK, "cover": True},
     ],
 )
 def test_a_payload_that_is_no_frame_is_refused_with_a_sentence(analyze_frame, payload, caplog):

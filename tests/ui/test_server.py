@@ -13,6 +13,7 @@ from gradio_client.exceptions import AppError, ValidationError
 from PIL import Image
 
 import emotion
+from emotion.cover import PARTS, landmarks_on_crop, part_masks, smooth_fill
 from emotion.labels import LABELS
 from emotion.ui import gate
 from emotion.ui.wire import data_url
@@ -69,8 +70,21 @@ def test_explain_returns_the_picture_with_heat_and_the_map(client, portrait, ast
     assert np.shape(faces[0]["cam"]) == (8, 8)
     assert np.min(faces[0]["cam"]) >= 0
     assert faces[0]["explained"] == faces[0]["label"]
-    assert sum(faces[0]["regions"].values()) == pytest.approx(1)
-    assert faces[0]["sentence"].endswith(".")
+    assert list(faces[0]["covered"]) == list(PARTS)
+    for probabilities in faces[0]["covered"].values():
+        assert sum(probabilities.values()) == pytest.approx(1, abs=1e-3)
+
+
+def test_the_sentence_of_explain_is_true_when_recomputed(client, portrait, analyzer, astronaut):
+    _, faces = client.predict(handle_file(portrait), api_name="/explain")
+    (face,) = analyzer.analyze(astronaut)
+    mouth = part_masks(landmarks_on_crop(face))[PARTS.index("mouth")]
+    covered = smooth_fill(face.crop, mouth[None])
+    probabilities = analyzer.classify(covered)[0][0]
+    before, after = (round(100 * float(p[0])) for p in (face.probabilities, probabilities))
+    said = f"Without the mouth, Happiness falls from {before} to {after} %"
+    assert faces[0]["sentence"].startswith(said)
+    assert faces[0]["decisive"] == "mouth"
 
 
 def test_explain_takes_the_class_to_explain(client, portrait):

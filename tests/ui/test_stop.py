@@ -17,7 +17,7 @@ import httpx
 import pytest
 from PIL import Image
 
-from benchmarks._visit import free_port
+from tests.support.visit import free_port
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

@@ -5,8 +5,8 @@ from importlib import resources
 
 import pytest
 
+from emotion.cover import PARTS, SENTENCES
 from emotion.labels import LABELS
-from emotion.regions import REGIONS
 from emotion.ui.strings import LANGUAGES, label, say, table, text
 
 PLACES = re.compile(r"\{(\w+)\}")
@@ -24,15 +24,32 @@ def test_both_languages_have_the_same_places_for_values(key):
     assert english == german
 
 
-def test_classes_and_regions_have_names():
-    assert {*LABELS, *REGIONS} <= set(table()["en"])
+def test_classes_and_parts_have_names():
+    names = table()["en"]
+    assert {*LABELS, *PARTS, *(f"part_{part}" for part in PARTS)} <= set(names)
+    assert [names[part] for part in PARTS] == [f"the {part}" for part in PARTS]
+
+
+def test_the_page_says_what_python_says():
+    assert {f"cover_{kind}": said for kind, said in SENTENCES.items()}.items() <= table()[
+        "en"
+    ].items()
 
 
 def test_every_key_that_the_scripts_use_exists():
     folder = resources.files("emotion.ui")
     source = "".join(
         folder.joinpath(name).read_text("utf-8")
-        for name in ("common.js", "people.js", "stage.js", "live.js", "photo.js", "weights.js")
+        for name in (
+            "common.js",
+            "people.js",
+            "stage.js",
+            "live.js",
+            "photo.js",
+            "weights.js",
+            "why.js",
+            "brush.js",
+        )
     )
     used = set(re.findall(r'say\("(\w+)"', source)) | set(re.findall(r'"(camera_\w+)"', source))
     assert used - {"camera"} <= set(table()["en"])
@@ -50,4 +67,4 @@ def test_markup_escapes_values():
 
 
 def test_a_label_names_its_element():
-    assert label("opacity") == 'data-label="opacity" aria-label="Opacity of the heat map"'
+    assert label("opacity") == 'data-label="opacity" aria-label="Strength of the evidence"'

@@ -246,6 +246,6 @@ class Bort2Trainer(Trainer):
                 "will not learn more about that from them."
             )
 
-    def _validate(self, size: int) -> dict[str, Any]:
+    def judged(self, size: int) -> dict[str, Any]:
         """Score the averaged weights; add what the epoch said about labels and features."""
-        return {**super()._validate(size), "bort2": self.labels.summary()}
+        return {**super().judged(size), "bort2": self.labels.summary()}

@@ -7,13 +7,12 @@ from torch import Tensor
 
 from emotion.network import EmotionNet, normalise
 from train.augment import resize
-from train.inference import autocast
 
 _BATCH = 128
 
 
 def pooled_features(network: EmotionNet, faces: Tensor, size: int) -> Tensor:
-    """Average the last feature maps over the crop.
+    """Average the last feature maps over the crop, in float32.
 
     Args:
         network: in evaluation mode.
@@ -25,10 +24,10 @@ def pooled_features(network: EmotionNet, faces: Tensor, size: int) -> Tensor:
     """
     parts = [torch.empty(0, network.fc.in_features)]
     device = network.fc.weight.device
-    with torch.no_grad(), autocast(device):
+    with torch.no_grad():
         for batch in torch.split(faces, _BATCH) if len(faces) else ():
             inputs = normalise(resize(batch.to(device), size), network.config)
-            maps = network.features(inputs.contiguous(memory_format=torch.channels_last))
+            maps = network.evidence(inputs.contiguous(memory_format=torch.channels_last))
             parts.append(maps.float().mean((2, 3)).cpu())
     return torch.cat(parts)
 

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from emotion.labels import COLORS, LABELS
+from train.plots import INK, QUIET, styled, to_svg
 
 Line = dict[str, Any]
 
 _MARKERS = "os^D"
 _STATES = {"accepted": "#009E73", "rejected": "#D55E00"}
-_STYLE: dict[Any, Any] = {"svg.fonttype": "none", "font.size": 9, "svg.hashsalt": "domains"}
 
 
 def plot_shards(log: Sequence[Line]) -> bytes:
@@ -48,8 +46,8 @@ def plot_shards(log: Sequence[Line]) -> bytes:
                 edgecolor=color,
             )
         for corpus, marker in zip(corpora, _MARKERS, strict=False):
-            axes.scatter([], [], marker=marker, color="#1b1f24", label=corpus)
-        axes.axvline(0, color="#8c959f", linewidth=0.8)
+            axes.scatter([], [], marker=marker, color=INK, label=corpus)
+        axes.axvline(0, color=QUIET, linewidth=0.8)
         axes.set_yticks(range(len(LABELS)), LABELS)
         axes.invert_yaxis()
         axes.set_xlabel("relevance (filled: accepted; area: number of faces)")
@@ -84,7 +82,7 @@ def plot_trials(logs: Mapping[int, Sequence[Line]]) -> bytes:
             f"({t['images']} faces): {t['state']}"
             for t in trials
         ]
-        axes.axvline(0, color="#8c959f", linewidth=0.8)
+        axes.axvline(0, color=QUIET, linewidth=0.8)
         axes.set_yticks(range(len(trials)), names)
         axes.invert_yaxis()
         axes.set_xlabel("macro F1 on the target, with the group less without")
@@ -106,7 +104,7 @@ def plot_study(rows: Sequence[Line]) -> bytes:
         for row, arm in enumerate(rows):
             scores = arm["scores"]
             axes.barh(row, np.mean(scores), color="#56B4E9")
-            axes.plot(scores, [row] * len(scores), "o", color="#1b1f24", markersize=4)
+            axes.plot(scores, [row] * len(scores), "o", color=INK, markersize=4)
         axes.set_yticks(range(len(rows)), [arm["name"] for arm in rows])
         axes.invert_yaxis()
         axes.set_xlabel("macro F1, mean of the validation splits")
@@ -115,13 +113,9 @@ def plot_study(rows: Sequence[Line]) -> bytes:
 
 
 def _svg(draw: Callable[[Axes], None], width: float, height: float) -> bytes:
-    # A fixed salt and no date make the file repeatable.
-    with mpl.rc_context(_STYLE):
+    with styled("domains"):
         figure = Figure(figsize=(width, height), layout="constrained")
         axes = figure.subplots()
         draw(axes)
         axes.spines[["top", "right"]].set_visible(False)
-        buffer = io.BytesIO()
-        metadata = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-        figure.savefig(buffer, format="svg", metadata=metadata)
-    return buffer.getvalue()
+        return to_svg(figure)

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from emotion.network import EmotionNet
 from train.domains.hypergradient import hypergradient
 from train.domains.pseudo_labels import ConfidenceThreshold
-from train.inference import autocast
 
 _MAX_NORM = 10.0
 
@@ -36,7 +35,7 @@ class Labeller:
 
     def probabilities(self, inputs: Tensor) -> Tensor:
         """Label normalised crops (B, 3, size, size): float32 (B, 6), not calibrated."""
-        with torch.no_grad(), autocast(inputs.device):
+        with torch.no_grad():
             return self.logits(inputs).softmax(1)
 
     def logits(self, inputs: Tensor) -> Tensor:

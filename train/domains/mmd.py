@@ -68,33 +68,6 @@ def class_balance(x_labels: Tensor, y_labels: Tensor) -> tuple[Tensor, Tensor]:
     return tuple(_class_weights(labels, shared) for labels in (x_labels, y_labels))  # type: ignore[return-value]
 
 
-def permutation_p_value(
-    x: Tensor, y: Tensor, generator: torch.Generator, permutations: int = 500
-) -> float:
-    """Test whether two samples have one distribution (Gretton et al., JMLR 2012).
-
-    Args:
-        x: float (N, D).
-        y: float (M, D).
-        generator: source of the permutations.
-        permutations: size of the null distribution.
-
-    Returns:
-        Share of permutations, the given order included, whose discrepancy is at least as large.
-    """
-    pooled = torch.cat([x, y])
-    distances = _squared_distances(pooled)
-    kernel = _kernels(distances, _mean(distances))
-    signs = torch.cat([x.new_full((len(x),), 1 / len(x)), y.new_full((len(y),), -1 / len(y))])
-    observed = signs @ kernel @ signs
-    orders = torch.stack(
-        [torch.randperm(len(pooled), generator=generator) for _ in range(permutations)]
-    )
-    shuffled = signs[orders]
-    null = torch.einsum("pi,ij,pj->p", shuffled, kernel, shuffled)
-    return (1 + int((null >= observed).sum())) / (1 + permutations)
-
-
 def ramp(progress: float) -> float:
     """Rise from 0 to 1 while ``progress`` goes from 0 to 1 (Ganin and Lempitsky, ICML 2015)."""
     return 2 / (1 + math.exp(-10 * progress)) - 1

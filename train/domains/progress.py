@@ -10,11 +10,11 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from emotion.errors import DataError
 from train.domains.curriculum import Curriculum
 from train.domains.mixture import draw_plan
 from train.domains.relevance import Relevance
 from train.domains.shards import Shard
+from train.sampling import other_data, whole_batches
 from train.store import FaceStore
 
 _SAVED = "saved."
@@ -78,12 +78,7 @@ class Progress:
     events: list[dict[str, Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.steps = len(self.store) // self.batch_size
-        if not self.steps:
-            raise DataError(
-                f"{len(self.store)} training images are fewer than one batch of "
-                f"{self.batch_size}; choose a smaller --batch-size."
-            )
+        self.steps = whole_batches(len(self.store), self.batch_size)
         self._plan = torch.empty(0, self.batch_size, dtype=torch.int64)
         self._epoch, self._position = 0, 0.0
 
@@ -164,10 +159,7 @@ class Progress:
         """
         plan, shard_of = state["plan"], state["shard_of"]
         if plan.shape[1] != self.batch_size or len(shard_of) != len(self.store):
-            raise DataError(
-                "The checkpoint was written with other prepared data; train on those, or choose "
-                "another --out."
-            )
+            raise other_data()
         values = _unpack(state["values"])
         self._plan, self._epoch = plan, values["epoch"]
         self.memory, self.discarded = state["memory"], values["discarded"]

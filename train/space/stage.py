@@ -48,7 +48,7 @@ def stage(config: SpaceConfig, root: Path, *, preload: bool) -> dict[str, bytes]
 
 def _sources(config: SpaceConfig, root: Path) -> Iterator[Path]:
     """Yield the listed files, those below listed folders, and what goes without saying."""
-    yield root / FILE  # emotion.weights reads the model there
+    yield root / FILE  # app.py reads the model there
     if config.space.hardware == ZERO_GPU:
         yield root / _ZERO_GPU_APP
     for name in config.files:

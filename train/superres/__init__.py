@@ -18,7 +18,7 @@ from typing import get_args
 from emotion.errors import ConfigError
 from train.superres.bicubic import Bicubic
 from train.superres.resize import SOURCE, TARGET, resize_grey, resize_matrix
-from train.superres.upscaler import Method, UpScaler, fingerprint
+from train.superres.upscaler import Method, UpScaler
 
 __all__ = [
     "FITTED",
@@ -28,7 +28,6 @@ __all__ = [
     "Bicubic",
     "Method",
     "UpScaler",
-    "fingerprint",
     "load_upscaler",
     "resize_grey",
     "resize_matrix",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,11 +20,6 @@ class Bicubic:
     """
 
     target: int = TARGET
-
-    @property
-    def config(self) -> dict[str, Any]:
-        """Everything that decides the result, as JSON values."""
-        return {"method": "bicubic", "target": self.target}
 
     def falls_back(self, images: GreyImages) -> npt.NDArray[np.bool_]:
         """Bicubic is the fallback and needs none itself: all false (N,)."""

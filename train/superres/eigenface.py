@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -84,18 +84,6 @@ class EigenfaceUpScaler:
     subspace: FaceSubspace
     method: Literal["eigenface_map", "eigenface_lmmse"] = "eigenface_lmmse"
     max_z_score: float = MAX_Z_SCORE
-
-    @property
-    def config(self) -> dict[str, Any]:
-        """Everything that decides the result, as JSON values."""
-        return {
-            "method": self.method,
-            "source": self.subspace.low,
-            "target": self.subspace.high,
-            "subspace": self.subspace.digest,
-            "max_z_score": self.max_z_score,
-            "correlation_length": CORRELATION_LENGTH,
-        }
 
     def falls_back(self, images: GreyImages) -> npt.NDArray[np.bool_]:
         """Tell which pictures get bicubic: other sizes, no contrast, or not like a face.

@@ -1,8 +1,7 @@
-"""Files of super-resolution: fitted models and cached results."""
+"""Files of super-resolution: fitted models."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -60,13 +59,3 @@ def load_arrays(path: Path, kind: str) -> tuple[Arrays, dict[str, Any]]:
             f"{path} holds {found}, not {kind}; give the file fitted for this method."
         )
     return arrays, json.loads(metadata["facts"])
-
-
-def digest(arrays: Arrays) -> str:
-    """SHA-256 of names, shapes, types and values: 16 hexadecimal digits."""
-    total = hashlib.sha256()
-    for name in sorted(arrays):
-        array = np.ascontiguousarray(arrays[name])
-        total.update(f"{name} {array.shape} {array.dtype}".encode())
-        total.update(array.tobytes())
-    return total.hexdigest()[:16]

@@ -9,8 +9,7 @@ interpolation misses. The same network is then applied to the enlarged picture.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -132,14 +131,3 @@ def ensemble(
 def seed_of(image: npt.NDArray[np.uint8]) -> int:
     """Seed that depends on the pixels of one picture and on nothing else."""
     return int.from_bytes(hashlib.sha256(image.tobytes()).digest()[:8], "big") >> 1
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Compute on one thread: faster for tiny tensors, and sums do not depend on the machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -119,11 +119,6 @@ class FaceSubspace:
         gain = map_gain(projected, self.variance, self.projected_covariance)
         return np.asarray(gain @ self.low_basis.T)
 
-    @cached_property
-    def digest(self) -> str:
-        """Digest of all fitted values."""
-        return files.digest(self._arrays() | {"scalars": np.array([self.floor, self.noise])})
-
     def z_score(self, observations: Floats) -> Floats:
         """How unlike a face each normalised observation (N, d) is: (N,), 0 on average for faces."""
         mean, deviation = self.log_residual

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -11,9 +9,6 @@ import numpy.typing as npt
 
 from emotion.errors import DataError
 from train.superres.resize import TARGET, GreyImages
-
-VERSION = 1
-"""Raised when the same config gives other results, so that nothing cached before is taken."""
 
 MIN_CONTRAST = 1.0
 """Pictures whose standard deviation is below this many grey levels hold nothing to restore."""
@@ -24,10 +19,6 @@ Method = Literal["bicubic", "eigenface_map", "eigenface_lmmse", "zssr", "zssr_pe
 
 class UpScaler(Protocol):
     """Enlarges grey pictures, each one independently of the others in the batch."""
-
-    @property
-    def config(self) -> dict[str, Any]:
-        """Everything that decides the result, as JSON values."""
 
     def falls_back(self, images: GreyImages) -> npt.NDArray[np.bool_]:
         """Tell which pictures this method cannot help.
@@ -74,9 +65,3 @@ def check_images(images: npt.NDArray[Any], largest: int = TARGET) -> GreyImages:
             "instead of super-resolving them."
         )
     return images
-
-
-def fingerprint(upscaler: UpScaler) -> str:
-    """Digest of an up-scaler's config: 16 hexadecimal digits, equal where results are equal."""
-    text = json.dumps([VERSION, upscaler.config], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]

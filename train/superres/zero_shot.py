@@ -10,9 +10,7 @@ and N. I. Cho, "Meta-transfer learning for zero-shot super-resolution", CVPR 202
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -28,13 +26,13 @@ from train.superres.internal_learning import (
     ensemble,
     initial_weights,
     learn,
-    one_thread,
     seed_of,
     son_side,
     sons,
 )
 from train.superres.resize import TARGET, GreyImages, resize_grey
 from train.superres.upscaler import check_images
+from train.workers import one_thread
 
 WIDTHS = (8, 8)
 """Channels of the hidden layers: 720 weights in three 3x3 layers."""
@@ -68,11 +66,6 @@ class SharedStart:
     side: int
     images: int
     steps: int
-
-    @cached_property
-    def digest(self) -> str:
-        """Digest of the weights."""
-        return files.digest(self._arrays())
 
     def save(self, path: Path) -> None:
         """Write one safetensors file.
@@ -122,18 +115,6 @@ class ZeroShot:
             raise ConfigError(
                 "Steps and back-projections must be 0 or more, the learning rate above 0."
             )
-
-    @property
-    def config(self) -> dict[str, Any]:
-        """Everything that decides the result, as JSON values."""
-        return {
-            "method": "zssr",
-            "start": None if self.start is None else self.start.digest,
-            "steps": self.steps,
-            "lr": self.lr,
-            "back_projections": self.back_projections,
-            "target": self.target,
-        }
 
     def falls_back(self, images: GreyImages) -> npt.NDArray[np.bool_]:
         """Tell which pictures get bicubic: any size but the one that the start was trained on.

@@ -13,9 +13,8 @@ the release puts black.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import cv2
 import numpy as np
@@ -32,13 +31,13 @@ from train.superres.internal_learning import (
     ensemble,
     initial_weights,
     learn,
-    one_thread,
     seed_of,
     son_side,
     sons,
 )
 from train.superres.resize import TARGET, GreyImages, resize_grey
 from train.superres.upscaler import check_images
+from train.workers import one_thread
 
 AS_IS, TURNED = 0.05, 0.45
 """Probabilities of no augmentation and of one of the 8 turns; the rest is affine."""
@@ -84,11 +83,6 @@ class ZeroShotPerImage:
                 "Zero-shot training needs a step, two layers, a channel, and a learning rate "
                 "above 0."
             )
-
-    @property
-    def config(self) -> dict[str, Any]:
-        """Everything that decides the result, as JSON values."""
-        return {"method": "zssr_per_image", **asdict(self)}
 
     def falls_back(self, images: GreyImages) -> npt.NDArray[np.bool_]:
         """Tell which pictures get bicubic: those not square or below ``MIN_SIDE`` px.

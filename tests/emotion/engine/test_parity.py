@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
+import torch
 
 from emotion import Analyzer
 from emotion.align import align_face, plain_crop
@@ -16,6 +18,7 @@ from emotion.detect import RetinaFaceDetector
 from emotion.engine import Classifier, TorchEngine
 from emotion.engine.openvino_engine import OpenVINOEngine
 from emotion.images import decode_image
+from emotion.network import EmotionNet
 from emotion.weights import load_weights
 from train.corpora import image_bytes, load_corpus
 from train.corpora.faces import draw_face
@@ -28,14 +31,31 @@ def openvino() -> OpenVINOEngine:
     return OpenVINOEngine()
 
 
+def everything() -> EmotionNet:
+    """The embedded body with all that a network can have behind it."""
+    embedded = load_weights()
+    torch.manual_seed(0)
+    config = replace(
+        embedded.config,
+        mirror=True,
+        calm=True,
+        conventions=("ours",),
+        convention="ours",
+        calibrations={},
+    )
+    network = EmotionNet(config)
+    network.load_state_dict(embedded.state_dict(), strict=False)
+    return network.eval()
+
+
 @pytest.fixture(scope="module")
 def reference() -> Classifier:
-    return Classifier(load_weights(), TorchEngine())
+    return Classifier(everything(), TorchEngine())
 
 
 @pytest.fixture(scope="module")
 def compiled(openvino: OpenVINOEngine) -> Classifier:
-    return Classifier(load_weights(), openvino)
+    return Classifier(everything(), openvino)
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +73,7 @@ def align(picture: bytes, landmarks: tuple[float, ...]) -> Crops:
 
 def assert_same(ours: Classifier, reference: Classifier, crops: Crops) -> None:
     for name, one, other in zip(
-        ("logits", "cams", "features"), ours(crops), reference(crops), strict=True
+        ("logits", "cams", "features", "calm"), ours(crops), reference(crops), strict=True
     ):
         np.testing.assert_allclose(one, other, rtol=0, atol=1e-3, err_msg=name)
     assert (ours(crops).logits.argmax(1) == reference(crops).logits.argmax(1)).all()

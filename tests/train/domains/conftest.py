@@ -29,6 +29,7 @@ TINY: dict[str, object] = {
     "class_weights": "none",
     "ema_decay": 0.8,
     "threads": 1,
+    "precision": "float32",
 }
 
 

@@ -8,8 +8,10 @@ import skimage.data
 from PIL import Image
 
 from emotion.errors import ConfigError, DataError, ImageError, WeightsError
+from train.commands.superres import Arguments, run
+from train.commands.superres_fit import Arguments as FitArguments
+from train.commands.superres_fit import run as run_fit
 from train.superres import resize_grey
-from train.superres.command import SuperresArguments, SuperresFitArguments, run, run_fit
 
 
 @pytest.fixture
@@ -31,7 +33,7 @@ def test_a_large_picture_is_reduced_first_and_compared_with_the_truth(
 ) -> None:
     out = tmp_path / "comparison.png"
 
-    code = run(SuperresArguments(portrait, out=out))
+    code = run(Arguments(portrait, out=out))
 
     said = capsys.readouterr().out
     assert code == 0
@@ -47,7 +49,7 @@ def test_a_small_picture_is_the_input_itself(
 ) -> None:
     out = tmp_path / "comparison.png"
 
-    run(SuperresArguments(thumbnail, method="bicubic", out=out))
+    run(Arguments(thumbnail, method="bicubic", out=out))
 
     assert "PSNR" not in capsys.readouterr().out
     with Image.open(out) as picture:
@@ -62,7 +64,7 @@ def test_the_comparison_is_named_after_picture_and_method(
 ) -> None:
     monkeypatch.chdir(tmp_path)
 
-    run(SuperresArguments(thumbnail, method="bicubic"))
+    run(Arguments(thumbnail, method="bicubic"))
 
     assert (tmp_path / "thumbnail-bicubic.png").is_file()
 
@@ -73,8 +75,8 @@ def test_fitted_models_can_be_used_at_once(
     faces, model, out = (tmp_path / name for name in ("f.npy", "m.safetensors", "o.png"))
     np.save(faces, resize_grey(faces25, 64, 64))
 
-    run_fit(SuperresFitArguments(faces, model, components=10))
-    run(SuperresArguments(portrait, method="eigenface_lmmse", model=model, out=out))
+    run_fit(FitArguments(faces, model, components=10))
+    run(Arguments(portrait, method="eigenface_lmmse", model=model, out=out))
 
     said = capsys.readouterr().out
     assert "Read 100 pictures at 64x64" in said
@@ -88,8 +90,8 @@ def test_a_zero_shot_start_is_fitted_on_small_pictures(
     faces, model, out = (tmp_path / name for name in ("f.npy", "m.safetensors", "o.png"))
     np.save(faces, small48)
 
-    run_fit(SuperresFitArguments(faces, model, kind="zssr", steps=20))
-    run(SuperresArguments(thumbnail, model=model, out=out))
+    run_fit(FitArguments(faces, model, kind="zssr", steps=20))
+    run(Arguments(thumbnail, model=model, out=out))
 
     assert "Read 40 pictures at 48x48" in capsys.readouterr().out
     assert out.is_file()
@@ -100,7 +102,7 @@ def test_a_fallback_to_bicubic_is_said(
 ) -> None:
     Image.fromarray(small48[0][:20, :20]).save(tmp_path / "tiny.png")
 
-    run(SuperresArguments(tmp_path / "tiny.png", out=tmp_path / "out.png"))
+    run(Arguments(tmp_path / "tiny.png", out=tmp_path / "out.png"))
 
     assert "plain bicubic" in capsys.readouterr().out
 
@@ -109,12 +111,12 @@ def test_bad_input_raises_one_sentence_and_writes_nothing(thumbnail: Path, tmp_p
     out = tmp_path / "out.png"
     (tmp_path / "text.png").write_text("not a picture")
     cases = [
-        (SuperresArguments(tmp_path / "none.png", out=out), ImageError),
-        (SuperresArguments(tmp_path / "text.png", out=out), ImageError),
-        (SuperresArguments(thumbnail, method="eigenface_map", out=out), ConfigError),
-        (SuperresArguments(thumbnail, model=tmp_path / "none.safetensors", out=out), WeightsError),
-        (SuperresArguments(thumbnail, out=tmp_path / "out.jpg"), ConfigError),
-        (SuperresArguments(thumbnail, method="bicubic", out=thumbnail / "out.png"), DataError),
+        (Arguments(tmp_path / "none.png", out=out), ImageError),
+        (Arguments(tmp_path / "text.png", out=out), ImageError),
+        (Arguments(thumbnail, method="eigenface_map", out=out), ConfigError),
+        (Arguments(thumbnail, model=tmp_path / "none.safetensors", out=out), WeightsError),
+        (Arguments(thumbnail, out=tmp_path / "out.jpg"), ConfigError),
+        (Arguments(thumbnail, method="bicubic", out=thumbnail / "out.png"), DataError),
     ]
     before = sorted(tmp_path.iterdir())
 
@@ -131,8 +133,8 @@ def test_fitting_on_nothing_usable_is_refused(tmp_path: Path, faces25: np.ndarra
     out = tmp_path / "model.safetensors"
 
     with pytest.raises(DataError, match="64x64"):
-        run_fit(SuperresFitArguments(tmp_path / "small.npy", out))
+        run_fit(FitArguments(tmp_path / "small.npy", out))
     with pytest.raises(ConfigError, match="limit"):
-        run_fit(SuperresFitArguments(tmp_path / "small.npy", out, limit=0))
+        run_fit(FitArguments(tmp_path / "small.npy", out, limit=0))
 
     assert not out.exists()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from emotion.errors import ConfigError, DataError, WeightsError
-from train.superres import METHODS, Bicubic, UpScaler, fingerprint, load_upscaler, resize_grey
+from train.superres import METHODS, Bicubic, UpScaler, load_upscaler, resize_grey
 from train.superres.subspace import fit_subspace
 from train.superres.zero_shot import SharedStart, ZeroShot
 from train.superres.zero_shot_published import ZeroShotPerImage
@@ -104,18 +104,6 @@ def test_arrays_that_are_no_small_grey_pictures_are_refused(
 ) -> None:
     with pytest.raises(DataError, match=message):
         build(name, models)(images)
-
-
-def test_fingerprints_tell_methods_and_settings_apart(models: Path) -> None:
-    upscalers = [build(name, models) for name in METHODS]
-    upscalers += [
-        load_upscaler("zssr"),
-        ZeroShot(None, steps=9),
-        ZeroShot(None, back_projections=1),
-    ]
-
-    assert len({fingerprint(upscaler) for upscaler in upscalers}) == len(upscalers)
-    assert fingerprint(build("zssr", models)) == fingerprint(build("zssr", models))
 
 
 def test_an_unknown_method_is_refused_with_the_known_ones() -> None:

@@ -159,7 +159,6 @@ def test_a_saved_start_gives_the_same_pictures(
 
     loaded = ZeroShot(SharedStart.load(tmp_path / "start.safetensors"))
 
-    assert loaded.config == ZeroShot(start).config
     np.testing.assert_array_equal(loaded(small48[:3]), ZeroShot(start)(small48[:3]))
 
 

@@ -1,0 +1,49 @@
+"""``python -m train results``: evaluations of one network in one file."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from emotion.errors import ConfigError
+from emotion.files import write_text
+from train.results import RESULTS, collect, name_of, read_evaluation, read_object
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Collect evaluations of one network, and what its calibration achieves, in one file.
+
+    The page's About tab, the model card and the figures show what the file says.
+
+    Example: python -m train results fer.json raf.json --calibration runs/mine/calibration.json
+    """
+
+    evaluations: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    """Files that evaluate --json wrote, in the order in which they are shown."""
+    calibration: Path | None = None
+    """File that calibrate, or fit, wrote beside the weights."""
+    out: Path = RESULTS
+    """File to write."""
+
+
+def run(arguments: Arguments) -> int:
+    """Collect and write.
+
+    Raises:
+        ConfigError: if no evaluation is named.
+        DataError: if a file cannot be used, or they do not belong together.
+    """
+    if not arguments.evaluations:
+        raise ConfigError("Name at least one file that evaluate --json wrote.")
+    evaluations = [read_evaluation(path) for path in arguments.evaluations]
+    calibration = read_object(arguments.calibration) if arguments.calibration else None
+    results = collect(evaluations, calibration)
+    write_text(arguments.out, json.dumps(results, indent=1) + "\n")
+    shown = ", ".join(name_of(result) for result in results)
+    print(f"Wrote {arguments.out}: {shown}.")
+    return 0
