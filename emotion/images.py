@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import stat
 import threading
 import warnings
 from dataclasses import dataclass
@@ -113,6 +114,9 @@ def _decode(source: Source, bounds: _Bounds) -> RGBImage:
         raise ImageError(_no_picture(source))
     path = Path(source)
     try:
+        # Opening a pipe would wait for somebody who writes to it.
+        if not stat.S_ISREG(mode := path.stat().st_mode) and not stat.S_ISDIR(mode):
+            raise ImageError(f"{path} is no ordinary file; give the path of a picture.")
         with path.open("rb") as file:
             return _from_file(file, path.name, bounds)
     except IsADirectoryError:

@@ -16,7 +16,7 @@ from huggingface_hub import constants
 from safetensors import SafetensorError
 from safetensors.torch import load as parse_tensors
 
-from emotion import hub
+from emotion import hub, plain_yaml
 from emotion.errors import ConfigError, WeightsError
 from emotion.network import EmotionNet, NetworkConfig, check_serving, normalise
 
@@ -83,7 +83,7 @@ def default_spec(deployment: Path | None = None) -> str:
 def _deployed_spec(deployment: Path) -> str:
     remedy = f"mend it, or choose the weights with --weights or {VARIABLE}."
     try:
-        values = yaml.safe_load(deployment.read_text("utf-8"))
+        values = plain_yaml.read(deployment)
         model = (values.get("model") if isinstance(values, dict) else None) or "embedded"
     except FileNotFoundError:
         return "embedded"
@@ -91,7 +91,7 @@ def _deployed_spec(deployment: Path) -> str:
         raise WeightsError(f"The file {deployment.name} cannot be read as YAML; {remedy}") from None
     if model != "embedded" and not (isinstance(model, str) and hub.is_pinned(model)):
         raise WeightsError(
-            f"The model in {deployment.name} is {model!r}, neither embedded nor "
+            f"The model in {deployment.name} is {_short(repr(model))}, neither embedded nor "
             f"hf://USER/NAME@COMMIT with all 40 digits; {remedy}"
         )
     return str(model)
@@ -171,12 +171,23 @@ def _locate(spec: str) -> tuple[Path, str | None, str | None]:
         snapshot = hub.fetch(spec, _LIMITS, _EXTRAS)
         return snapshot.folder, snapshot.commit, snapshot.notice
     folder = Path(spec)
-    if not folder.is_dir():
+    if not _is_folder(folder):
         raise WeightsError(
-            f"The weights {spec} are not there; give 'embedded', a folder with {CONFIG} and "
+            f"The weights {_short(spec)} are not there; give 'embedded', a folder with {CONFIG} and "
             f"{TENSORS}, or hf://USER/NAME@REVISION."
         )
     return folder, None, None
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):  # a name too long
+        return False
+
+
+def _short(text: str) -> str:
+    return text if len(text) < 200 else f"{text[:100]}..."
 
 
 def _read(folder: Path, name: str, spec: str) -> bytes:
