@@ -331,6 +331,12 @@ def test_every_control_is_reached_and_works_by_keyboard(page):
     assert page.locator("#live [data-do=opacity]").input_value() == "74"
     page.keyboard.press("ArrowRight")
     page.keyboard.press("Shift+Tab")
+    spotlight = page.locator("#live [data-do=spotlight]")
+    before = spotlight.get_attribute("aria-pressed")
+    page.keyboard.press("Space")
+    assert spotlight.get_attribute("aria-pressed") != before
+    page.keyboard.press("Space")
+    page.keyboard.press("Shift+Tab")
     page.keyboard.press("Space")
     assert not page.locator("#live [data-do=heat]").is_checked()
     page.keyboard.press("Space")
