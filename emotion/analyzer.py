@@ -17,6 +17,7 @@ from emotion.detect.plausible import plausible_faces
 from emotion.doubt import reason_for_doubt
 from emotion.engine import Classifier, TorchEngine, choose
 from emotion.errors import AlignmentError, ImageError
+from emotion.explain import regular_maps
 from emotion.images import Source, as_rgb
 from emotion.labels import CALM, LABELS, NOT_SURE
 from emotion.network import EmotionNet
@@ -321,7 +322,7 @@ class Analyzer:
         outputs, config = self.classifier(crops), self.network.config
         probabilities = Calibration.of(config).probabilities(outputs.logits, outputs.pooled)
         calm = None if outputs.calm is None else calm_probabilities(outputs.calm, config)
-        return Classified(probabilities, outputs.cams, calm)
+        return Classified(probabilities, regular_maps(outputs.cams, config), calm)
 
     def _judge(self, image: npt.NDArray[np.uint8], faces: list[Face]) -> list[FaceResult]:
         results = self._classify([(face, *self.crop(image, face)) for face in faces])
