@@ -111,6 +111,8 @@ class Analyzer:
         detector: finds them.
         weights: SPEC of the network, for the description.
         classifier: runs the network; by default torch does.
+        exact: runs it in float32, where ``classifier`` does not: pictures and explanations are
+            worth the time, frames of a video are not.
     """
 
     def __init__(
@@ -119,11 +121,13 @@ class Analyzer:
         detector: Detector,
         weights: str = "custom",
         classifier: Classifier | None = None,
+        exact: Classifier | None = None,
     ) -> None:
         self.network = network.eval()
         self.detector = detector
         self.weights = weights
         self.classifier = classifier or Classifier(network, TorchEngine())
+        self.exact = exact or self.classifier
         self.source: Loaded | None = None
         """What exactly the network is, where it was loaded."""
 
@@ -151,8 +155,9 @@ class Analyzer:
         """
         engine = choose()
         classifier = Classifier(loaded.network, engine, (loaded.folder, loaded.digest))
+        exact = None if classifier.exact else Classifier(loaded.network, engine)
         detector = RetinaFaceDetector(engine=engine)
-        analyzer = cls(loaded.network, detector, loaded.spec, classifier)
+        analyzer = cls(loaded.network, detector, loaded.spec, classifier, exact)
         analyzer.source = loaded
         return analyzer
 
@@ -222,6 +227,10 @@ class Analyzer:
         found = self.detector.detect(image, min_score=min_score, max_side=max_side)
         return plausible_faces(image, found)
 
+    def analyze_crops(self, crops: npt.NDArray[np.uint8]) -> list[FaceResult]:
+        """Analyze aligned grey crops uint8 (B, 64, 64), which come from no picture."""
+        return self._classify([(None, crop, np.eye(2, 3)) for crop in crops])
+
     def analyze_frame(
         self,
         image: Source,
@@ -246,7 +255,7 @@ class Analyzer:
         """
         image = as_rgb(image)
         faces = self.find(image, min_score=min_score, max_side=max_side)
-        return self._judge(image, faces[:max_faces]), len(faces)
+        return self._judge(image, faces[:max_faces], self.classifier), len(faces)
 
     def explain(self, face: FaceResult, *, fill: Fill = smooth_fill) -> CoverTest | None:
         """Say why a face got its answer, by covering its parts one by one.
@@ -265,27 +274,38 @@ class Analyzer:
         self, faces: Sequence[FaceResult], *, fill: Fill = smooth_fill
     ) -> list[CoverTest | None]:
         """Explain several faces in one forward pass, each with its answer, see ``explain``."""
-        masks = [
-            None if points is None else part_masks(points)
-            for points in map(landmarks_on_crop, faces)
-        ]
-        batch = [
-            np.concatenate([face.crop[None], fill(face.crop, mask)])
-            for face, mask in zip(faces, masks, strict=True)
-            if mask is not None
-        ]
-        answers = self.answer(np.concatenate(batch)) if batch else None
+        points = [landmarks_on_crop(face) for face in faces]
+        known = [at for at, landmarks in enumerate(points) if landmarks is not None]
         tests: list[CoverTest | None] = [None] * len(faces)
-        start = 0
-        for index, mask in enumerate(masks):
-            if mask is None or answers is None:
-                continue
-            rows = slice(start, start + 1 + len(mask))
-            own, covered = answers.probabilities[start], answers.probabilities[rows][1:]
-            calm = None if answers.calm is None else answers.calm[rows]
-            tests[index] = CoverTest(own, covered, mask, self.network.config.abstain_below, calm)
-            start = rows.stop
+        if known:
+            crops = np.stack([faces[at].crop for at in known])
+            masks = np.stack([part_masks(one) for one in points if one is not None])
+            for at, test in zip(known, self.cover(crops, masks, fill=fill), strict=True):
+                tests[at] = test
         return tests
+
+    def cover(
+        self, crops: npt.NDArray[np.uint8], masks: npt.NDArray[np.bool_], *, fill: Fill
+    ) -> list[CoverTest]:
+        """Cover parts of crops one by one, in one forward pass with the crops as they are.
+
+        Args:
+            crops: uint8 (B, 64, 64).
+            masks: bool (B, 6, 64, 64), see ``emotion.cover.part_masks``.
+            fill: what parts are covered with.
+        """
+        batch = [
+            np.concatenate([crop[None], fill(crop, parts)])
+            for crop, parts in zip(crops, masks, strict=True)
+        ]
+        answers = self.answer(np.concatenate(batch))
+        rows = answers.probabilities.reshape(len(batch), -1, len(LABELS))
+        calm = None if answers.calm is None else answers.calm.reshape(len(batch), -1)
+        abstain_below = self.network.config.abstain_below
+        return [
+            CoverTest(own[0], own[1:], parts, abstain_below, None if calm is None else calm[at])
+            for at, (own, parts) in enumerate(zip(rows, masks, strict=True))
+        ]
 
     def crop(
         self, image: npt.NDArray[np.uint8], face: Face
@@ -313,19 +333,34 @@ class Analyzer:
         classified = self.answer(crops)
         return classified.probabilities, classified.cams
 
-    def answer(self, crops: npt.NDArray[np.uint8]) -> Classified:
-        """Classify crops uint8 (B, 64, 64), explain, and tell calm faces, in one forward pass."""
+    def answer(
+        self, crops: npt.NDArray[np.uint8], classifier: Classifier | None = None
+    ) -> Classified:
+        """Classify crops uint8 (B, 64, 64), explain, and tell calm faces, in one forward pass.
+
+        Args:
+            crops: uint8 (B, 64, 64).
+            classifier: runs the network; by default in float32.
+
+        Raises:
+            ImageError: if ``crops`` are of another type or size.
+        """
         if crops.dtype != np.uint8 or crops.shape[1:] != (CROP_SIZE, CROP_SIZE):
             shape = "x".join(map(str, crops.shape))
             raise ImageError(
                 f"Crops are uint8 of N x {CROP_SIZE} x {CROP_SIZE}, not {crops.dtype} of {shape}."
             )
-        outputs, config = self.classifier(crops), self.network.config
+        outputs, config = (classifier or self.exact)(crops), self.network.config
         probabilities = Calibration.of(config).probabilities(outputs.logits, outputs.pooled)
         calm = None if outputs.calm is None else calm_probabilities(outputs.calm, config)
         return Classified(probabilities, regular_maps(outputs.cams, config), calm)
 
-    def _judge(self, image: npt.NDArray[np.uint8], faces: list[Face]) -> list[FaceResult]:
+    def _judge(
+        self,
+        image: npt.NDArray[np.uint8],
+        faces: list[Face],
+        classifier: Classifier | None = None,
+    ) -> list[FaceResult]:
         size = image.shape[1], image.shape[0]
         chosen: list[tuple[Face | None, npt.NDArray[np.uint8], Matrix]] = []
         reasons: list[str | None] = []
@@ -338,15 +373,18 @@ class Analyzer:
             reasons.append(reason_for_doubt(upright, matrix, crop, size, turned=turned))
         return [
             replace(result, reason=reason, sure=result.sure and reason is None)
-            for result, reason in zip(self._classify(chosen), reasons, strict=True)
+            for result, reason in zip(self._classify(chosen, classifier), reasons, strict=True)
         ]
 
     def _classify(
-        self, faces: list[tuple[Face | None, npt.NDArray[np.uint8], Matrix]]
+        self,
+        faces: list[tuple[Face | None, npt.NDArray[np.uint8], Matrix]],
+        classifier: Classifier | None = None,
     ) -> list[FaceResult]:
         if not faces:
             return []
-        probabilities, maps, calm = self.answer(np.stack([crop for _, crop, _ in faces]))
+        crops = np.stack([crop for _, crop, _ in faces])
+        probabilities, maps, calm = self.answer(crops, classifier)
         sure = probabilities.max(1) >= self.network.config.abstain_below
         return [
             FaceResult(

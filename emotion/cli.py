@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from emotion import __version__, page
-from emotion.cover import PARTS
 from emotion.errors import ConfigError, DataError, EmotionError, ImageError, imports_explained
 from emotion.files import write_text
 from emotion.folders import list_pictures
@@ -152,7 +151,7 @@ def _classify(arguments: argparse.Namespace) -> int:
             raise DataError(f"The folder {target.parent} does not exist; create it first.")
     paths = _pictures(arguments.paths)
     analyzer = _analyzer(arguments)
-    results = []
+    results: list[Classified] = []
     for path in paths:
         result = _classify_file(analyzer, path, arguments)
         results.append(result)
@@ -258,8 +257,8 @@ def _print(result: Classified) -> None:
         name = str(result.path) if len(result.faces) == 1 else f"{result.path} face {number}"
         order = face.probabilities.argsort()[::-1]
         answer = ", ".join(f"{LABELS[i]} {face.probabilities[i]:.2f}" for i in order)
-        doubt = f"not sure ({face.reason})" if face.reason else "not sure"
-        print(f"{name}: {answer if face.sure else f'{doubt}: {answer}'}")
+        told = f"{face.answer} ({face.reason})" if face.reason else face.answer
+        print(f"{name}: {answer if told == face.label else f'{told}: {answer}'}")
 
 
 def _to_csv(results: list[Classified], *, all_faces: bool) -> str:
@@ -292,8 +291,10 @@ def _to_json(result: Classified) -> dict[str, Any]:
         "faces": [
             {
                 "label": face.label,
+                "answer": face.answer,
                 "sure": face.sure,
                 "reason": face.reason,
+                "calm": None if face.calm is None else round(face.calm, 6),
                 "candidates": list(face.candidates),
                 "probabilities": {
                     name: round(float(value), 6)
@@ -312,6 +313,8 @@ def _to_json(result: Classified) -> dict[str, Any]:
 def _why(test: CoverTest) -> dict[str, Any]:
     """Say what decides about the strongest class, and its probability without each part."""
     found = test.finding()
+    from emotion.cover import PARTS  # OpenCV, which --help need not wait for
+
     covered = test.covered[:, LABELS.index(found.label)]
     return {
         "sentence": str(found),

@@ -16,7 +16,9 @@ from huggingface_hub.errors import (
     EntryNotFoundError,
     GatedRepoError,
     HfHubHTTPError,
+    HFValidationError,
     LocalEntryNotFoundError,
+    LocalTokenNotFoundError,
     OfflineModeIsEnabled,
     RepositoryNotFoundError,
     RevisionNotFoundError,
@@ -26,6 +28,8 @@ from huggingface_hub.utils.tqdm import (
     disable_progress_bars,
     enable_progress_bars,
 )
+
+from emotion.errors import EmotionError, HubError
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, None}
 _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS}
@@ -42,6 +46,7 @@ Answer = TypeVar("Answer")
 
 _WAITS = (1.0, 2.0)
 """Seconds before the second and the third attempt, where another one may help."""
+_BAD_CARD = "Invalid metadata in README.md.\n"  # how the client begins the Hub's verdict
 _LONGEST_WAIT = 10.0
 """Seconds; if the Hub asks for more, it is the user who decides whether to wait."""
 _RETRIED_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
@@ -141,6 +146,13 @@ def explain(error: Exception, revision: str, access: Access = "read") -> str:
                 "HF_HUB_OFFLINE is set and the cache does not hold it whole; unset it, or load it "
                 "once while online"
             )
+        case LocalTokenNotFoundError():
+            return (
+                "there is no token; log in with `hf auth login`, or set HF_TOKEN to one that may "
+                f"{access}"
+            )
+        case HFValidationError():
+            return "the Hub takes no such name; write OWNER/NAME"
         case GatedRepoError():
             return "its owner has not given the account of HF_TOKEN access; ask on its page"
         case RepositoryNotFoundError():
@@ -154,6 +166,8 @@ def explain(error: Exception, revision: str, access: Access = "read") -> str:
             return "a file has just been removed from it; try again"
         case HfHubHTTPError():
             return _explain_status(error, access)
+        case ValueError() if str(error).startswith(_BAD_CARD):
+            return f"the Hub refuses the card ({str(error).removeprefix(_BAD_CARD).strip(' -')})"
         case OSError() if error.errno is not None and access == "write":
             return f"a file could not be read or written ({error.strerror})"
         case OSError() if _no_room(error) and error.errno in _FULL:
@@ -177,10 +191,17 @@ def explain(error: Exception, revision: str, access: Access = "read") -> str:
 
 def _explain_status(error: HfHubHTTPError, access: Access) -> str:
     status = error.response.status_code
+    if status == 400:
+        return f"the Hub refuses it ({error.server_message or 'bad request'})"
+    if status == 402 and "/commit/" in str(error.response.url):
+        return "the account's plan does not cover this; see the billing page of its owner"
+    if status == 402:
+        return (
+            "the owner's plan does not include this hardware; subscribe, or set space.hardware in "
+            "space.yaml to zero-a10g"
+        )
     if status == 401:
         return "the token is not valid; renew HF_TOKEN, or log in with `hf auth login`"
-    if status == 402:
-        return "the account's plan does not cover this; see the billing page of its owner"
     if status == 413:
         return "it is more than the Hub takes at once; push less, or smaller files"
     if status == 403 and _STORAGE.search(_told(error)):
@@ -195,8 +216,8 @@ def _explain_status(error: HfHubHTTPError, access: Access) -> str:
         )
     if status == 403:
         return "the token may not read it; ask its owner for access"
-    if status == CONFLICT:
-        return "somebody else pushes to it at the same time; try again when they are done"
+    if status in (409, CONFLICT):
+        return "somebody else changes it at the same time; try again when they are done"
     if status == 429:
         asked = _asked_wait(error)
         when = f"in {asked:.0f} seconds" if asked else "later"
@@ -237,6 +258,27 @@ def _lock_notice() -> Iterator[None]:
         logger.removeHandler(notice)
         logger.setLevel(before[0])
         logger.propagate = before[1]
+
+
+@contextmanager
+def explained(attempt: str, access: Access = "write") -> Iterator[None]:
+    """Turn what the Hub's client raises into one sentence.
+
+    Args:
+        attempt: its beginning, as in ``The Space me/x could not be restarted``.
+        access: what is wanted of the repository.
+
+    Raises:
+        HubError: ``ATTEMPT: reason``; it never holds a token or an address.
+    """
+    try:
+        yield
+    except EmotionError:
+        raise
+    except Exception as error:
+        # The client raises its own errors, those of two HTTP libraries, ValueErrors and OSErrors.
+        reason = explain(root(error), constants.DEFAULT_REVISION, access)
+        raise HubError(f"{attempt}: {reason}.") from None
 
 
 @contextmanager

@@ -28,8 +28,8 @@ PATIENCE = 2.0
 LONGEST_PAUSE = 10.0
 """Seconds between two frames after which nobody is taken for the same."""
 
-MARGIN = 0.05
-"""How far above the threshold the confidence must rise to end a "not sure"."""
+HOLD = 0.5
+"""Seconds for which another answer must hold before it is the one that people are told."""
 
 OPENING_FRAMES = 3
 OPENING_S = 0.3
@@ -48,18 +48,26 @@ class TrackedFace:
     """One face of the newest frame, and what its track says.
 
     Attributes:
-        face: the newest result with smoothed probabilities and maps, and with ``sure`` decided over
-            time; box, landmarks, crop and matrix are the newest frame's own.
+        face: the newest result with smoothed probabilities, maps and calm; box, landmarks, crop and
+            matrix are the newest frame's own.
         track: whom it belongs to.
+        answer: what people are told, see ``FaceResult.answer``: that of ``face`` as soon as it has
+            held for ``HOLD``, until then the one before.
     """
 
     face: FaceResult
     track: _Track
+    answer: str
 
     @property
     def id(self) -> int:
         """Number of the track, 1 for the first that opened, never given twice; 0 until it opens."""
         return self.track.id
+
+    @property
+    def settled(self) -> bool:
+        """Whether the answer is what the numbers of this frame say."""
+        return self.answer == self.face.answer
 
 
 class Tracker:
@@ -115,25 +123,32 @@ class Tracker:
             self._open(track, ended=True)
 
     def _start(self, result: FaceResult) -> TrackedFace:
-        logits = _logits(result.probabilities)
-        sure = float(softmax(logits).max()) >= self.abstain_below
-        place = _box(result), _points(result)
-        track = _Track(*place, logits, result.cams, sure, self.time_s, self.time_s)
+        calm = None if result.calm is None else _logit(result.calm)
+        track = _Track(
+            _box(result),
+            _points(result),
+            _logits(result.probabilities),
+            result.cams,
+            calm,
+            self.time_s,
+            self.time_s,
+        )
         track.score_sum = _score(result)
         self._tracks.append(track)
         self._open(track)
-        return track.says(result)
+        return track.says(result, self.abstain_below)
 
     def _continue(self, track: _Track, result: FaceResult) -> TrackedFace:
         elapsed = self.time_s - track.seen_s
         track.logits = smooth(track.logits, _logits(result.probabilities), elapsed)
         track.cams = smooth(track.cams, result.cams, elapsed)
-        track.sure = is_sure(float(softmax(track.logits).max()), track.sure, self.abstain_below)
+        if track.calm is not None and result.calm is not None:
+            track.calm = smooth(track.calm, _logit(result.calm), elapsed)
         track.box, track.points, track.seen_s = _box(result), _points(result), self.time_s
         track.frames += 1
         track.score_sum += _score(result)
         self._open(track)
-        return track.says(result)
+        return track.says(result, self.abstain_below)
 
     def _open(self, track: _Track, *, ended: bool = False) -> None:
         # What is no face is taken for one at low scores, a little here and a little there.
@@ -154,18 +169,33 @@ class _Track:
     points: Array
     logits: Array
     cams: Array
-    sure: bool
+    calm: Array | None
     since_s: float
     seen_s: float
     frames: int = 1
     score_sum: float = 0.0
     id: int = 0
+    answer: str = ""
+    other: str = ""  # an answer that waits for its turn
+    other_since_s: float = 0.0  # when that one came up
 
-    def says(self, result: FaceResult) -> TrackedFace:
+    def says(self, result: FaceResult, abstain_below: float) -> TrackedFace:
         probabilities = softmax(self.logits)
-        sure = self.sure and result.reason is None
-        face = replace(result, probabilities=probabilities, cams=self.cams, sure=sure)
-        return TrackedFace(face, self)
+        face = replace(
+            result,
+            probabilities=probabilities,
+            cams=self.cams,
+            sure=float(probabilities.max()) >= abstain_below and result.reason is None,
+            calm=None if self.calm is None else float(1 / (1 + np.exp(-self.calm))),
+        )
+        self._decide(face.answer)
+        return TrackedFace(face, self, self.answer)
+
+    def _decide(self, answer: str) -> None:
+        if answer != self.other:
+            self.other, self.other_since_s = answer, self.seen_s
+        if not self.answer or self.seen_s - self.other_since_s >= HOLD:
+            self.answer = answer
 
 
 def smooth(before: Array, now: Array, elapsed: float) -> Array:
@@ -184,19 +214,6 @@ def smooth(before: Array, now: Array, elapsed: float) -> Array:
     """
     keep = math.exp(-elapsed / TIME_CONSTANT)
     return np.asarray(keep * before + (1 - keep) * now, np.float32)
-
-
-def is_sure(confidence: float, was_sure: bool, abstain_below: float) -> bool:
-    """Decide whether an answer is sure, with hysteresis.
-
-    Args:
-        confidence: smoothed probability of the top class, 0..1.
-        was_sure: what was decided for the frame before.
-        abstain_below: the calibrated threshold, 0..1.
-    """
-    if was_sure:
-        return confidence >= abstain_below
-    return confidence >= min(abstain_below + MARGIN, (abstain_below + 1) / 2)
 
 
 def _likeness(track: _Track, result: FaceResult) -> float:
@@ -245,3 +262,8 @@ def _points(face: FaceResult) -> Array:
 def _logits(probabilities: Array) -> Array:
     # Log-probabilities are the calibrated logits, up to a shift that softmax ignores.
     return np.log(np.maximum(probabilities, _LEAST))
+
+
+def _logit(probability: float) -> Array:
+    bounded = min(max(probability, _LEAST), 1 - _LEAST)
+    return np.asarray(math.log(bounded / (1 - bounded)), np.float32)

@@ -12,9 +12,16 @@ from PIL import Image, ImageDraw, ImageFont
 
 from emotion.align import CROP_SIZE, invert
 from emotion.analyzer import FaceResult
-from emotion.labels import COLORS, LABELS, UNSURE_COLOR
+from emotion.images import to_grey
+from emotion.labels import COLORS, NOT_SURE, UNSURE_COLOR
 
 Pixels = npt.NDArray[np.uint8]
+
+LINES = (0.5, 0.1)
+"""Where the spotlight draws its lines, as parts of the strongest evidence."""
+
+_DIM = 0.4  # brightness of what the spotlight leaves in the dark
+_CENTRED = (np.arange(CROP_SIZE) - (CROP_SIZE - 1) / 2) / CROP_SIZE
 
 
 def heat(result: FaceResult, index: int) -> npt.NDArray[np.float32]:
@@ -25,15 +32,14 @@ def heat(result: FaceResult, index: int) -> npt.NDArray[np.float32]:
         index: class to explain, 0..5.
 
     Returns:
-        float32 (64, 64), 0..1 relative to the map's own maximum; all zero if nothing speaks for
-        the class.
+        float32 (64, 64), 0..1 relative to the maximum of all six maps of the face, so that they
+        can be compared; all zero if nothing speaks for the class.
     """
-    cam = result.cams[index]
-    peak = float(cam.max())
-    if peak <= 1e-6:
-        return np.zeros((CROP_SIZE, CROP_SIZE), np.float32)
+    peak = max(float(result.cams.max()), 1e-6)
     # Bilinear: a cubic would ring below zero and draw evidence where there is none.
-    large = cv2.resize(cam / peak, (CROP_SIZE, CROP_SIZE), interpolation=cv2.INTER_LINEAR)
+    large = cv2.resize(
+        result.cams[index] / peak, (CROP_SIZE, CROP_SIZE), interpolation=cv2.INTER_LINEAR
+    )
     return np.asarray(large, np.float32)
 
 
@@ -49,30 +55,86 @@ def heat_on_photo(image: Pixels, result: FaceResult, index: int, opacity: float 
     Returns:
         A new uint8 RGB array of the same shape; pixels outside the crop are unchanged.
     """
+    drawn = image.copy()
+    if (window := _window(image, result)) is not None:
+        part = drawn[window]
+        part[:] = _blend(part, _onto_photo(heat(result, index), result, window), opacity)
+    return drawn
+
+
+def spotlight_on_photo(
+    image: Pixels, result: FaceResult, index: int, opacity: float = 0.75
+) -> Pixels:
+    """Show the same map as a light: evidence in full colour, the rest of the face dim and grey.
+
+    Lines run at half and at a tenth of the strongest evidence; inside the first nothing is dimmed,
+    outside the second all is.
+
+    Args:
+        image: uint8 RGB (H, W, 3), the photo that was analyzed.
+        result: one of its faces.
+        index: class to explain, 0..5.
+        opacity: of the dark, 0..1.
+
+    Returns:
+        A new uint8 RGB array of the same shape; pixels outside the crop are unchanged.
+    """
+    drawn = image.copy()
+    if (window := _window(image, result)) is None:
+        return drawn
+    part = drawn[window]
+    radius = np.hypot(*np.meshgrid(_CENTRED, _CENTRED))
+    face = np.clip((0.5 - radius) / 0.08, 0, 1).astype(np.float32)
+    weight = _onto_photo(heat(result, index), result, window)
+    dark = _onto_photo(face, result, window)
+    lit = np.clip((weight - LINES[1]) / (LINES[0] - LINES[1]), 0, 1)
+    alpha = (dark * (1 - lit) * opacity)[:, :, None]
+    dim = to_grey(part)[:, :, None].astype(np.float32) * _DIM
+    part[:] = np.rint(part * (1 - alpha) + dim * alpha).astype(np.uint8)
+    scale = 1 / np.sqrt(abs(np.linalg.det(result.matrix[:, :2])))
+    lines = np.zeros(weight.shape, np.uint8)
+    for level, width in zip(LINES, (2.0, 1.0), strict=True):
+        inside = (weight >= level).astype(np.uint8)
+        found, _ = cv2.findContours(inside, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
+        cv2.drawContours(lines, found, -1, 255, max(1, round(width * scale / 3)))
+    visible = (lines > 0) & (dark > 0.5)  # not along the border of the crop
+    part[visible] = np.rint(part[visible] * (1 - opacity) + 255 * opacity).astype(np.uint8)
+    return drawn
+
+
+def _window(image: Pixels, result: FaceResult) -> tuple[slice, slice] | None:
+    """Where the crop lies in the photo, which may have a hundred times its pixels."""
     height, width = image.shape[:2]
     back = invert(result.matrix)
-    # Only where the crop lies: a photo may have a hundred times its pixels.
     edges = np.array([[-1, -1], [CROP_SIZE, -1], [-1, CROP_SIZE], [CROP_SIZE, CROP_SIZE]])
     corners = edges @ back[:, :2].T + back[:, 2]
     x0, y0 = np.clip(np.floor(corners.min(0)).astype(int), 0, (width, height))
     x1, y1 = np.clip(np.ceil(corners.max(0)).astype(int) + 1, 0, (width, height))
-    drawn = image.copy()
-    if x0 < x1 and y0 < y1:
-        weight = cv2.warpAffine(
-            heat(result, index),
-            np.column_stack([back[:, :2], back[:, 2] - (x0, y0)]),
-            (int(x1 - x0), int(y1 - y0)),
-            flags=cv2.INTER_LINEAR,
-            borderMode=cv2.BORDER_CONSTANT,
-            borderValue=0,
-        )
-        part = drawn[y0:y1, x0:x1]
-        part[:] = _blend(part, np.asarray(weight, np.float32), opacity)
-    return drawn
+    return (slice(y0, y1), slice(x0, x1)) if x0 < x1 and y0 < y1 else None
+
+
+def _onto_photo(
+    plane: npt.NDArray[np.float32], result: FaceResult, window: tuple[slice, slice]
+) -> npt.NDArray[np.float32]:
+    """Warp a plane of the crop (64, 64) to a window of the photo; 0 outside the crop."""
+    rows, columns = window
+    back = invert(result.matrix)
+    warped = cv2.warpAffine(
+        plane,
+        np.column_stack([back[:, :2], back[:, 2] - (columns.start, rows.start)]),
+        (int(columns.stop - columns.start), int(rows.stop - rows.start)),
+        flags=cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_CONSTANT,
+        borderValue=0,
+    )
+    return np.asarray(warped, np.float32)
 
 
 def draw_faces(
-    image: Pixels, results: list[FaceResult], numbers: Sequence[int] | None = None
+    image: Pixels,
+    results: list[FaceResult],
+    numbers: Sequence[int] | None = None,
+    answers: Sequence[str] | None = None,
 ) -> Pixels:
     """Draw a numbered box around every detected face.
 
@@ -80,6 +142,7 @@ def draw_faces(
         image: uint8 RGB (H, W, 3).
         results: faces; those without a box are left out.
         numbers: theirs; by default from 1 in the given order.
+        answers: what people are told; by default that of each face.
 
     Returns:
         A new uint8 RGB array of the same shape.
@@ -89,23 +152,27 @@ def draw_faces(
     draw = ImageDraw.Draw(canvas)
     unit = max(2, round(max(height, width) / 320))
     font = ImageFont.load_default(size=7 * unit)
-    for number, result in zip(numbers or range(1, len(results) + 1), results, strict=True):
+    numbers = numbers or range(1, len(results) + 1)
+    answers = answers or [result.answer for result in results]
+    for number, result, answer in zip(numbers, results, answers, strict=True):
         if result.box is None:
             continue
         x0, y0, x1, y1 = (float(value) for value in result.box)
         x0, y0 = max(x0, 0.0), max(y0, 0.0)
         x1, y1 = max(min(x1, width - 1.0), x0), max(min(y1, height - 1.0), y0)
-        color = COLORS[LABELS[result.index]] if result.sure else UNSURE_COLOR
+        color = COLORS.get(answer, UNSURE_COLOR)
         radius = min(4 * unit, (x1 - x0) / 4, (y1 - y0) / 4)
         draw.rounded_rectangle((x0, y0, x1, y1), radius, outline=color, width=unit)
-        _draw_chip(draw, f"{number} {_answer(result)}", (x0, y0), color, font)
+        _draw_chip(draw, f"{number} {_said(result, answer)}", (x0, y0), color, font)
     return np.array(canvas, np.uint8)
 
 
-def _answer(result: FaceResult) -> str:
-    if result.sure:
-        return f"{result.label} {result.confidence:.0%}"
-    return f"not sure: {result.reason or ' or '.join(result.candidates)}"
+def _said(result: FaceResult, answer: str) -> str:
+    # Where an answer over time is not that of this frame, its numbers would contradict it.
+    if answer in COLORS:
+        return f"{answer} {result.confidence:.0%}" if answer == result.answer else answer
+    doubt = result.reason or " or ".join(result.candidates)
+    return f"{answer}: {doubt}" if answer == NOT_SURE else answer
 
 
 def _draw_chip(

@@ -26,7 +26,11 @@ from emotion.video_file import VideoReader, VideoWriter
 DETECTION_SIDE = 640
 """Longer side in px of the copy on which faces are looked for."""
 
-HEADER = ("frame", "time", "face", "x", "y", "width", "height", *LABELS, "sure", "score")
+HEADER = (
+    *("frame", "time", "face", "x", "y", "width", "height"),
+    *LABELS,
+    *("sure", "score", "calm", "answer"),
+)
 
 _DELAY = OPENING_FRAMES - 1  # frames that a copy is behind, so that a face's first ones show it too
 
@@ -44,7 +48,9 @@ class Sighting:
         box: float32 (4,), x0, y0, x1, y1 in px of the frame.
         score: confidence of the detector, 0..1.
         probabilities: float32 (6,), smoothed over time, see ``emotion.live.Tracker``.
-        sure: False where the answer is "not sure".
+        sure: whether the highest of them reaches the threshold.
+        calm: smoothed, see ``FaceResult.calm``.
+        answer: what people are told, see ``emotion.live.TrackedFace``.
     """
 
     frame: int
@@ -54,6 +60,8 @@ class Sighting:
     score: float | None
     probabilities: npt.NDArray[np.float32]
     sure: bool
+    calm: float | None
+    answer: str
 
 
 def check_paths(path: Path, out: Path | None, csv_file: Path | None) -> None:
@@ -141,9 +149,9 @@ def to_csv(sightings: list[Sighting]) -> str:
         place = [f"{value:.1f}" for value in (x0, y0, x1 - x0, y1 - y0)]
         scores = [f"{value:.4f}" for value in one.probabilities]
         score = "" if one.score is None else f"{one.score:.4f}"
-        writer.writerow(
-            [one.frame, f"{one.time_s:.3f}", one.face, *place, *scores, int(one.sure), score]
-        )
+        calm = "" if one.calm is None else f"{one.calm:.4f}"
+        told = [int(one.sure), score, calm, one.answer]
+        writer.writerow([one.frame, f"{one.time_s:.3f}", one.face, *place, *scores, *told])
     return text.getvalue()
 
 
@@ -167,9 +175,8 @@ class _Seen:
         face = tracked.face
         assert face.box is not None  # only detected faces are tracked
         self.track = tracked.track
-        self._sighting = Sighting(
-            frame, time_s, 0, face.box, face.score, face.probabilities, face.sure
-        )
+        told = face.sure, face.calm, tracked.answer
+        self._sighting = Sighting(frame, time_s, 0, face.box, face.score, face.probabilities, *told)
 
     @property
     def sighting(self) -> Sighting:
@@ -188,5 +195,6 @@ class _Waiting:
         faces, image = [tracked for tracked in self.faces if tracked.id], self.image
         for tracked in faces if heat else ():
             image = heat_on_photo(image, tracked.face, tracked.face.index)
-        drawn = draw_faces(image, [t.face for t in faces], [t.id for t in faces])
+        numbers, answers = [t.id for t in faces], [t.answer for t in faces]
+        drawn = draw_faces(image, [t.face for t in faces], numbers, answers)
         copy.write(drawn, self.time_s)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from datasets import Features, Value
+from datasets import Dataset, Features, List, Value
 from PIL import Image as PILImage
 
 from emotion.align import align_face, box_crop, plain_crop
@@ -28,11 +28,22 @@ from train.workers import one_thread
 MAX_SIDE = 2048
 """Larger pictures are reduced to this many px on their longer side: the weights saw them so."""
 
-_COPIED = ("label", "source", "split", "sample_id", "original_label", "soft_label", "second_label")
+_COPIED = (
+    "label",
+    "source",
+    "split",
+    "sample_id",
+    "original_label",
+    "votes",
+    "calm",
+    "second_label",
+)
 
 PREPARED = Features(
     {
         **{name: FEATURES[name] for name in _COPIED},
+        "label_mean": List(Value("float32"), length=6),
+        "soft_label": List(Value("float32"), length=6),
         "px": Value("binary"),
         "landmarks": FEATURES["landmarks"],
         "width": Value("int32"),
@@ -45,6 +56,9 @@ PREPARED = Features(
 )
 """Columns of a prepared row; those not named here are the corpus's own.
 
+``label_mean``: mean of the labels of all copies of the photograph in training, where they differ
+(``train.duplicates``), or null. ``soft_label``: what the taggers' votes say about the label, six
+probabilities that sum to 1 (``train.posterior``), or null. Alignment leaves both null.
 ``px``: the 64x64 grey crop, 4096 bytes in row order; empty if ``error`` is set. ``landmarks``: x, y
 of the five points in pixels of the original picture, or null. ``width`` of that picture in pixels,
 or null if ``error`` is set. ``face_found``: False if ``px`` is the plain crop. ``upscaled``:
@@ -52,6 +66,14 @@ whether the super-resolution method was applied. ``phash`` of the crop. ``thumb`
 at 32x32 grey, 1024 bytes, for the search for duplicates only. ``error``: why the picture could not
 be read, or null.
 """
+
+
+def with_columns(rows: Dataset, columns: Mapping[str, Sequence[Any]]) -> Dataset:
+    """Replace columns of prepared rows, each by a value per row; the order of columns stays."""
+    changed = rows.remove_columns([*columns])
+    for name, values in columns.items():
+        changed = changed.add_column(name, [*values], feature=PREPARED[name])
+    return changed.select_columns(rows.column_names)
 
 
 def align_rows(rows: Mapping[str, Sequence[Any]], config: AlignConfig) -> dict[str, list[Any]]:
@@ -71,6 +93,8 @@ def align_rows(rows: Mapping[str, Sequence[Any]], config: AlignConfig) -> dict[s
     columns: dict[str, list[Any]] = {name: [] for name in PREPARED}
     for name in _COPIED:
         columns[name] = list(rows[name])
+    for name in ("label_mean", "soft_label"):
+        columns[name] = [None] * len(columns["label"])
     for image, box, landmarks in zip(rows["image"], rows["box"], rows["landmarks"], strict=True):
         aligned = _align(image, box, landmarks, config)
         for name, value in aligned.items():

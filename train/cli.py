@@ -22,6 +22,7 @@ COMMANDS = {
     "calibrate": "train.commands.calibrate",
     "copies": "train.commands.copies",
     "results": "train.commands.results",
+    "explain": "train.commands.explain",
     "export": "train.commands.export",
     "push": "train.commands.push",
     "figures": "train.commands.figures",

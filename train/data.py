@@ -12,6 +12,7 @@ from emotion.align import DEFAULT_ZOOM
 from emotion.errors import DataError
 from emotion.labels import LABELS
 from train.config import FitConfig
+from train.corpora.published import TRAINING_SPLIT
 from train.prepared import (
     HELD_OUT,
     TRAINING,
@@ -28,6 +29,7 @@ from train.store import (
     from_dataset,
     hold_out,
     read_split,
+    softened,
     stratified,
 )
 
@@ -59,13 +61,24 @@ def read_data(config: FitConfig, data: Path) -> TrainingData:
             to be learnt.
     """
     options = config.data
+    if options.soft_labels and not any(softened(data, corpus) for corpus in options.corpora):
+        raise DataError(
+            f"Nobody but the label says anything about the faces of {', '.join(options.corpora)} "
+            f"in {data}; prepare fer2013 again with FER+ votes (fer2013new.csv) beside it, or "
+            "train without --soft-labels."
+        )
     training: list[FaceStore] = []
     validation: dict[str, FaceStore] = {}
     parts: dict[str, range] = {}
     first = 0
     for place, corpus in enumerate(options.corpora):
         faces = read_split(
-            data, corpus, "train", options.annotation, soft_labels=options.soft_labels
+            data,
+            corpus,
+            TRAINING_SPLIT,
+            options.annotation,
+            soft_labels=options.soft_labels,
+            soft_share=options.soft_share,
         )
         if corpus not in VALIDATION_SPLITS:
             faces, _ = hold_out(faces, HELD_OUT, seed=0)

@@ -51,8 +51,9 @@ class DataConfig(_Group):
             by the seed; 0 uses all.
         annotation: which of two annotations labels an image that has both (AffectNet's mirrors):
             the ``first``, the ``second``, or the ``mean`` of both.
-        soft_labels: learn the class probabilities that a corpus carries instead of its labels;
-            not together with another annotation than the first.
+        soft_labels: learn a mixture of the label and what others say about the face: the votes of
+            taggers (FER-2013 prepared with FER+), or else another annotation (AffectNet).
+        soft_share: their share in that mixture, 0..1; the label has the rest.
         neutral: learn neutral as a seventh class, to compare with results that count it; such
             weights are not served, and not calibrated.
         outlier_exposure: show neutral training faces too and learn that all classes are as likely,
@@ -73,6 +74,7 @@ class DataConfig(_Group):
     limit: int = 0
     annotation: Annotation = "first"
     soft_labels: bool = False
+    soft_share: float = 0.5
     neutral: bool = False
     outlier_exposure: bool = False
     sampling: Literal["natural", "sqrt", "uniform"] = "natural"
@@ -86,8 +88,6 @@ class DataConfig(_Group):
         super().__post_init__()
         if not self.corpora:
             raise ConfigError("Name at least one corpus: --corpora NAME.")
-        if self.soft_labels and self.annotation != "first":
-            raise ConfigError(f"Choose either --soft-labels or --annotation {self.annotation}.")
         if self.neutral and (self.soft_labels or self.annotation != "first"):
             raise ConfigError("--neutral goes with the first label alone.")
         if self.outlier_exposure and (self.neutral or self.sampling != "natural" or self.mixture):
@@ -100,7 +100,7 @@ class DataConfig(_Group):
         if self.mixture and (len(self.mixture) != len(self.corpora) or min(self.mixture) < 1):
             raise ConfigError("--mixture needs a positive number for each of --corpora.")
         self._check("limit validation_limit", 0)
-        self._check("teacher_weight", 0, 1)
+        self._check("teacher_weight soft_share", 0, 1)
         self._check("batch_size", 2)
 
 

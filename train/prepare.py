@@ -31,6 +31,7 @@ from train import fingerprint
 from train.alignment import PREPARED, AlignConfig, align_rows
 from train.corpora import OTHER, Corpus, load_corpus, parse_corpus
 from train.duplicates import without_duplicates
+from train.posterior import PosteriorSummary, add_soft_labels
 from train.report import CorpusReport, Report
 from train.report_page import to_html
 from train.workers import attended, one_thread
@@ -125,11 +126,12 @@ def _prepare(corpora: Sequence[Corpus], config: PrepareConfig, key: str) -> Repo
             for name, splits in aligned.items()
         }
         kept, duplicates = without_duplicates(readable)
+        soft = {name: add_soft_labels(splits, name) for name, splits in kept.items()}
         # Whoever finds a report may trust the folders beside it.
         (config.out / "report.json").unlink(missing_ok=True)
-        for name, splits in kept.items():
+        for name, (splits, votes) in soft.items():
             removed = {split: len(readable[name][split]) - len(splits[split]) for split in splits}
-            reports[name] = replace(reports[name], duplicates=removed)
+            reports[name] = replace(reports[name], duplicates=removed, votes=votes)
             _save(splits.remove_columns("thumb"), config.out / name)
     report = Report(
         fingerprint=key,
@@ -265,9 +267,14 @@ def _read_report(out: Path) -> Report | None:
     """Return the report of an earlier, complete preparation."""
     try:
         values: dict[str, Any] = json.loads((out / "report.json").read_text("utf-8"))
-        values["corpora"] = [CorpusReport(**entry) for entry in values["corpora"]]
+        values["corpora"] = [_read_corpus(entry) for entry in values["corpora"]]
         report = Report(**values)
     except (OSError, ValueError, KeyError, TypeError):
         return None
     complete = all((out / c.name / "dataset_dict.json").exists() for c in report.corpora)
     return report if complete else None
+
+
+def _read_corpus(entry: dict[str, Any]) -> CorpusReport:
+    votes = entry["votes"]
+    return CorpusReport(**{**entry, "votes": votes and PosteriorSummary(**votes)})

@@ -10,6 +10,7 @@ from datasets import DatasetDict
 
 from emotion.labels import LABELS
 from train.corpora import Corpus
+from train.posterior import PosteriorSummary
 
 HISTOGRAMS: dict[str, tuple[int, ...]] = {
     "eye distance, % of the width": tuple(range(0, 82, 2)),
@@ -38,6 +39,7 @@ class CorpusReport:
         findings: kind -> ``where: detail`` of everything the loader left out or found odd.
         histograms: name in ``HISTOGRAMS`` -> pictures per bin; eyes only where they were found.
         duplicates: split -> rows dropped as duplicates.
+        votes: what taggers' votes were turned into, if there are any.
     """
 
     name: str
@@ -50,6 +52,7 @@ class CorpusReport:
     findings: dict[str, list[str]]
     histograms: dict[str, list[int]]
     duplicates: dict[str, int] = field(default_factory=dict)
+    votes: PosteriorSummary | None = None
 
     @classmethod
     def of(cls, corpus: Corpus, aligned: DatasetDict) -> CorpusReport:
@@ -128,8 +131,9 @@ class Report:
         groups: photographs that occur more than once.
         across: those of them that occur in more than one corpus.
         leaks: training rows dropped because a held-out row shows the same photograph.
-        repeats: training rows dropped because another training row does.
+        repeats: training rows that became part of another one of the same photograph.
         conflicts: groups of one photograph under different labels, as ``corpus/sample: label``.
+        averaged: training rows that are learnt with the mean of several labels therefore.
     """
 
     fingerprint: str
@@ -140,6 +144,7 @@ class Report:
     leaks: int
     repeats: int
     conflicts: list[list[str]]
+    averaged: int = 0
 
 
 def to_text(report: Report) -> str:
@@ -155,6 +160,8 @@ def to_text(report: Report) -> str:
                 "duplicates"
             )
         lines += [f"  {sentence}" for sentence in corpus.differences]
+        if corpus.votes:
+            lines.append(f"  {votes_sentence(corpus.votes)}")
         if corpus.upscaled:
             lines.append(f"  {corpus.upscaled} pictures were super-resolved.")
         lines += [f"  unreadable: {text}" for text in cut(corpus.unreadable)]
@@ -165,13 +172,20 @@ def to_text(report: Report) -> str:
     return "\n".join(lines)
 
 
+def votes_sentence(votes: PosteriorSummary) -> str:
+    """Say what became of taggers' votes."""
+    right = ", ".join(f"{share:.1%} of {split}" for split, share in votes.accuracy.items())
+    return f"{votes.rows} training rows have a soft label; the votes alone tell {right}."
+
+
 def duplicate_sentence(report: Report) -> str:
     """Say what the search for duplicates found."""
     return (
         f"Duplicates: {report.groups} photographs occur more than once, {report.across} of them in "
         f"more than one corpus, {len(report.conflicts)} under different labels. Dropped from the "
         f"training splits: {report.leaks} rows that also stand in a held-out split and "
-        f"{report.repeats} that repeat another training row."
+        f"{report.repeats} that repeat another training row. Of what is repeated one picture is "
+        f"learnt with the mean of its labels, which differ for {report.averaged}."
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 
 from emotion.labels import LABELS
-from train.report import CorpusReport, Report, cut, duplicate_sentence
+from train.report import CorpusReport, Report, cut, duplicate_sentence, votes_sentence
 from train.report_plots import plot_corpus
 
 
@@ -28,6 +28,8 @@ def to_html(report: Report) -> str:
         parts.append(_table(corpus))
         parts.append(plot_corpus(corpus))
         parts += [f"<p>{escape(sentence)}</p>" for sentence in corpus.differences]
+        if corpus.votes:
+            parts.append(f"<p>{escape(votes_sentence(corpus.votes))}</p>")
         parts.append(_list(f"Unreadable pictures: {len(corpus.unreadable)}", corpus.unreadable))
         for kind, places in corpus.findings.items():
             parts.append(_list(f"{kind}: {len(places)}", places))

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import torch
 import torch.nn.functional as F
 from datasets import Dataset
@@ -15,7 +17,8 @@ from torch import Tensor
 
 from emotion.align import CROP_SIZE
 from emotion.labels import LABELS, SEVEN_LABELS
-from train.corpora import class_indices
+from train.corpora import NO_LABEL, class_indices
+from train.corpora.published import TRAINING_SPLIT
 from train.options import Annotation
 from train.prepared import VALIDATION, held_out, read_neutral_rows, read_rows
 
@@ -80,6 +83,7 @@ def read_split(
     annotation: Annotation = "first",
     *,
     soft_labels: bool = False,
+    soft_share: float = 0.5,
 ) -> FaceStore:
     """Read one split that ``python -m train prepare`` wrote.
 
@@ -89,11 +93,21 @@ def read_split(
         split: the corpus's own word.
         annotation: see ``from_dataset``.
         soft_labels: see ``from_dataset``.
+        soft_share: see ``from_dataset``.
 
     Raises:
         DataError: if the folder was not prepared, or lacks the corpus or the split.
     """
-    return from_dataset(read_rows(directory, corpus, split), annotation, soft_labels=soft_labels)
+    rows = read_rows(directory, corpus, split)
+    return from_dataset(rows, annotation, soft_labels=soft_labels, soft_share=soft_share)
+
+
+def softened(directory: Path, corpus: str) -> bool:
+    """Tell whether a training face has a soft label or a second one, see ``from_dataset``."""
+    table = read_rows(directory, corpus, TRAINING_SPLIT).with_format("arrow")
+    columns = [name for name in ("soft_label", "second_label") if name in table.column_names]
+    rows = table.select_columns(columns)[:]
+    return any(rows.column(name).null_count < len(rows) for name in columns)
 
 
 def read_neutral(directory: Path, corpora: Iterable[str]) -> dict[str, FaceStore]:
@@ -108,8 +122,11 @@ def read_neutral(directory: Path, corpora: Iterable[str]) -> dict[str, FaceStore
 
 def add_neutral(faces: FaceStore, neutral: FaceStore) -> FaceStore:
     """Put neutral faces behind those of the six expressions, as a seventh class."""
-    seventh = replace(neutral, labels=torch.full_like(neutral.labels, len(LABELS)))
-    return replace(concatenate([faces, seventh]), classes=SEVEN_LABELS)
+    seventh = replace(
+        neutral, labels=torch.full_like(neutral.labels, len(LABELS)), classes=SEVEN_LABELS
+    )
+    soft = None if faces.soft is None else F.pad(faces.soft, (0, 1))
+    return concatenate([replace(faces, soft=soft, classes=SEVEN_LABELS), seventh])
 
 
 def add_outliers(faces: FaceStore, outliers: FaceStore, *, uniform: bool = True) -> FaceStore:
@@ -126,44 +143,76 @@ def add_outliers(faces: FaceStore, outliers: FaceStore, *, uniform: bool = True)
 
 
 def from_dataset(
-    dataset: Dataset, annotation: Annotation = "first", *, soft_labels: bool = False
+    dataset: Dataset,
+    annotation: Annotation = "first",
+    *,
+    soft_labels: bool = False,
+    soft_share: float = 0.5,
 ) -> FaceStore:
     """Turn prepared rows (columns of ``train.alignment.PREPARED``) into a store.
+
+    A photograph that occurs several times under different labels is learnt with their mean.
 
     Args:
         dataset: rows of the six expressions.
         annotation: which annotation counts where a row has a second one. With ``second``, rows that
             it calls neutral or contempt are left out; the ``mean`` of such a row is the first.
-        soft_labels: learn the class probabilities of the rows that have some.
+        soft_labels: learn ``(1 - soft_share) * label + soft_share * other``, where somebody else
+            said something about the face: its ``soft_label``, or else the annotation that does not
+            count. With ``mean`` both annotations count.
+        soft_share: share of the others, 0..1.
     """
     table = dataset.with_format("arrow")[:]
     pixels = b"".join(table.column("px").to_pylist())
     faces = np.frombuffer(bytearray(pixels), np.uint8).reshape(-1, CROP_SIZE, CROP_SIZE)
-    labels = torch.tensor(table.column("label").to_pylist(), dtype=torch.int64)
+    first = torch.tensor(table.column("label").to_pylist(), dtype=torch.int64)
     found = torch.tensor(table.column("face_found").to_pylist(), dtype=torch.bool)
-    store = FaceStore(torch.from_numpy(faces), labels, found)
-    if annotation != "first":
-        store = _reannotated(store, table.column("second_label").to_pylist(), annotation)
+    calm = torch.tensor(_cells(table, "calm", torch.nan)) if "calm" in table.column_names else None
+    given = _cells(table, "second_label", None)
+    second = torch.from_numpy(class_indices(given))
+    labels = torch.where(second >= 0, second, first) if annotation == "second" else first
+    targets = _one_hot(labels)
+    _put(targets, _cells(table, "label_mean", None), where=labels == first)
+    if annotation == "mean":
+        targets = _mixed(targets, _one_hot(second), 0.5)
     if soft_labels:
-        given = table.column("soft_label").to_pylist()
-        soft = store.targets
-        for row in (i for i, probabilities in enumerate(given) if probabilities is not None):
-            soft[row] = torch.tensor(given[row])
-        store = replace(store, soft=soft)
+        aside = {"first": second, "second": first, "mean": torch.full_like(first, NO_LABEL)}
+        others = _one_hot(aside[annotation])
+        _put(others, _cells(table, "soft_label", None))
+        targets = _mixed(targets, others, soft_share)
+    soft = None if torch.equal(targets, _one_hot(labels)) else targets
+    store = FaceStore(torch.from_numpy(faces), labels, found, soft, calm=calm)
+    if annotation == "second":
+        missing = torch.tensor([name is None for name in given], dtype=torch.bool)
+        store = store.select((second >= 0) | missing)
     return store
 
 
-def _reannotated(
-    store: FaceStore, second: Sequence[str | None], annotation: Annotation
-) -> FaceStore:
-    other = torch.from_numpy(class_indices(second))
-    both = other >= 0
-    if annotation == "mean":
-        second_targets = F.one_hot(torch.where(both, other, store.labels), len(LABELS)).float()
-        return replace(store, soft=(store.targets + second_targets) / 2)
-    relabelled = replace(store, labels=torch.where(both, other, store.labels))
-    missing = torch.tensor([name is None for name in second], dtype=torch.bool)
-    return relabelled.select(both | missing)
+def _cells(table: pa.Table, name: str, missing: Any) -> list[Any]:
+    """Return a column, with ``missing`` for null, and for faces that were prepared without it."""
+    if name not in table.column_names:
+        return [missing] * len(table)
+    return [missing if cell is None else cell for cell in table.column(name).to_pylist()]
+
+
+def _one_hot(labels: Tensor) -> Tensor:
+    """Return float32 (N, 6); a row of zeros for no label."""
+    return F.one_hot(labels.clamp_min(0), len(LABELS)) * (labels >= 0).float()[:, None]
+
+
+def _put(
+    targets: Tensor, rows: Sequence[Sequence[float] | None], where: Tensor | None = None
+) -> None:
+    """Replace the targets (N, 6) of those rows that have other probabilities."""
+    for row, probabilities in enumerate(rows):
+        if probabilities is not None and (where is None or where[row]):
+            targets[row] = torch.tensor(probabilities)
+
+
+def _mixed(targets: Tensor, others: Tensor, share: float) -> Tensor:
+    """Give a share of the targets (N, 6) to the others, where they say anything."""
+    said = others.sum(1, keepdim=True) > 0
+    return torch.where(said, (1 - share) * targets + share * others, targets)
 
 
 def concatenate(stores: list[FaceStore]) -> FaceStore:

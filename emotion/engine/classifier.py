@@ -94,6 +94,8 @@ class Classifier:
         if weights and isinstance(engine, OpenVINOEngine) and int8.helps():
             run = int8.load(*weights, network.config, engine)
             self.engine += " int8" if run else ""
+        self.exact = run is None
+        """Whether it computes in float32."""
         self._run = run or engine.compile(ClassifierGraph(network), EXAMPLE, VARYING)
         self(EXAMPLE.numpy())  # the first call allocates and compiles; visitors should not wait
 

@@ -8,6 +8,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from emotion.atlas import ATLAS, panel, read_atlas
 from emotion.labels import COLORS, LABELS
 from emotion.ui.strings import text
 
@@ -20,12 +21,13 @@ MEASUREMENTS = Path(__file__).parents[1] / "assets" / "results.json"
 _log = logging.getLogger(__name__)
 
 
-def about_markup(analyzer: Analyzer, measurements: Path = MEASUREMENTS) -> str:
+def about_markup(analyzer: Analyzer, measurements: Path = MEASUREMENTS, atlas: Path = ATLAS) -> str:
     """Return the About tab as HTML.
 
     Args:
         analyzer: what the page runs.
         measurements: JSON file with a list of evaluations; it need not exist.
+        atlas: JSON file with the mean maps of the embedded weights; it need not exist.
     """
     facts = analyzer.description
     trained_on = ", ".join(facts["trained_on"])
@@ -35,6 +37,10 @@ def about_markup(analyzer: Analyzer, measurements: Path = MEASUREMENTS) -> str:
         if threshold
         else text("about_no_threshold", "p")
     )
+    calm = text("about_calm", "p") if facts.get("calm") else ""
+    limits = [f"about_not_{n}" for n in range(1, 5)]
+    if calm:
+        limits[0] = "about_not_1_calm"
     licence = (
         text("about_licences_2", "p", trained_on=trained_on)
         if trained_on
@@ -43,16 +49,38 @@ def about_markup(analyzer: Analyzer, measurements: Path = MEASUREMENTS) -> str:
     return f"""
 <div class="em-about">
   <section class="em-card">{text("about_what", "h2")}
-    {text("about_what_1", "p")}{bound}{text("about_what_2", "p")}</section>
+    {text("about_what_1", "p")}{bound}{calm}{text("about_what_2", "p")}</section>
   <section class="em-card">{text("about_not", "h2")}<ul>
-    {"".join(text(f"about_not_{n}", "li") for n in range(1, 5))}</ul></section>
+    {"".join(text(key, "li") for key in limits)}</ul></section>
   <section class="em-card em-wide">{text("about_results", "h2")}
     {_results(measurements, facts["weights"] == "embedded")}</section>
+  {_atlas(atlas) if facts["weights"] == "embedded" else ""}
   <section class="em-card">{text("about_privacy", "h2")}
     {text("about_privacy_1", "p")}{text("about_privacy_2", "p")}</section>
   <section class="em-card">{text("about_licences", "h2")}
     {text("about_licences_1", "p")}{licence}{text("about_licences_3", "p")}</section>
 </div>"""
+
+
+def _atlas(path: Path) -> str:
+    atlas = read_atlas(path)
+    if atlas is None:
+        return ""
+    figures = ""
+    for index, name in enumerate(LABELS):
+        decided = atlas.most_decisive(index)
+        said = text("atlas_none")
+        if decided is not None:
+            said = text(f"part_{decided[0]}") + f" {decided[1]:.0%}"
+        figures += (
+            f"<figure>{panel(atlas, index)}<figcaption>{text(name, 'b')}"
+            f"<span>{said}</span></figcaption></figure>"
+        )
+    count = _count(sum(atlas.faces))
+    return (
+        f'<section class="em-card em-wide">{text("atlas", "h2")}'
+        f'{text("atlas_what", "p", count=count)}<div class="em-atlas">{figures}</div></section>'
+    )
 
 
 def _results(measurements: Path, embedded: bool) -> str:

@@ -15,7 +15,7 @@ from emotion.cover import PARTS, CoverTest
 from emotion.errors import EmotionError
 from emotion.images import MAX_PIXELS, decode_image
 from emotion.labels import COLORS, LABELS
-from emotion.overlay import draw_faces, heat_on_photo
+from emotion.overlay import draw_faces, heat_on_photo, spotlight_on_photo
 from emotion.ui.covering import why
 from emotion.ui.gate import Gate, client_of
 from emotion.ui.photo import MAX_CARDS
@@ -28,6 +28,11 @@ Pixels = npt.NDArray[np.uint8]
 
 STRONGEST = "strongest"
 """Choice of ``/explain``: every face's most probable class."""
+
+DRAWN = {"spotlight": spotlight_on_photo, "heat": heat_on_photo}
+"""How ``/explain`` may draw evidence."""
+
+STYLE = "spotlight"
 
 
 def endpoints(analyzer: Analyzer, gate: Gate) -> None:
@@ -49,11 +54,13 @@ def endpoints(analyzer: Analyzer, gate: Gate) -> None:
     def classify(_sender: gr.Request, image: bytes | None, detect: bool = True) -> list[JSON]:
         """Give six probabilities to every face of a picture, at most 20.
 
-        Each face has: label, the most probable class; sure, false where its probability is below
-        abstain_below of /model_info, so that the answer is "not sure", and where there is a reason;
-        reason, null or "perhaps no face", "covered", "cut off" or "turned"; candidates, the two
-        most probable classes; probabilities of all six; box, landmarks and score of the detector,
-        null if the whole picture was taken; picture, the size in whose pixels they are.
+        Each face has: answer, the most probable class, or "not sure" where its probability is below
+        abstain_below of /model_info or there is a reason, or "no clear expression" where calm is at
+        least 0.5; label, the most probable class in any case; sure; reason, null or "perhaps no
+        face", "covered", "cut off" or "turned"; calm, 0 to 1, null where the weights do not tell;
+        candidates, the two most probable classes; probabilities of all six; box, landmarks and
+        score of the detector, null if the whole picture was taken; picture, the size in whose
+        pixels they are.
 
         Args:
             image: a picture file: JPEG, PNG, WebP, HEIC, AVIF, BMP, GIF or TIFF.
@@ -63,9 +70,13 @@ def endpoints(analyzer: Analyzer, gate: Gate) -> None:
         return [_face(result, photo) for result in results]
 
     def explain(
-        _sender: gr.Request, image: bytes | None, label: str = STRONGEST, detect: bool = True
+        _sender: gr.Request,
+        image: bytes | None,
+        label: str = STRONGEST,
+        detect: bool = True,
+        style: str = STYLE,
     ) -> tuple[Pixels, list[JSON]]:
-        """Show why: the picture with heat maps, and what becomes of the answer without each part.
+        """Show why: the picture with evidence, and what becomes of the answer without each part.
 
         Each face has what /classify gives it, and: explained, the class; cam, its map as 8 rows of
         8 numbers; covered, for each part of the face the six probabilities when it is covered;
@@ -77,7 +88,12 @@ def endpoints(analyzer: Analyzer, gate: Gate) -> None:
             label: happiness, surprise, sadness, anger, disgust or fear; or "strongest" for every
                 face's most probable one.
             detect: false takes the whole picture as one face.
+            style: of the picture, "spotlight" or "heat".
         """
+        if style not in DRAWN:
+            raise gr.Error(
+                f"The style is {' or '.join(DRAWN)}, not {style}.", print_exception=False
+            )
         if label not in (STRONGEST, *LABELS):
             choices = ", ".join((STRONGEST, *LABELS))
             raise gr.Error(f"The label is one of {choices}, not {label}.", print_exception=False)
@@ -86,7 +102,7 @@ def endpoints(analyzer: Analyzer, gate: Gate) -> None:
         drawn, faces = photo, []
         for result, test in zip(results, tests, strict=True):
             index = result.index if chosen is None else chosen
-            drawn = heat_on_photo(drawn, result, index)
+            drawn = DRAWN[style](drawn, result, index)
             faces.append(
                 {
                     **_face(result, photo),
@@ -118,10 +134,13 @@ def endpoints(analyzer: Analyzer, gate: Gate) -> None:
         label = gr.Textbox(value=STRONGEST, label="Class to explain")
         faces = gr.JSON(label="Faces")
         drawn = gr.Image(label="Picture with heat maps", format="jpeg")
+        style = gr.Textbox(value=STYLE, label="Style")
         button = gr.Button()
     shared: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": 2}
     button.click(classify, [image, detect], faces, api_name="classify", **shared)
-    button.click(explain, [image, label, detect], [drawn, faces], api_name="explain", **shared)
+    button.click(
+        explain, [image, label, detect, style], [drawn, faces], api_name="explain", **shared
+    )
     endpoint(model_info, api_name="model_info")
     endpoint(health, api_name="health")
 
@@ -140,8 +159,10 @@ def _face(result: FaceResult, image: Pixels) -> JSON:
         "landmarks": _rounded(result.landmarks),
         "score": None if result.score is None else round(result.score, 4),
         "label": result.label,
+        "answer": result.answer,
         "sure": result.sure,
         "reason": result.reason,
+        "calm": None if result.calm is None else round(result.calm, 5),
         "candidates": list(result.candidates),
         "probabilities": _named(result.probabilities),
         "picture": {"width": image.shape[1], "height": image.shape[0]},

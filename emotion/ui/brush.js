@@ -1,7 +1,7 @@
 // @ts-check
 /**
  * Covering places of a face by hand: a chip per part, a brush for anything else; the bars answer.
- * It runs once, after common.js and in its scope.
+ * It runs once, before card.js and in its scope.
  */
 const CROP = 64; // px a side of the crop and of the mask
 const BRUSH = 4.5; // px of the crop
@@ -16,10 +16,10 @@ class Brush {
     Object.assign(this, { ask, redraw });
     this.parts = parts?.map(unpack);
     this.painted = new Uint8Array(CROP * CROP);
-    this.covered = null; // what the server made of it: {picture, probabilities, sure, turn}
+    this.covered = null; // what the server made of it: {picture, probabilities, answer, turn}
     this.turn = 0; // of the newest question; later answers to older ones are dropped
     this.asking = false;
-    this.canvas = node.querySelector("canvas");
+    this.canvas = node.querySelector(".em-crop canvas");
     this.controls = node.querySelector(".em-covers");
     this.chips = [...this.controls.querySelectorAll("[data-part]")];
     this.toggle = this.controls.querySelector("[data-do=brush]");
@@ -57,8 +57,7 @@ class Brush {
   }
 
   press(chip) {
-    const pressed = chip.getAttribute("aria-pressed") === "true";
-    chip.setAttribute("aria-pressed", String(!pressed));
+    press(chip);
     this.update();
   }
 

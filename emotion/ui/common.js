@@ -1,15 +1,18 @@
 // @ts-check
 /**
- * What the tabs share: sentences, bars, heat maps, boxes and the camera.
- * It runs once, before any tab, with `facts` (strings, labels, colors, unsure) in scope.
+ * What the tabs share: sentences, bars, boxes and the camera.
+ * It runs once, before any tab, with `facts` (strings, labels, colors, and so on) in scope.
  *
- * @typedef {{cells: number[], max: number}} Heat      64 values 0..255 in rows; 255 stands for max
+ * @typedef {{cells: number[], max: number}} Heat      64 values 0..255 in rows; 255 stands for max,
+ *          the same for all maps of a face
  * @typedef {{number: number, box: number[] | null, place: number[], probabilities: number[],
- *            sure: boolean, reason: string | null, explained: number, heat: Heat}} Face
- *          all coordinates are fractions of the picture
+ *            sure: boolean, reason: string | null, answer: string, settled?: boolean,
+ *            explained: number, heat: Heat}} Face
+ *          all coordinates are fractions of the picture; settled: the answer fits the numbers
  * @typedef {{width: number, height: number, mirrored: boolean, unit: number}} Frame
  *          size in canvas pixels; unit = canvas pixels per CSS pixel
- * @typedef {{heat: boolean, opacity: number, selected: number}} Look
+ * @typedef {{heat: boolean, spotlight: boolean, opacity: number, selected: number,
+ *            source: CanvasImageSource}} Look         source: the picture under the evidence
  */
 const language = navigator.language.toLowerCase().startsWith("de") ? "de" : "en";
 
@@ -46,84 +49,62 @@ function twoStrongest(probabilities) {
   };
 }
 
-/** What is said of a face: a name, its share, and what came next or what it is between. */
-function verdict({ probabilities, sure, reason }) {
-  const values = twoStrongest(probabilities);
-  return sure
-    ? { name: values.first, share: `${values.first_share} %`, detail: say("runner_up", values) }
-    : { name: say("not_sure"), share: "", detail: reason ? doubt(reason) : say("between", values) };
+/** Which of its two ends an answer has, or that it is a class. @param {Face} face */
+const kindOf = ({ answer }) =>
+  answer === facts.calm ? "calm" : answer === facts.notSure ? "unsure" : "sure";
+
+/** The colour of an answer: that of its class, or of none. @param {Face} face */
+const colorOf = ({ answer }) => facts.colors[facts.labels.indexOf(answer)] ?? facts.unsure;
+
+/**
+ * What is said of a face: a name, its share, and what came next or what it is between. An answer
+ * that was true a moment ago has no numbers: the newest ones contradict it.
+ * @param {Face} face
+ */
+function verdict(face) {
+  const values = twoStrongest(face.probabilities);
+  const settled = face.settled !== false;
+  const between = settled ? say("between", values) : "";
+  switch (kindOf(face)) {
+    case "calm":
+      return { name: say("calm"), share: "", detail: say("calm_detail") };
+    case "unsure":
+      return {
+        name: say("not_sure"), share: "", detail: face.reason ? doubt(face.reason) : between,
+      };
+    default:
+      return {
+        name: say(face.answer),
+        share: settled ? `${values.first_share} %` : "",
+        detail: settled ? say("runner_up", values) : "",
+      };
+  }
 }
 
 /** @param {string} reason one of the server's, such as "perhaps no face" */
 const doubt = (reason) => say(`doubt_${reason.replaceAll(" ", "_")}`);
 
 /** The same for screen readers. @param {Face} face */
-const spoken = (face) =>
-  say(face.sure ? "face_label" : "face_label_unsure", {
-    n: face.number, ...twoStrongest(face.probabilities),
-  });
+function spoken(face) {
+  const said = { n: face.number, ...twoStrongest(face.probabilities) };
+  const key = { calm: "face_label_calm", unsure: "face_label_unsure", sure: "face_label" };
+  return say(key[kindOf(face)], said);
+}
 
 /** Show what a face got; nothing empties the bars. @param {HTMLElement} list @param {Face} [face] */
 function fillBars(list, face) {
   const probabilities = face?.probabilities;
   const order = probabilities ? [...probabilities].sort((a, b) => b - a) : [];
+  const kind = face && kindOf(face);
+  list.classList.toggle("em-pale", kind === "calm");
   list.querySelectorAll("li").forEach((row, index) => {
     const value = probabilities ? probabilities[index] : 0;
-    row.toggleAttribute("data-top", Boolean(face?.sure) && value === order[0]);
-    row.toggleAttribute("data-candidate", face?.sure === false && value >= order[1]);
+    row.toggleAttribute("data-top", kind === "sure" && face.answer === facts.labels[index]);
+    row.toggleAttribute("data-candidate", kind === "unsure" && value >= order[1]);
     row.dataset.value = probabilities ? String(value) : "";
     row.querySelector("i").style.width = `${value * 100}%`;
     row.querySelector(".em-bar-value").textContent = probabilities ? `${percent(value)} %` : "–";
   });
-}
-
-// Anchors of an inferno-like ramp: dark, violet, red, orange, yellow; lightness rises evenly.
-const RAMP = [
-  [6, 3, 20], [60, 12, 95], [120, 28, 109], [178, 50, 90], [226, 89, 51], [250, 150, 20],
-  [252, 214, 75], [252, 252, 180],
-];
-
-const mix = (from, to, weight) => from + weight * (to - from);
-
-const EDGE = 4; // px of the map's side over which it fades out, so that no cut edge shows on the face
-
-// Colour and opacity for each of 256 values, worked out once: a map has 4096 pixels, 25 times a
-// second. The weaker the evidence, the more transparent.
-const HEAT_COLORS = Array.from({ length: 256 }, (_, value) => {
-  const at = (Math.min(value, 254.9) / 255) * (RAMP.length - 1);
-  const low = Math.floor(at);
-  return [...RAMP[low].map((channel, i) => mix(channel, RAMP[low + 1][i], at - low)), value];
-});
-
-const HEAT_SIDE = 64;
-// The two cells around each pixel and the second one's weight; cell centres lie at (i + 0.5) / 8.
-// Bilinear on purpose: a cubic would ring and paint evidence where there is none.
-const TAPS = Array.from({ length: HEAT_SIDE }, (_, pixel) => {
-  const position = Math.min(7, Math.max(0, ((pixel + 0.5) * 8) / HEAT_SIDE - 0.5));
-  const cell = Math.min(6, Math.floor(position));
-  const fade = Math.min(1, (Math.min(pixel, HEAT_SIDE - 1 - pixel) + 1) / EDGE);
-  return { cell, weight: position - cell, fade };
-});
-
-/** Colour an 8x8 map. @param {Heat} heat */
-function heatPicture({ cells }) {
-  const canvas = document.createElement("canvas");
-  canvas.width = canvas.height = HEAT_SIDE;
-  const context = canvas.getContext("2d");
-  const picture = context.createImageData(HEAT_SIDE, HEAT_SIDE);
-  TAPS.forEach(({ cell: row, weight: down, fade: fadeDown }, y) =>
-    TAPS.forEach(({ cell: column, weight: right, fade: fadeRight }, x) => {
-      const at = row * 8 + column;
-      const upper = mix(cells[at], cells[at + 1], right);
-      const lower = mix(cells[at + 8], cells[at + 9], right);
-      const value = Math.round(mix(upper, lower, down));
-      const pixel = (y * HEAT_SIDE + x) * 4;
-      picture.data.set(HEAT_COLORS[value], pixel);
-      picture.data[pixel + 3] *= fadeDown * fadeRight;
-    }),
-  );
-  context.putImageData(picture, 0, 0);
-  return canvas;
 }
 
 /** Box of a face as seen, in units of the frame. @param {Face} face @param {Partial<Frame>} frame */
@@ -133,34 +114,15 @@ function boxOnCanvas(face, { width, height, mirrored }) {
   return { x: left * width, y: y0 * height, w: (x1 - x0) * width, h: (y1 - y0) * height };
 }
 
-/** @param {CanvasRenderingContext2D} context @param {Face} face @param {Frame} frame */
-function drawHeat(context, face, frame, opacity) {
-  const box = boxOnCanvas(face, { ...frame, mirrored: false });
-  const [a, b, c, d, e, f] = face.place;
-  context.save();
-  if (frame.mirrored) context.transform(-1, 0, 0, 1, frame.width, 0);
-  if (face.box) {
-    context.beginPath();
-    context.ellipse(box.x + box.w / 2, box.y + box.h / 2, box.w / 2, box.h / 2, 0, 0, 7);
-    context.clip();
-  }
-  context.globalAlpha = opacity;
-  const { width, height } = frame;
-  context.transform(a * width, b * height, c * width, d * height, e * width, f * height);
-  context.imageSmoothingQuality = "high";
-  context.drawImage(heatPicture(face.heat), 0, 0, 1, 1);
-  context.restore();
-}
-
 /** What a chip may say, the most telling first: in a crowd the words would cover a neighbour. */
 function chipWords(face, many) {
-  const { name, share } = verdict(face);
+  const { name, share, detail } = verdict(face);
   const number = many ? `${face.number}` : "";
-  const words = face.sure
-    ? [`${name} ${share}`]
-    : face.reason
-      ? [say("chip_doubt", { reason: doubt(face.reason) }), name]
-      : [say("chip_not_sure", twoStrongest(face.probabilities)), name];
+  const unsure = kindOf(face) === "unsure" && detail;
+  const longer = face.reason
+    ? say("chip_doubt", { reason: doubt(face.reason) })
+    : say("chip_not_sure", twoStrongest(face.probabilities));
+  const words = unsure ? [longer, name] : [`${name} ${share}`.trim()];
   return [...words.map((said) => `${number}  ${said}`.trim()), ...(many ? [number] : [])];
 }
 
@@ -209,12 +171,10 @@ function drawBox(context, box, color, unit, chosen) {
  * @param {Look} look
  */
 function drawFaces(context, faces, frame, look) {
-  if (look.heat) for (const face of faces) drawHeat(context, face, frame, look.opacity);
+  if (look.heat) for (const face of faces) drawEvidence(context, face, frame, look);
   const many = faces.length > 1;
   const boxes = faces.map((face) => boxOnCanvas(face, frame));
-  const colors = faces.map(({ sure, probabilities }) =>
-    sure ? facts.colors[strongest(probabilities)] : facts.unsure,
-  );
+  const colors = faces.map(colorOf);
   faces.forEach((face, index) => {
     const chosen = many && index === look.selected;
     if (face.box) drawBox(context, boxes[index], colors[index], frame.unit, chosen);
@@ -282,6 +242,6 @@ function download(canvas) {
 
 window.emotionPage = {
   language, colors: facts.colors, unsure: facts.unsure, say, translate, nameOf, strongest, percent,
-  verdict, spoken, fillBars, heatPicture, drawFaces, cameraProblem, openCamera, closeCamera,
+  verdict, colorOf, fillBars, drawFaces, cameraProblem, openCamera, closeCamera,
   looksAtVisitor, download,
 };

@@ -60,8 +60,8 @@ def brush(analyzer: Analyzer, gate: Gate) -> Callable[..., JSON]:
     """Return the server function that classifies a crop with any places covered.
 
     It takes ``{"crop": data URL of the 64x64 PNG that the photo's answer held, "mask": see
-    mask_text}`` and answers with ``{"crop": data URL, "probabilities": six numbers, "sure": false
-    for "not sure"}`` or ``{"error": key of strings.json}``. It never raises.
+    mask_text}`` and answers with ``{"crop": data URL, "probabilities": six numbers, "answer": see
+    FaceResult}`` or ``{"error": key of strings.json}``. It never raises.
     """
 
     def cover_face(payload: object, sender: gr.Request | None = None) -> JSON:
@@ -69,7 +69,7 @@ def brush(analyzer: Analyzer, gate: Gate) -> Callable[..., JSON]:
             crop, mask = _read(payload)
             covered = smooth_fill(crop, mask[None])
             with gate.enter(client_of(sender)):
-                probabilities = analyzer.classify(covered)[0][0]
+                (face,) = analyzer.analyze_crops(covered)
         except BusyError:
             return {"error": "photo_busy"}
         except EmotionError as error:
@@ -79,8 +79,8 @@ def brush(analyzer: Analyzer, gate: Gate) -> Callable[..., JSON]:
             return {"error": "internal"}
         return {
             "crop": data_url(covered[0], "image/png"),
-            "probabilities": [round(float(p), 5) for p in probabilities],
-            "sure": bool(probabilities.max() >= analyzer.network.config.abstain_below),
+            "probabilities": [round(float(p), 5) for p in face.probabilities],
+            "answer": face.answer,
         }
 
     return cover_face

@@ -306,7 +306,7 @@ const actions = {
   switch: switchCamera, photo: openPhotoTab,
 };
 for (const button of element.querySelectorAll("button[data-do]"))
-  button.addEventListener("click", actions[button.dataset.do]);
+  if (actions[button.dataset.do]) button.addEventListener("click", actions[button.dataset.do]);
 find("[data-do=explain]").addEventListener("change", (event) => {
   view.explain = Number(event.target.value);
   explainAnew();

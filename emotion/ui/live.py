@@ -144,8 +144,10 @@ def _face(tracked: TrackedFace, width: int, height: int, explain: int) -> JSON:
     return {
         "id": tracked.id,
         **face_geometry(result, width, height),
+        "answer": tracked.answer,
+        "settled": tracked.settled,
         "explained": index,
-        "heat": heat_bytes(result.cams[index]),
+        "heat": heat_bytes(result, index),
     }
 
 
@@ -161,7 +163,7 @@ def _timeline() -> str:
 
 def _markup(engine: str) -> str:
     return f"""
-<section class="em-live" data-state="idle" data-engine="{escape(engine)}">
+<section class="em-live em-spot" data-state="idle" data-engine="{escape(engine)}">
   <div class="em-stage">
     <div class="em-start">
       {text("live_title", "h2")}

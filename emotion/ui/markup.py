@@ -6,7 +6,8 @@ import json
 from functools import cache
 from importlib import resources
 
-from emotion.labels import COLORS, LABELS, UNSURE_COLOR
+from emotion.cover import FAINT
+from emotion.labels import CALM, COLORS, LABELS, NOT_SURE, UNSURE_COLOR
 from emotion.ui.strings import label, table, text
 
 _ICONS = {
@@ -21,7 +22,16 @@ _ICONS = {
 }
 
 
-_SHARED_SCRIPTS = ("common.js", "people.js", "stage.js", "why.js", "brush.js")
+SHARED_SCRIPTS = (
+    "common.js",
+    "evidence.js",
+    "people.js",
+    "stage.js",
+    "why.js",
+    "brush.js",
+    "card.js",
+)
+"""What the tabs share, in the order in which it runs."""
 
 
 @cache
@@ -42,10 +52,13 @@ def page_head() -> str:
         "labels": LABELS,
         "colors": [COLORS[name] for name in LABELS],
         "unsure": UNSURE_COLOR,
+        "notSure": NOT_SURE,
+        "calm": CALM,
+        "faint": FAINT,
     }
     # "</" would end the script element wherever it stands in a sentence.
     values = json.dumps(facts, ensure_ascii=False).replace("</", "<\\/")
-    shared = "\n".join(read(name) for name in _SHARED_SCRIPTS)
+    shared = "\n".join(read(name) for name in SHARED_SCRIPTS)
     script = f"(() => {{ const facts = {values};\n{shared} }})();"
     return f"<style>{styles}</style><script>{script}</script>"
 
@@ -84,16 +97,28 @@ def explain_select() -> str:
 
 
 def heat_controls() -> str:
-    """Return the switch, the opacity slider and the class of the heat map."""
+    """Return the switch, the style, the opacity and the class of the evidence."""
     return f"""<span class="em-heat">
     <label class="em-choice em-switch"><input type="checkbox" data-do="heat" checked>
       {text("heat")}</label>
+    <button type="button" class="em-button" data-do="spotlight" aria-pressed="true">
+      {text("spotlight")}</button>
     <input type="range" data-do="opacity" min="10" max="100" value="75" {label("opacity")}>
     {explain_select()}</span>"""
 
 
+def six_maps() -> str:
+    """Return six small pictures, a button each, for the evidence of all classes side by side."""
+    buttons = "".join(
+        f'<button type="button" aria-pressed="false"><canvas width="96" height="96"></canvas>'
+        f"{text(name)}<output></output></button>"
+        for name in LABELS
+    )
+    return f'<div class="em-six" role="group" {label("six")}>{buttons}</div>'
+
+
 def legend() -> str:
-    """Return the heat map's legend."""
+    """Return the legend of the evidence."""
     return (
         f'<div class="em-legend">{text("legend_less")}<span class="em-ramp"></span>'
         f"{text('legend_more')}</div>"

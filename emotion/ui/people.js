@@ -3,7 +3,7 @@
  * Who is in view: numbers that stay, the face whose bars are shown, and each face's last minute.
  * It runs once, after common.js and in its scope; all times are seconds.
  *
- * @typedef {{at: number, probabilities: number[], sure: boolean}} Sample
+ * @typedef {{at: number, probabilities: number[], answer: string}} Sample
  * @typedef {{number: number, face: Face & {id: number}, seen: number, history: Sample[]}} Person
  */
 const SPAN = 60;
@@ -50,9 +50,9 @@ class People {
 
   /** @param {Person} person */
   sample({ face, seen, history }) {
-    const { probabilities, sure } = face;
+    const { probabilities, answer } = face;
     if (!history.length || seen - history.at(-1).at >= SAMPLE_EVERY)
-      history.push({ at: seen, probabilities, sure });
+      history.push({ at: seen, probabilities, answer });
     while (seen - history[0].at > SPAN) history.shift();
   }
 
@@ -65,7 +65,7 @@ class People {
 
 /**
  * Draw the chosen face's last minute: one row per class in the order of the bars, now at the right
- * end. Where the answer was not sure it is pale; after the face was seen last it is empty.
+ * end. Where the answer was no class it is pale; after the face was seen last it is empty.
  * @param {HTMLCanvasElement} canvas @param {People} people
  */
 function drawTimeline(canvas, { known, chosen, now }) {
@@ -79,7 +79,7 @@ function drawTimeline(canvas, { known, chosen, now }) {
   history.forEach((sample, index) => {
     const left = place(sample.at);
     const right = place(history[index + 1]?.at ?? seen);
-    context.globalAlpha = sample.sure ? 1 : 0.35;
+    context.globalAlpha = kindOf(sample) === "sure" ? 1 : 0.35;
     sample.probabilities.forEach((probability, label) => {
       const high = probability * (row - 2 * unit);
       context.fillStyle = facts.colors[label];
@@ -93,8 +93,8 @@ function timelineSentence({ known, chosen, now }) {
   const history = known.get(chosen)?.history;
   if (!history) return say("timeline_empty");
   const counts = {};
-  for (const { probabilities, sure } of history) {
-    const name = sure ? nameOf(strongest(probabilities)) : say("not_sure");
+  for (const sample of history) {
+    const { name } = verdict(sample);
     counts[name] = (counts[name] ?? 0) + 1;
   }
   const label = Object.keys(counts).sort((one, other) => counts[other] - counts[one])[0];

@@ -5,8 +5,8 @@
  * The answer holds the maps of all six classes, so choosing another one redraws and asks nobody.
  */
 const {
-  language, colors, unsure, say, translate, strongest, nameOf, verdict, fillBars, heatPicture,
-  drawFaces, cameraProblem, openCamera, closeCamera, looksAtVisitor, download, Brush,
+  language, say, translate, drawFaces, cameraProblem, openCamera, closeCamera, looksAtVisitor,
+  download, Card, press,
 } = window.emotionPage;
 
 const find = (selector) => element.querySelector(selector);
@@ -22,7 +22,8 @@ const view = {
   request: null, // what was asked last, to ask again with detect: false
   photo: null,
   answer: null,
-  look: { heat: true, opacity: 0.75, selected: -1 },
+  look: { heat: true, spotlight: true, opacity: 0.75, selected: -1, source: null },
+  cards: [],
 };
 
 function setState(state) {
@@ -104,7 +105,9 @@ function show(answer, photo) {
     : count === 1 ? say("photo_one_face")
     : say("photo_faces", { count });
   find(".em-toolbar [data-do=explain]").value = "-1";
-  cards.replaceChildren(...faces.map(card));
+  view.look.source = photo;
+  view.cards = faces.map(card);
+  cards.replaceChildren(...view.cards.map(({ node }) => node));
   canvas.width = answer.width;
   canvas.height = answer.height;
   canvas.style.setProperty("--ratio", String(answer.width / answer.height));
@@ -124,70 +127,18 @@ function wholePictureButton() {
 function card(face, index) {
   const node = find("template").content.cloneNode(true).firstElementChild;
   translate(node);
-  const { name, share, detail } = verdict(face);
   face.number = index + 1;
-  node.querySelector(".em-number").textContent = String(face.number);
-  node.querySelector("h2").textContent = name;
-  node.querySelector("output").textContent = share;
-  node.querySelector(".em-detail").textContent = detail;
-  const accent = face.sure ? colors[strongest(face.probabilities)] : unsure;
-  node.style.setProperty("--accent", accent);
-  face.node = node;
   const ask = (mask) => server.cover_face({ crop: face.crop, mask }).catch(() => undefined);
-  face.brush = new Brush(node, face.parts, ask, () => {
-    showBars(face);
-    drawCrop(face, index);
-  });
-  showBars(face);
-  face.picture = new Image();
-  face.picture.onload = () => drawCrop(face, index);
-  face.picture.src = face.crop;
-  const select = node.querySelector("select");
-  select.addEventListener("change", () => {
-    explain(face, index, Number(select.value));
+  const one = new Card(node, face, view.look, ask, (choice) => {
+    one.explain(choice);
     drawPhoto();
   });
-  return node;
-}
-
-/** Bars of the face as it is, or with places covered; then a mark stays where they were. */
-function showBars({ node, brush: { covered }, probabilities, sure }) {
-  const bars = node.querySelector(".em-bars");
-  fillBars(bars, covered ?? { probabilities, sure });
-  bars.classList.toggle("em-was", Boolean(covered));
-  bars.querySelectorAll("li").forEach((row, at) =>
-    row.style.setProperty("--was", `${probabilities[at] * 100}%`),
-  );
-}
-
-function explain(face, index, choice) {
-  face.explained = choice < 0 ? strongest(face.probabilities) : choice;
-  face.heat = face.heats[face.explained];
-  face.node.querySelector("select").value = String(choice);
-  face.node.querySelector(".em-why").textContent =
-    choice < 0 ? face.why : face.sentences[choice];
-  drawCrop(face, index);
+  return one;
 }
 
 function explainAll(choice) {
-  view.answer.faces.forEach((face, index) => explain(face, index, choice));
+  for (const one of view.cards) one.explain(choice);
   drawPhoto();
-}
-
-function drawCrop(face, index) {
-  const picture = face.node.querySelector("canvas");
-  const label = say("photo_crop_label", { n: index + 1, label: nameOf(face.explained) });
-  picture.setAttribute("aria-label", label);
-  const context = picture.getContext("2d");
-  context.clearRect(0, 0, picture.width, picture.height);
-  context.imageSmoothingQuality = "high";
-  const { covered, mask, waiting } = face.brush;
-  context.drawImage(covered?.picture ?? face.picture, 0, 0, picture.width, picture.height);
-  if (waiting) face.brush.draw(context);
-  if (mask.includes(1) || !view.look.heat) return; // the map belongs to the face as it is
-  context.globalAlpha = view.look.opacity;
-  context.drawImage(heatPicture(face.heat), 0, 0, picture.width, picture.height);
-  context.globalAlpha = 1;
 }
 
 function drawPhoto() {
@@ -201,7 +152,7 @@ function drawPhoto() {
 
 function redraw() {
   drawPhoto();
-  view.answer?.faces.forEach(drawCrop);
+  for (const one of view.cards) one.draw(true);
 }
 
 async function camera() {
@@ -229,6 +180,7 @@ function shoot() {
 function another() {
   view.turn++;
   view.answer = null;
+  view.cards = [];
   complain("");
   setState("idle");
   find("[data-do=choose]").focus();
@@ -244,7 +196,7 @@ const actions = {
   save: () => download(canvas),
 };
 for (const button of element.querySelectorAll("button[data-do]"))
-  button.addEventListener("click", actions[button.dataset.do]);
+  if (actions[button.dataset.do]) button.addEventListener("click", actions[button.dataset.do]);
 for (const button of element.querySelectorAll("[data-example]"))
   button.addEventListener("click", () => ask({ example: button.dataset.example }));
 input.addEventListener("change", () => {
@@ -269,6 +221,10 @@ document.addEventListener("paste", (event) => {
 });
 find(".em-toolbar [data-do=heat]").addEventListener("change", (event) => {
   view.look.heat = event.target.checked;
+  redraw();
+});
+find(".em-toolbar [data-do=spotlight]").addEventListener("click", ({ currentTarget }) => {
+  view.look.spotlight = section.classList.toggle("em-spot", press(currentTarget));
   redraw();
 });
 find(".em-toolbar [data-do=opacity]").addEventListener("input", (event) => {

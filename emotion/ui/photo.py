@@ -114,7 +114,7 @@ def _face(
     return {
         **face_geometry(result, shape[1], shape[0]),
         "crop": data_url(result.crop, "image/png"),
-        "heats": [heat_bytes(cam) for cam in result.cams],
+        "heats": [heat_bytes(result, index) for index in range(len(LABELS))],
         "why": why(test, None, language),
         "sentences": [why(test, index, language) for index in range(len(LABELS))],
         "parts": None if test is None else [mask_text(mask) for mask in test.masks],
@@ -151,7 +151,7 @@ def _example_buttons() -> str:
 
 def _markup() -> str:
     return f"""
-<section class="em-photo" data-state="idle" data-limit="{MAX_PHOTO_BYTES}">
+<section class="em-photo em-spot" data-state="idle" data-limit="{MAX_PHOTO_BYTES}">
   <div class="em-drop em-card">
     <div class="em-drop-target">
       {markup.icon("picture")}
@@ -200,11 +200,13 @@ def _markup() -> str:
       <p class="em-detail"></p>
       <div class="em-evidence">
         <div class="em-crop"><canvas width="256" height="256" role="img"></canvas>
-          {markup.explain_select()}</div>
+          <p class="em-faint" hidden></p>{markup.explain_select()}</div>
         {markup.bars()}
       </div>
       <p class="em-why"></p>
       {_cover_controls()}
+      {text("six", "h3")}
+      {markup.six_maps()}
     </article>
   </template>
 </section>"""

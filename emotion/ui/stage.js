@@ -19,11 +19,16 @@ class Stage {
     this.people = new People();
     this.faces = [];
     this.mirrored = true;
-    this.look = { heat: true, opacity: 0.75, selected: 0 };
+    const [heat, spotlight] = [true, true];
+    this.look = { heat, spotlight, opacity: 0.75, selected: 0, source: this.video };
     this.announced = 0; // when screen readers were told last
     this.timelineDrawn = 0;
     find("[data-do=heat]").addEventListener("change", ({ target }) => {
       this.look.heat = target.checked;
+      this.draw();
+    });
+    find("[data-do=spotlight]").addEventListener("click", ({ currentTarget }) => {
+      this.look.spotlight = find(".em-live").classList.toggle("em-spot", press(currentTarget));
       this.draw();
     });
     find("[data-do=opacity]").addEventListener("input", ({ target }) => {

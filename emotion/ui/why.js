@@ -44,7 +44,10 @@ class Why {
       this.said = { id: face.id, explained: face.explained, sentence: face.why, at: now };
     const { said } = this;
     const other = said.id !== this.people.chosen || (face && face.explained !== said.explained);
-    const shown = other || (!frozen && now - said.at > COVER_LASTS) ? "" : said.sentence;
+    const faint = face && face.probabilities[face.explained] < facts.faint;
+    const words = faint ? say("cover_faint", { label: nameOf(face.explained) }) : said.sentence;
+    const old = other || (!frozen && now - said.at > COVER_LASTS);
+    const shown = old && !faint ? "" : words;
     if (this.place.textContent !== shown) this.place.textContent = shown;
   }
 }

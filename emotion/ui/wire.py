@@ -62,8 +62,10 @@ def face_geometry(result: FaceResult, width: int, height: int) -> JSON:
     Returns:
         ``box`` [x0, y0, x1, y1] or None; ``place``, six numbers a..f that map a point (u, v) of the
         crop (fractions of its side) to the picture by (a u + c v + e, b u + d v + f), the order of
-        a canvas transform; ``probabilities``, six numbers; ``sure``, false for "not sure";
-        ``reason``, null or one of ``emotion.doubt.REASONS``.
+        a canvas transform; ``probabilities``, six numbers; ``sure``, whether the highest reaches
+        the threshold and nothing speaks against it; ``reason``, null or one of
+        ``emotion.doubt.REASONS``; ``calm``, a number or None; ``answer``, see
+        ``FaceResult.answer``.
     """
     size = np.array([width, height, width, height], np.float64)
     box = None if result.box is None else (result.box / size).round(5).tolist()
@@ -73,16 +75,21 @@ def face_geometry(result: FaceResult, width: int, height: int) -> JSON:
         "probabilities": [round(float(p), 5) for p in result.probabilities],
         "sure": result.sure,
         "reason": result.reason,
+        "calm": None if result.calm is None else round(result.calm, 5),
+        "answer": result.answer,
     }
 
 
-def heat_bytes(cam: npt.NDArray[np.floating]) -> JSON:
+def heat_bytes(result: FaceResult, index: int) -> JSON:
     """Return one class activation map as 64 integers 0..255 and the value that 255 stands for.
 
+    That is the maximum of all six maps of the face, so that they can be compared.
+
     Args:
-        cam: (8, 8), values >= 0.
+        result: one analysed face.
+        index: class of the map, 0..5.
     """
-    top = float(cam.max())
+    cam, top = result.cams[index], float(result.cams.max())
     scaled = np.rint(cam * (255 / top)) if top > 1e-6 else np.zeros_like(cam)
     return {"cells": scaled.astype(int).ravel().tolist(), "max": round(top, 6)}
 

@@ -6,6 +6,8 @@ from itertools import pairwise
 
 import pytest
 
+from emotion.labels import LABELS
+
 pytestmark = pytest.mark.browser
 
 # Our server, and a clock that can be slowed down where a slow machine would take too long.
@@ -39,12 +41,13 @@ HEAT = {"cells": [255] * 64, "max": 0.1}
 
 def face(id: int, x: float = 0.2, y: float = 0.3, side: float = 0.3, **said) -> dict:
     """A face of an answer: happy and sure, if nothing else is said."""
+    probabilities = said.get("probabilities", SURE)
     return {
         "id": id,
         "box": [x, y, x + side, y + side],
         "place": [side, 0, 0, side, x, y],
         "probabilities": SURE,
-        "sure": True,
+        "answer": LABELS[probabilities.index(max(probabilities))],
         "explained": 0,
         "heat": HEAT,
         **said,
@@ -100,13 +103,29 @@ def test_a_sure_answer_names_its_class_and_what_came_next(page):
 
 
 def test_an_unsure_answer_says_so_with_its_two_candidates_and_all_bars(page):
-    answer(page, face(1, probabilities=UNDECIDED, sure=False))
+    answer(page, face(1, probabilities=UNDECIDED, answer="not sure"))
     assert panel(page) == ["Not sure", "Surprise 30 % or Anger 26 %"]
     assert (names(page, "top"), names(page, "candidate")) == ([], ["Surprise", "Anger"])
     values = page.locator("#live .em-bar-value").all_inner_texts()
     assert values == ["10 %", "30 %", "15 %", "26 %", "10 %", "9 %"]
     label = page.locator(".em-targets button").get_attribute("aria-label")
     assert label == "Face 1: not sure, Surprise 30 percent or Anger 26 percent"
+
+
+def test_a_calm_face_names_no_emotion_and_its_bars_are_pale(page):
+    answer(page, face(1, answer="no clear expression"))
+    assert panel(page) == ["No clear expression", "A calm face shows none of the six."]
+    assert (names(page, "top"), names(page, "candidate")) == ([], [])
+    assert page.locator("#live .em-bars.em-pale li").count() == 6
+    label = page.locator(".em-targets button").get_attribute("aria-label")
+    assert label == "Face 1: no clear expression"
+
+
+def test_an_answer_that_its_numbers_no_longer_fit_is_said_without_them(page):
+    answer(page, face(1, answer="surprise", settled=False))
+    assert panel(page) == ["Surprise"]
+    answer(page, face(1, answer="not sure", settled=False))
+    assert panel(page) == ["Not sure"]
 
 
 def test_five_faces_have_numbers_buttons_and_one_card(page):
@@ -182,7 +201,7 @@ def test_the_timeline_grows_with_its_face_and_begins_anew_with_another_one(page)
 
 
 def test_the_timeline_is_told_in_a_sentence(page):
-    answer(page, face(1, probabilities=UNDECIDED, sure=False))
+    answer(page, face(1, probabilities=UNDECIDED, answer="not sure"))
     page.wait_for_timeout(2300)
     label = page.locator(".em-timeline canvas").get_attribute("aria-label")
     assert label.startswith("Last ")
@@ -264,7 +283,7 @@ def test_a_sentence_about_another_face_or_class_is_not_shown(page):
     answer(page, face(1, why="about the first"), face(2, 0.6))
     why = page.locator("#live .em-why")
     page.wait_for_function("document.querySelector('#live .em-why').textContent")
-    answer(page, face(1, explained=3), face(2, 0.6))
+    answer(page, face(1, explained=1), face(2, 0.6))
     page.wait_for_function("!document.querySelector('#live .em-why').textContent")
     answer(page, face(1, why="about the first"), face(2, 0.6))
     page.wait_for_function("document.querySelector('#live .em-why').textContent")
@@ -300,10 +319,10 @@ def test_every_control_is_reached_and_works_by_keyboard(page):
     answer(page, face(1))
     page.locator("[data-do=stop]").focus()
     reached = []
-    for _ in range(5):
+    for _ in range(6):
         page.keyboard.press("Tab")
         reached.append(page.evaluate("document.activeElement.dataset.do"))
-    assert reached == ["freeze", "save", "heat", "opacity", "explain"]
+    assert reached == ["freeze", "save", "heat", "spotlight", "opacity", "explain"]
     page.keyboard.press("ArrowDown")
     page.wait_for_function("exchange.sent.at(-1).explain === 0")
     page.keyboard.press("ArrowUp")

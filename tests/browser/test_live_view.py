@@ -29,8 +29,8 @@ def page(mirror, start):
     start(mirror.page)
     yield mirror.page
     mirror.page.locator("#live select").select_option("-1")
-    mirror.page.locator("#live").get_by_label("Heat map", exact=True).check()
-    mirror.page.locator("#live").get_by_label("Opacity of the heat map").fill("75")
+    mirror.page.locator("#live").get_by_label("Evidence", exact=True).check()
+    mirror.page.locator("#live").get_by_label("Strength of the evidence").fill("75")
     mirror.page.get_by_role("button", name="Stop").click()
 
 
@@ -105,18 +105,21 @@ def test_the_box_lies_on_the_face_of_a_back_camera(visit, one_face, start, face_
 
 
 def test_the_heat_map_lies_on_the_face_and_can_be_switched_off(page):
+    page.locator("#live [data-do=spotlight]").click()  # a spotlight dims what is no evidence
+    page.wait_for_timeout(500)
     face = inner(fractions(page, ".em-targets button"))
     assert canvas_alpha(page, face) > 0.02
     assert canvas_alpha(page, np.array([0.05, 0.7, 0.4, 0.95])) == 0
-    page.locator("#live").get_by_label("Heat map", exact=True).uncheck()
+    page.locator("#live").get_by_label("Evidence", exact=True).uncheck()
     assert canvas_alpha(page, face) == 0
 
 
 def test_opacity_fades_the_heat_map(page):
+    page.locator("#live [data-do=spotlight]").click()  # a spotlight dims what is no evidence
     page.get_by_role("button", name="Freeze").click()
     page.wait_for_timeout(500)
     face = inner(fractions(page, ".em-targets button"))
-    slider = page.locator("#live").get_by_label("Opacity of the heat map")
+    slider = page.locator("#live").get_by_label("Strength of the evidence")
     slider.fill("100")
     strong = canvas_alpha(page, face)
     slider.fill("20")

@@ -46,7 +46,7 @@ def page(visited):
     """That page, empty as a visitor finds it."""
     yield visited.page
     if visited.page.locator("[data-do=another]").is_visible():
-        visited.page.locator(".em-toolbar").get_by_label("Heat map", exact=True).check()
+        visited.page.locator(".em-toolbar").get_by_label("Evidence", exact=True).check()
         visited.page.locator("[data-do=another]").click()
 
 
@@ -72,8 +72,30 @@ def test_an_uploaded_portrait_shows_label_bars_and_heat(page, astronaut):
     assert page.locator(".em-face h2").inner_text() == strongest
     assert page.locator(".em-face .em-why").inner_text().endswith(".")
     page.wait_for_timeout(200)
+    lit = crop_pixels(page)
+    assert (lit.max(axis=2) - lit.min(axis=2)).max() < 20  # the crop is grey, and its light white
+    page.locator(".em-toolbar").get_by_role("button", name="Spotlight").click()
     coloured = crop_pixels(page)
-    assert (coloured.max(axis=2) - coloured.min(axis=2)).max() > 80  # the crop itself is grey
+    assert (coloured.max(axis=2) - coloured.min(axis=2)).max() > 80
+    page.locator(".em-toolbar").get_by_role("button", name="Spotlight").click()
+
+
+def test_six_maps_stand_side_by_side_and_choose_the_class(page):
+    page.get_by_role("button", name="Astronaut").click()
+    wait_for_cards(page)
+    six = page.locator(".em-six button")
+    assert six.count() == 6
+    assert six.nth(0).get_attribute("aria-pressed") == "true"
+    shares = [
+        int(text.removesuffix(" %")) for text in page.locator(".em-six output").all_inner_texts()
+    ]
+    assert 97 <= sum(shares) <= 103
+    six.nth(4).click()
+    assert six.nth(4).get_attribute("aria-pressed") == "true"
+    assert page.locator(".em-faint").inner_text() == "Almost nothing here speaks for Disgust."
+    assert page.locator(".em-face select").input_value() == "4"
+    six.nth(0).click()
+    assert page.locator(".em-faint").is_hidden()
 
 
 def test_the_smiling_astronaut_is_happy(page):
@@ -100,7 +122,7 @@ def test_another_class_is_explained_without_asking_the_server(page):
 def test_the_heat_map_can_be_switched_off(page):
     page.get_by_role("button", name="Astronaut").click()
     wait_for_cards(page)
-    page.locator(".em-toolbar").get_by_label("Heat map", exact=True).uncheck()
+    page.locator(".em-toolbar").get_by_label("Evidence", exact=True).uncheck()
     page.wait_for_timeout(200)
     grey = crop_pixels(page)
     assert (grey.max(axis=2) - grey.min(axis=2)).max() == 0

@@ -12,14 +12,14 @@ from hypothesis.extra.numpy import arrays
 
 from emotion.align import box_crop
 from emotion.analyzer import FaceResult
+from emotion.labels import CALM, NOT_SURE
 from emotion.live import (
+    HOLD,
     LONGEST_PAUSE,
-    MARGIN,
     PATIENCE,
     TIME_CONSTANT,
     TrackedFace,
     Tracker,
-    is_sure,
     smooth,
 )
 
@@ -234,26 +234,49 @@ def test_a_confidence_below_the_threshold_is_not_sure() -> None:
 
 def test_an_answer_turns_unsure_and_sure_again_over_time() -> None:
     tracker = Tracker(abstain_below=0.5)
-    shown = [only(tracker.update([face(HAPPY)], 0.0)).face.sure]
-    shown += [only(tracker.update([face(UNDECIDED)], t / 4)).face.sure for t in range(1, 9)]
-    shown += [only(tracker.update([face(HAPPY)], 2 + t / 4)).face.sure for t in range(1, 9)]
+    shown = [only(tracker.update([face(HAPPY)], 0.0)).answer]
+    shown += [only(tracker.update([face(UNDECIDED)], t / 4)).answer for t in range(1, 13)]
+    shown += [only(tracker.update([face(HAPPY)], 3 + t / 4)).answer for t in range(1, 13)]
     changes = [one != other for one, other in pairwise(shown)]
     assert sum(changes) == 2
-    assert (shown[0], shown[8], shown[-1]) == (True, False, True)
+    assert (shown[0], shown[12], shown[-1]) == ("happiness", NOT_SURE, "happiness")
 
 
-@given(
-    st.floats(0.1, 0.9),
-    st.lists(st.floats(0, 0.999), min_size=2, max_size=20),
-    st.booleans(),
-)
-def test_not_sure_does_not_flicker_at_its_threshold(threshold, wobble, sure) -> None:
-    margin = min(MARGIN, (1 - threshold) / 2)
-    for part in wobble:
-        assert is_sure(threshold + part * margin, sure, threshold) == sure
+@pytest.mark.parametrize("rate", [4, 25])
+def test_an_answer_changes_when_the_next_one_has_held_for_half_a_second(rate: int) -> None:
+    tracker = Tracker()
+    tracker.update([face(HAPPY)], 0.0)
+    since = None
+    for frame in range(1, 3 * rate):
+        tracked = only(tracker.update([face(SAD)], frame / rate))
+        if since is None and tracked.face.label == "sadness":
+            since = frame / rate
+        held = since is not None and frame / rate - since >= HOLD
+        assert tracked.answer == ("sadness" if held else "happiness")
+        assert tracked.settled == (tracked.answer == tracked.face.label)
 
 
-@given(st.floats(0, 0.999))
-def test_full_confidence_is_always_sure_and_a_threshold_of_zero_never_abstains(threshold) -> None:
-    assert is_sure(1.0, False, threshold)
-    assert is_sure(1 / 6, True, 0.0)
+@given(st.lists(st.floats(0.45, 0.55), min_size=2, max_size=30))
+def test_an_answer_does_not_flicker_at_the_threshold(confidences) -> None:
+    tracker = Tracker(abstain_below=0.5)
+    answers = []
+    for frame, confidence in enumerate(confidences):
+        rest = (1 - confidence) / 5
+        tracked = only(tracker.update([face([confidence] + [rest] * 5)], frame / 10))
+        assert tracked.face.sure == (tracked.face.confidence >= 0.5)  # one bound, no second one
+        answers.append(tracked.answer)
+    changes = [at for at, (one, other) in enumerate(pairwise(answers), 1) if one != other]
+    assert all(later - earlier >= 5 for earlier, later in pairwise([0, *changes]))
+
+
+def test_calm_is_smoothed_and_becomes_the_answer_when_it_lasts() -> None:
+    tracker = Tracker()
+    calm, lively = replace(face(HAPPY), calm=0.95), replace(face(HAPPY), calm=0.05)
+    first = only(tracker.update([lively], 0.0))
+    assert first.face.calm == pytest.approx(0.05)
+    odd = only(tracker.update([calm], 0.04))
+    assert odd.face.calm is not None
+    assert 0.05 < odd.face.calm < 0.5
+    answers = [only(tracker.update([calm], t / 10)).answer for t in range(1, 15)]
+    assert (answers[0], answers[-1]) == ("happiness", CALM)
+    assert only(Tracker().update([face(HAPPY)], 0.0)).face.calm is None

@@ -9,7 +9,7 @@ import pytest
 from emotion.align import box_crop
 from emotion.analyzer import FaceResult
 from emotion.labels import COLORS, UNSURE_COLOR
-from emotion.overlay import draw_faces, heat, heat_on_photo
+from emotion.overlay import draw_faces, heat, heat_on_photo, spotlight_on_photo
 
 Image = npt.NDArray[np.uint8]
 
@@ -70,6 +70,45 @@ def test_heat_is_relative_to_the_strongest_evidence(result: FaceResult) -> None:
 
     np.testing.assert_allclose(heat(result, 3), heat(faint, 3), atol=1e-5)
     assert heat(result, 3).max() == pytest.approx(1)
+
+
+def test_the_maps_of_a_face_share_the_scale_of_the_strongest(result: FaceResult) -> None:
+    cams = result.cams.copy()
+    cams[4] = result.cams[3] / 10
+
+    other = replace(result, cams=cams)
+
+    assert heat(other, 4).max() == pytest.approx(0.1)
+    assert heat(other, 3).max() == pytest.approx(1)
+
+
+def test_the_spotlight_leaves_evidence_in_colour_and_dims_the_rest_of_the_face(
+    result: FaceResult,
+) -> None:
+    photo = np.full((200, 300, 3), (200, 100, 50), np.uint8)
+    cams = result.cams.copy()
+    cams[3] = 0
+    cams[3, 2:4, 4:6] = 0.2  # around (100 + 5 * 16, 40 + 3 * 16)
+
+    drawn = spotlight_on_photo(photo, replace(result, cams=cams), 3)
+
+    assert (drawn[88, 180] == photo[88, 180]).all()
+    dim = drawn[140, 130].astype(int)
+    assert dim.max() < 120
+    assert np.ptp(dim) < 0.5 * np.ptp(photo[140, 130])
+    assert (drawn[:, 240:] == photo[:, 240:]).all()
+    assert (drawn.min(2) > 150).any()  # the lines
+    assert np.array_equal(spotlight_on_photo(photo, result, 3, opacity=0), photo)
+
+
+def test_a_calm_face_gets_a_chip_without_the_name_of_an_expression(
+    photo: Image, result: FaceResult
+) -> None:
+    calm = draw_faces(photo, [replace(result, calm=0.8)])
+    grey = [int(UNSURE_COLOR[i : i + 2], 16) for i in (1, 3, 5)]
+    assert (calm == grey).all(2).any()
+    held = draw_faces(photo, [result], answers=["no clear expression"])
+    np.testing.assert_array_equal(held, calm)
 
 
 def test_opacity_zero_leaves_the_photo_and_the_input_is_never_written(

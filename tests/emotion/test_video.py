@@ -77,6 +77,7 @@ def test_the_table_has_a_row_per_face_and_frame_with_times_in_seconds(
         scores = dict(zip(HEADER, row, strict=True))
         assert sum(float(scores[name]) for name in LABELS) == pytest.approx(1, abs=4e-4)
         assert float(scores["happiness"]) > 0.5
+        assert (scores["sure"], scores["answer"]) == ("1", "happiness")
 
 
 def test_the_copy_is_the_video_with_a_box_and_heat_on_the_face(

@@ -450,7 +450,7 @@ FAILURES = {
         {"status": 404, "code": "RepoNotFound"},
         "there is no such repository",
     ),
-    "412 for ever": ("POST .*/commit/", {"status": 412}, "somebody else pushes"),
+    "412 for ever": ("POST .*/commit/", {"status": 412}, "somebody else changes it"),
     "429, come back much later": (
         "POST .*/commit/",
         {"status": 429, "headers": {"Retry-After": "300"}},

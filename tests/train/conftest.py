@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from datasets import DatasetDict
+from torch import nn
 
 from train.alignment import PREPARED, AlignConfig, align_rows
 from train.config import FitConfig, override
 from train.corpora import load_corpus
+
+
+@pytest.fixture(autouse=True)
+def hardware_with_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Say that every machine has it, so that a training whose precision no test states is no other
+    one on a machine that does."""
+    monkeypatch.setattr("train.precision.in_hardware", lambda device: True)
 
 
 @pytest.fixture(scope="session")
@@ -58,3 +68,19 @@ def tiny() -> Callable[..., FitConfig]:
 @pytest.fixture
 def random() -> np.random.Generator:
     return np.random.default_rng(0)
+
+
+@contextmanager
+def convolutions() -> Iterator[dict[bool, set[torch.dtype]]]:
+    """Record in what convolutions answer: whether the network is in training mode -> types."""
+    seen: dict[bool, set[torch.dtype]] = {True: set(), False: set()}
+
+    def record(module: nn.Module, inputs: object, output: torch.Tensor) -> None:
+        if isinstance(module, nn.Conv2d):
+            seen[module.training].add(output.dtype)
+
+    handle = nn.modules.module.register_module_forward_hook(record)
+    try:
+        yield seen
+    finally:
+        handle.remove()

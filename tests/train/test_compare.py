@@ -80,6 +80,7 @@ def test_a_plan_becomes_tables_and_the_same_training_is_done_once(
     )
     table = (out / "compare.md").read_text("utf-8")
     assert "### Activation" in table
+    assert table.count("Trained in bfloat16.") == 2  # what the hardware is said to have
     assert f"| SiLU | 2 | {silu['accuracy'][0]:.3f} ± {silu['accuracy'][1]:.3f} |" in table
     assert not list(out.glob("*/checkpoints"))
 

@@ -17,6 +17,7 @@ from train.prepared import TRAINING, VALIDATION, VALIDATION_SPLITS, read_neutral
 from train.sampling import MixedSource, ShuffledSource
 from train.store import (
     FaceStore,
+    add_neutral,
     concatenate,
     from_dataset,
     hold_out,
@@ -214,12 +215,49 @@ def test_the_mean_annotation_shares_the_probability(annotated: Dataset) -> None:
     torch.testing.assert_close(mean.targets, expected)
 
 
-def test_soft_labels_are_learnt_where_there_are_some(annotated: Dataset) -> None:
+def test_soft_labels_are_learnt_half_and_half_with_the_label(annotated: Dataset) -> None:
     soft = from_dataset(annotated, soft_labels=True)
 
-    assert soft.targets[1].tolist() == pytest.approx([0.1, 0.9, 0, 0, 0, 0])
-    assert soft.targets[0].tolist() == [1, 0, 0, 0, 0, 0]
+    one = torch.eye(6)
+    votes = (torch.tensor([0.1, 0.9, 0, 0, 0, 0]), torch.tensor([0, 0, 0, 0.5, 0, 0.5]))
+    expected = [(one[0] + one[5]) / 2, (one[1] + votes[0]) / 2, one[2], (one[3] + votes[1]) / 2]
+    torch.testing.assert_close(soft.targets, torch.stack(expected))
     assert soft.labels.tolist() == [0, 1, 2, 3]
+
+
+def test_the_share_of_soft_labels_can_be_chosen(annotated: Dataset) -> None:
+    soft = from_dataset(annotated, soft_labels=True, soft_share=0.2)
+
+    assert soft.targets[1].tolist() == pytest.approx([0.02, 0.98, 0, 0, 0, 0])
+    assert soft.targets[0].tolist() == pytest.approx([0.8, 0, 0, 0, 0, 0.2])
+
+
+def test_soft_labels_go_together_with_every_annotation(annotated: Dataset) -> None:
+    second = from_dataset(annotated, "second", soft_labels=True, soft_share=0.25)
+    mean = from_dataset(annotated, "mean", soft_labels=True, soft_share=0.25)
+
+    assert numbers(second) == [0, 1, 3]
+    assert second.targets[0].tolist() == pytest.approx([0.25, 0, 0, 0, 0, 0.75])
+    assert mean.targets[0].tolist() == pytest.approx([0.5, 0, 0, 0, 0, 0.5])
+    assert mean.targets[1].tolist() == pytest.approx([0.025, 0.975, 0, 0, 0, 0])
+
+
+def test_how_calm_faces_are_follows_them_everywhere(annotated: Dataset) -> None:
+    calm = [0.0, 0.25, None, 1.0]
+    store = from_dataset(annotated.add_column("calm", calm))
+    unknown = from_dataset(annotated)
+
+    assert store.calm.dtype == torch.float32
+    expected = torch.tensor([0.0, 0.25, float("nan"), 1.0])
+    torch.testing.assert_close(store.calm, expected, equal_nan=True)
+    assert unknown.calm is None
+    joined = concatenate([unknown, store]).select(torch.tensor([7, 5, 0]))
+    torch.testing.assert_close(joined.calm, torch.tensor([1.0, 0.25, float("nan")]), equal_nan=True)
+
+
+def test_soft_labels_that_nobody_gave_are_refused(prepared: Path, tiny: Tiny) -> None:
+    with pytest.raises(DataError, match="Nobody but the label says anything"):
+        read_data(tiny(soft_labels=True), prepared)
 
 
 def test_neutral_is_a_seventh_class_where_it_is_asked_for(prepared: Path, tiny: Tiny) -> None:
@@ -236,6 +274,18 @@ def test_neutral_is_a_seventh_class_where_it_is_asked_for(prepared: Path, tiny: 
     neutral = seven.training.faces[seven.training.labels == 6].flatten(1)
     unseen = held.faces[held.labels == 6].flatten(1)
     assert not {bytes(face) for face in neutral.numpy()} & {bytes(f) for f in unseen.numpy()}
+
+
+def test_the_mean_of_several_labels_leaves_room_for_a_seventh_class(annotated: Dataset) -> None:
+    mean = [[0.5, 0.5, 0, 0, 0, 0], None, None, None]
+    six = from_dataset(annotated.add_column("label_mean", mean))
+    none = annotated.remove_columns("label").add_column("label", [-1] * 4)
+
+    seven = add_neutral(six, from_dataset(none))
+
+    assert seven.targets[0].tolist() == [0.5, 0.5, 0, 0, 0, 0, 0]
+    assert seven.targets[1:4].argmax(1).tolist() == [1, 2, 3]
+    assert seven.targets[4:].argmax(1).tolist() == [6] * 4
 
 
 def test_outliers_are_learnt_as_all_classes_alike(prepared: Path, tiny: Tiny) -> None:

@@ -54,6 +54,7 @@ def run(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         batch_size=16,
         class_weights="none",
         threads=1,
+        precision="float32",
     )
     fit(config, prepared, folder)
     return folder

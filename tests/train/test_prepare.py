@@ -27,7 +27,7 @@ from train.alignment import AlignConfig, align_rows
 from train.cli import main
 from train.corpora import load_corpus, schema
 from train.prepare import PrepareConfig, prepare
-from train.report import Report
+from train.report import Report, to_text
 from train.store import read_split
 
 CLASSES = ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise")
@@ -205,6 +205,60 @@ def test_one_photograph_under_two_labels_is_listed(fer: Path, tmp_path: Path) ->
     (conflict,) = report.conflicts
     assert any(entry.endswith(": happy") for entry in conflict)
     assert any(entry.endswith(": sad") for entry in conflict)
+
+
+def test_repeats_in_training_become_one_picture_with_the_mean_of_their_labels(
+    fer: Path, tmp_path: Path
+) -> None:
+    source = (fer / "train" / "sad" / "Training_0sad.png").read_bytes()
+    for place in ("fear/Training_a.png", "fear/Training_b.png", "neutral/Training_c.png"):
+        (fer / "train" / place).write_bytes(source)
+
+    report = run(fer, tmp_path / "out")
+
+    assert (report.repeats, report.averaged) == (3, 1)
+    assert "the mean of its labels, which differ for 1." in to_text(report)
+    train = read_split(tmp_path / "out", "fer2013", "train")
+    assert train.counts().tolist() == [3, 3, 2, 3, 3, 4]
+    mixed = train.targets.amax(1) < 1
+    (row,) = train.targets[mixed].tolist()
+    assert row == pytest.approx([0, 0, 1 / 3, 0, 0, 2 / 3])
+    assert train.labels[mixed].tolist() == [5]
+    assert train.calm[mixed].tolist() == [0.25]
+    assert train.calm[~mixed].sum() == 0
+
+
+def test_votes_beside_the_corpus_become_soft_labels(fer: Path, tmp_path: Path) -> None:
+    random = np.random.default_rng(2)
+    for name in CLASSES:
+        for number in range(3, 12):
+            noise = random.integers(0, 256, (48, 48), np.uint8)
+            Image.fromarray(noise).save(fer / "train" / name / f"Training_{number}{name}.png")
+    answers = ("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise")
+    columns = (*sorted(answers), "contempt", "unknown", "NF")
+    lines = [",".join(("image", *columns))]
+    for path in sorted(fer.glob("*/*/*.png")):
+        own = answers[CLASSES.index(path.parent.name)]
+        votes = {own: 6, "fear": 2} | ({"fear": 8} if own == "fear" else {})
+        lines.append(",".join([path.stem, *(str(votes.get(name, 0)) for name in columns)]))
+    (tmp_path / "ferplus-votes.csv").write_text("\n".join(lines))
+
+    report = run(fer, tmp_path / "out")
+
+    votes = report.corpora[0].votes
+    assert votes is not None
+    assert votes.rows == 6 * 12
+    assert votes.accuracy == {"train": 1, "public": 1}
+    assert "72 training rows have a soft label; the votes alone tell 100.0% of train" in (
+        to_text(report)
+    )
+    assert run(fer, tmp_path / "out") == report
+    hard, soft = (
+        read_split(tmp_path / "out", "fer2013", "train", soft_labels=on) for on in (False, True)
+    )
+    assert hard.soft is None
+    assert (soft.targets.argmax(1) == soft.labels).all()
+    assert 0.5 < soft.targets.amax(1).min() < 1
 
 
 def test_the_thumbnails_of_the_search_are_not_saved(fer: Path, tmp_path: Path) -> None:

@@ -4,8 +4,10 @@ import json
 
 import pytest
 
+from emotion.atlas import read_atlas
 from emotion.labels import LABELS
 from emotion.ui.about import MEASUREMENTS, about_markup
+from emotion.ui.strings import say
 from emotion.weights import load
 
 EVALUATION = {
@@ -111,3 +113,28 @@ def test_what_qualifies_a_number_stands_beside_it(analyzer, tmp_path):
     path.write_text(json.dumps([{**EVALUATION, "notes": ["620 <copies>"]}]), "utf-8")
 
     assert "620 &lt;copies&gt;" in about_markup(analyzer, path)
+
+
+def test_calm_is_explained_where_the_weights_tell_it(analyzer):
+    class Older:
+        description = {**analyzer.description, "calm": False}  # noqa: RUF012
+
+    assert "no clear expression" in about_markup(analyzer)
+    assert "no clear expression" not in about_markup(Older())
+
+
+def test_the_atlas_of_the_embedded_weights_is_drawn(analyzer):
+    atlas = read_atlas()
+    assert atlas is not None
+    assert atlas.weights == load("embedded").digest  # else: train explain --atlas
+    markup = about_markup(analyzer)
+    assert markup.count("<svg viewBox") == len(LABELS)
+    part, share = atlas.most_decisive(0)
+    assert f"{say(f'part_{part}')}</span> {share:.0%}" in markup
+
+
+def test_other_weights_have_no_atlas(analyzer):
+    class Other:
+        description = {**analyzer.description, "weights": "hf://someone/else"}  # noqa: RUF012
+
+    assert "em-atlas" not in about_markup(Other())

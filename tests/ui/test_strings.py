@@ -67,4 +67,4 @@ def test_markup_escapes_values():
 
 
 def test_a_label_names_its_element():
-    assert label("opacity") == 'data-label="opacity" aria-label="Opacity of the heat map"'
+    assert label("opacity") == 'data-label="opacity" aria-label="Strength of the evidence"'

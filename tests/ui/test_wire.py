@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -83,20 +84,28 @@ def test_the_whole_picture_is_placed_on_its_middle_square():
         probabilities = np.full(6, 1 / 6)
         sure = False
         reason = None
+        calm = 0.7
+        answer = "no clear expression"
 
     geometry = face_geometry(Whole(), 400, 200)
     assert geometry["box"] is None
     assert geometry["sure"] is False
+    assert (geometry["calm"], geometry["answer"]) == (0.7, "no clear expression")
     assert geometry["place"] == pytest.approx([0.5, 0, 0, 1, 0.25, 0], abs=1e-6)
 
 
-def test_heat_is_bytes_relative_to_its_own_maximum():
-    cam = np.linspace(0, 0.25, 64, dtype=np.float32).reshape(8, 8)
-    heat = heat_bytes(cam)
-    assert heat["cells"][0] == 0
-    assert heat["cells"][-1] == 255
-    assert heat["max"] == pytest.approx(0.25)
+def test_heat_is_bytes_relative_to_the_strongest_map_of_the_face(analyzer: Analyzer, astronaut):
+    (face,) = analyzer.analyze(astronaut)
+    cams = np.zeros((6, 8, 8), np.float32)
+    cams[2] = np.linspace(0, 0.25, 64).reshape(8, 8)
+    cams[4] = cams[2] / 5
+    strongest, weaker = (heat_bytes(replace(face, cams=cams), index) for index in (2, 4))
+    assert (strongest["cells"][0], strongest["cells"][-1]) == (0, 255)
+    assert weaker["cells"][-1] == 51
+    assert strongest["max"] == weaker["max"] == pytest.approx(0.25)
 
 
-def test_no_evidence_is_no_heat():
-    assert heat_bytes(np.zeros((8, 8), np.float32)) == {"cells": [0] * 64, "max": 0.0}
+def test_no_evidence_is_no_heat(analyzer: Analyzer, astronaut):
+    (face,) = analyzer.analyze(astronaut)
+    empty = replace(face, cams=np.zeros((6, 8, 8), np.float32))
+    assert heat_bytes(empty, 0) == {"cells": [0] * 64, "max": 0.0}

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from emotion.files import write_bytes
+from emotion.atlas import ATLAS, atlas_svg, read_atlas
+from emotion.files import write_bytes, write_text
 from train.history import read_history
 from train.results import RESULTS, read_results
 
@@ -26,6 +27,8 @@ class Arguments:
     """File that python -m train results wrote."""
     log: tuple[Path, ...] = ()
     """log.jsonl of the run that made the weights, or of those that did one after the other."""
+    atlas: Path = ATLAS
+    """File that python -m train explain --atlas wrote; nothing is drawn where there is none."""
     format: Literal["svg", "png"] = "svg"
     """Of the files."""
 
@@ -44,4 +47,7 @@ def run(arguments: Arguments) -> int:
     for name, data in render(results, history, arguments.format).items():
         write_bytes(arguments.out / name, data)
         print(f"Wrote {arguments.out / name}.")
+    if (atlas := read_atlas(arguments.atlas)) is not None:
+        write_text(arguments.out / "atlas.svg", atlas_svg(atlas))
+        print(f"Wrote {arguments.out / 'atlas.svg'}.")
     return 0

@@ -43,7 +43,7 @@ class Duplicates:
         groups: indices of rows that show the same photograph, for every group of at least two.
         conflicts: those groups whose rows do not all have the same label.
         leaks: training rows dropped because a held-out row shows the same photograph.
-        repeats: training rows dropped because another training row does.
+        repeats: training rows dropped because another training row stands for them.
     """
 
     keep: npt.NDArray[np.bool_]

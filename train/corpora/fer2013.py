@@ -1,17 +1,21 @@
-"""FER-2013: Kaggle's folders, the challenge's csv files, and FER+ votes as soft labels."""
+"""FER-2013: Kaggle's folders, the challenge's csv files, and FER+ votes for both."""
 
 from __future__ import annotations
 
 import warnings
+from collections import Counter
+from dataclasses import replace
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from emotion.errors import DataError
-from emotion.labels import CORPUS_LABELS, LABELS
+from emotion.labels import CORPUS_LABELS
 from train.corpora.archive import Archive, base_name, describe, is_image, read_table
+from train.corpora.ferplus import Ballot, VoteTable, find_votes, is_no_face, sees_no_face
 from train.corpora.folders import FolderFile, class_folders, require_expressions
+from train.corpora.published import TRAINING_SPLIT
 from train.corpora.schema import Finding, Reading, Sample, canonical_label
 
 NAME = "fer2013"
@@ -19,8 +23,6 @@ NAME = "fer2013"
 _SIDE = 48
 _SPLIT_OF_USAGE = {"training": "train", "publictest": "public", "privatetest": "private"}
 _CSV_NAMES = ("fer2013.csv", "icml_face_data.csv")
-_FERPLUS = "fer2013new.csv"
-_FERPLUS_OTHER = ("neutral", "contempt", "unknown", "nf")
 
 
 def read(archive: Archive) -> Reading:
@@ -60,10 +62,50 @@ def _read_folders(archive: Archive, files: list[FolderFile]) -> Reading:
             findings.append(Finding("unknown split", file.path, detail))
         else:
             samples.append(Sample(file.relative, split, file.label, label, file.path))
-    if (votes := archive.find(_FERPLUS)) is not None:
-        detail = "FER+ votes follow the rows of fer2013.csv and cannot be matched to folders"
-        findings.append(Finding("unused file", votes, detail))
-    return Reading("Kaggle folders", samples, findings)
+    return _with_votes(archive, Reading("Kaggle folders", samples, findings))
+
+
+def _with_votes(archive: Archive, reading: Reading) -> Reading:
+    """Add FER+ votes by file name, and set aside what shows no face.
+
+    A held-out picture without a face stays: the split is measured as published.
+    """
+    findings = list(reading.findings)
+    table = find_votes(archive, findings)
+    layout = f"{reading.layout}, votes from {table.place}" if table else reading.layout
+    votes = {} if table is None else _by_sample(table, reading.samples)
+    kept: list[Sample] = []
+    no_faces: list[Sample] = []
+    for sample in reading.samples:
+        known = votes.get(sample.sample_id)
+        if is_no_face(_stem(sample)) or sees_no_face(known):
+            held_out = sample.split != TRAINING_SPLIT
+            detail = "stays, since the split is measured as published" if held_out else "left out"
+            findings.append(Finding("no face", sample.path, detail))
+            (kept if held_out else no_faces).append(sample)
+        else:
+            if table is not None and known is None and sample.split == TRAINING_SPLIT:
+                detail = "no FER+ votes belong to it; kept with its label alone"
+                findings.append(Finding("no votes", sample.path, detail))
+            kept.append(replace(sample, votes=known))
+    return Reading(layout, kept, findings, no_faces=tuple(no_faces))
+
+
+def _by_sample(table: VoteTable, samples: list[Sample]) -> dict[str, Ballot]:
+    """Map sample ids to votes; two pictures of one name cannot be told apart and get none."""
+    table.check_order()
+    count = Counter(map(_stem, samples))
+    votes = {
+        sample.sample_id: table.names[_stem(sample)]
+        for sample in samples
+        if count[_stem(sample)] == 1 and _stem(sample) in table.names
+    }
+    table.check_matched(len(votes), sum(sample.split != "private" for sample in samples))
+    return votes
+
+
+def _stem(sample: Sample) -> str:
+    return base_name(sample.path).partition(".")[0]
 
 
 def _split_of(file: FolderFile) -> str | None:
@@ -75,8 +117,8 @@ def _split_of(file: FolderFile) -> str | None:
 def _read_csv(archive: Archive, table: str) -> Reading:
     samples: list[Sample] = []
     findings: list[Finding] = []
-    ferplus = archive.find(_FERPLUS)
-    votes = None if ferplus is None else _read_votes(archive, ferplus)
+    no_faces: list[Sample] = []
+    votes = find_votes(archive, findings)
     count = 0
     for line, row in read_table(archive, table, ("emotion", "pixels", "usage")):
         where = f"{table}, line {line}"
@@ -94,22 +136,41 @@ def _read_csv(archive: Archive, table: str) -> Reading:
             detail = f"pixels are not {_SIDE * _SIDE} numbers from 0 to 255; left out"
             findings.append(Finding("unreadable image", where, detail))
         else:
-            soft_label = None
-            if votes is not None and label in LABELS:
-                soft_label = _soft_label(votes, count, usage, where, findings)
+            if votes is not None:
+                _check_usage(votes, count, usage, where)
+            known = None if votes is None else votes.rows.get(count)
             # FER+ names images by their row; csv rows have no other name.
             name = f"fer{count:07d}"
             png = cv2.imencode(".png", pixels)[1].tobytes()
-            samples.append(
-                Sample(name, split, emotion, label, f"{name}.png", png, soft_label=soft_label)
-            )
+            sample = Sample(name, split, emotion, label, f"{name}.png", png, votes=known)
+            if split == TRAINING_SPLIT and (not np.ptp(pixels) or sees_no_face(known)):
+                findings.append(Finding("no face", where, "left out"))
+                no_faces.append(sample)
+            else:
+                samples.append(sample)
         count += 1
-    if votes is not None and len(votes) != count:
+    if votes is not None:
+        _check_rows(votes, count, table)
+    layout = f"{base_name(table)}, votes from {votes.place}" if votes else base_name(table)
+    return Reading(layout, samples, findings, no_faces=tuple(no_faces))
+
+
+def _check_usage(votes: VoteTable, row: int, usage: str, where: str) -> None:
+    if row < len(votes.usages) and votes.usages[row] != usage:
         raise DataError(
-            f"{ferplus} has {len(votes):,} rows and {table} has {count:,}; "
+            f"FER+ and FER-2013 disagree about the split of the image in {where}; "
+            "both files must hold the same images in the same order."
+        )
+
+
+def _check_rows(votes: VoteTable, count: int, table: str) -> None:
+    """Check that a table by row describes the same rows, and one by name at least most of them."""
+    if votes.usages and len(votes.usages) != count:
+        raise DataError(
+            f"{votes.place} has {len(votes.usages):,} rows and {table} has {count:,}; "
             "both must describe the same images in the same order."
         )
-    return Reading(base_name(table), samples, findings)
+    votes.check_matched(sum(row < count for row in votes.rows), count)
 
 
 def _pixels(text: str) -> npt.NDArray[np.uint8] | None:
@@ -122,45 +183,3 @@ def _pixels(text: str) -> npt.NDArray[np.uint8] | None:
     if values.size != _SIDE * _SIDE or values.min() < 0 or values.max() > 255:
         return None
     return values.astype(np.uint8).reshape(_SIDE, _SIDE)
-
-
-def _read_votes(archive: Archive, table: str) -> list[tuple[str, tuple[int, ...], int]]:
-    """Return usage, votes for the six expressions, and all votes, for each row of FER+."""
-    votes = []
-    for line, row in read_table(archive, table, ("usage", *LABELS, *_FERPLUS_OTHER)):
-        try:
-            six = tuple(int(row[name] or 0) for name in LABELS)
-            total = sum(six) + sum(int(row[name] or 0) for name in _FERPLUS_OTHER)
-        except ValueError:
-            raise DataError(
-                f"{table}, line {line} has votes that are not whole numbers; fetch the file again."
-            ) from None
-        votes.append((row["usage"].strip().casefold(), six, total))
-    return votes
-
-
-def _soft_label(
-    votes: list[tuple[str, tuple[int, ...], int]],
-    number: int,
-    usage: str,
-    where: str,
-    findings: list[Finding],
-) -> tuple[float, ...] | None:
-    """Turn one row of FER+ votes (Barsoum et al. 2016) into a distribution over the six.
-
-    Where more than half of the taggers saw none of the six (neutral, contempt, unknown, no face),
-    the few votes that are left say little: the row keeps FER-2013's own label alone.
-    """
-    if number >= len(votes):
-        return None  # the caller compares the lengths at the end
-    own_usage, six, total = votes[number]
-    if own_usage != usage:
-        raise DataError(
-            f"FER+ and FER-2013 disagree about the split of the image in {where}; "
-            "both files must hold the same images in the same order."
-        )
-    if 2 * sum(six) < total or not any(six):
-        detail = "most FER+ taggers saw none of the six expressions; kept without a soft label"
-        findings.append(Finding("no soft label", where, detail))
-        return None
-    return tuple(count / sum(six) for count in six)

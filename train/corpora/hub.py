@@ -26,7 +26,7 @@ from emotion.errors import DataError
 from emotion.hub_client import SILENCE, explain, find_hub_error, patiently, quiet_client
 from emotion.labels import CORPUS_LABELS
 from train.corpora.archive import IMAGE_SUFFIXES
-from train.corpora.schema import FEATURES, SOURCES, canonical_label, label_id
+from train.corpora.schema import FEATURES, SOURCES, calm_share, canonical_label, label_id
 
 PREFIX = "hf://datasets/"
 
@@ -221,10 +221,12 @@ def _unified_row(
 ) -> dict[str, Any]:
     original = names[row["label"]] if names is not None else str(row["label"])
     image = row["image"] or {"bytes": b"", "path": None}
+    label = _understand(corpus, original)
     return {
         **dict.fromkeys(FEATURES),
         "image": image,
-        "label": label_id(_understand(corpus, original)),
+        "label": label_id(label),
+        "calm": calm_share(label),
         "source": SOURCES.index(corpus),
         "split": split,
         "sample_id": f"{split}/{index:06d}",

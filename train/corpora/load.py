@@ -142,8 +142,19 @@ def _from_reading(
         data[split] = build_dataset(expressive, name, archive, findings)
     rest = [s for s in reading.samples if s.split in chosen and s.label not in LABELS]
     data[OTHER] = build_dataset(rest, name, archive, findings)
-    different = differences(name, class_counts) if reading.official else ()
+    different = differences(name, _published(reading, class_counts)) if reading.official else ()
     return Corpus(name, reading.layout, data, counts, class_counts, different, tuple(findings))
+
+
+def _published(
+    reading: Reading, class_counts: Mapping[str, Mapping[str, int]]
+) -> dict[str, dict[str, int]]:
+    """Count as the publishers did, with the pictures that show no face."""
+    whole = {split: Counter(counts) for split, counts in class_counts.items()}
+    for sample in reading.no_faces:
+        if sample.split in whole:
+            whole[sample.split][sample.label] += 1
+    return {split: dict(counts) for split, counts in whole.items()}
 
 
 def _choose(name: str, present: Sequence[str], wanted: Sequence[str] | None) -> list[str]:

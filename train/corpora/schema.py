@@ -36,7 +36,8 @@ FEATURES = Features(
         "split": Value("string"),
         "sample_id": Value("string"),
         "original_label": Value("string"),
-        "soft_label": List(Value("float32"), length=6),
+        "votes": List(Value("int32"), length=10),
+        "calm": Value("float32"),
         "second_label": Value("string"),
         "box": List(Value("float32"), length=4),
         "landmarks": List(Value("float32"), length=10),
@@ -46,7 +47,8 @@ FEATURES = Features(
 """Columns of every corpus, the same for all, so that they concatenate without a cast.
 
 ``label``: 0..5, or ``NO_LABEL``. ``split``: the corpus's own word. ``sample_id``: unique within its
-source. ``soft_label``: six probabilities that sum to 1, or null. ``second_label``: another
+source. ``votes``: how many taggers gave each answer of ``train.corpora.ferplus.VOTES``, or null.
+``calm``: how likely the face is neutral, 0..1, see ``calm_share``. ``second_label``: another
 annotation's canonical name, neutral and contempt included, or null. ``box``: x0, y0, x1, y1 in
 pixels, or null. ``landmarks``: x, y in pixels of left eye, right eye, nose tip, left and right
 mouth corner as seen in the image, or null. ``phash``: null until the pixels have been decoded.
@@ -78,7 +80,7 @@ class Sample:
         relative_box: x0, y0, x1, y1 as shares of width and height.
         box: the same in pixels; at most one of the two is set.
         landmarks: ten numbers as in ``FEATURES``.
-        soft_label: six probabilities.
+        votes: how many taggers gave each answer of ``train.corpora.ferplus.VOTES``.
         second_label: canonical name that another annotation gives.
     """
 
@@ -91,7 +93,7 @@ class Sample:
     relative_box: tuple[float, ...] | None = None
     box: tuple[float, ...] | None = None
     landmarks: tuple[float, ...] | None = None
-    soft_label: tuple[float, ...] | None = None
+    votes: tuple[int, ...] | None = None
     second_label: str | None = None
 
 
@@ -119,12 +121,15 @@ class Reading:
         samples: every labelled image.
         findings: everything that is not a labelled image but should be.
         official: whether the published counts apply to this layout.
+        no_faces: labelled pictures that show no face; they count among the published ones, and
+            nothing is learnt from them.
     """
 
     layout: str
     samples: list[Sample]
     findings: list[Finding]
     official: bool = True
+    no_faces: tuple[Sample, ...] = ()
 
 
 def canonical_label(corpus: str, original: str) -> str | None:
@@ -135,6 +140,25 @@ def canonical_label(corpus: str, original: str) -> str | None:
 def label_id(canonical: str) -> int:
     """Return the class index of a canonical name; ``NO_LABEL`` for neutral and contempt."""
     return LABELS.index(canonical) if canonical in LABELS else NO_LABEL
+
+
+def calm_share(
+    label: str, votes: Sequence[int] | None = None, second_label: str | None = None
+) -> float:
+    """Say how likely a face is neutral, 0..1, from everything that was said about it.
+
+    Args:
+        label: its canonical name.
+        votes: taggers' answers, see ``train.corpora.ferplus.VOTES``.
+        second_label: another annotation's canonical name.
+
+    Returns:
+        The share of votes for neutral; without votes the share of the labels that say neutral.
+    """
+    if votes and sum(votes):
+        return votes[0] / sum(votes)
+    said = [name for name in (label, second_label) if name is not None]
+    return said.count("neutral") / len(said)
 
 
 def build_dataset(
@@ -184,7 +208,8 @@ def _columns(
             "split": sample.split,
             "sample_id": sample.sample_id,
             "original_label": sample.original_label,
-            "soft_label": sample.soft_label,
+            "votes": sample.votes,
+            "calm": calm_share(sample.label, sample.votes, sample.second_label),
             "second_label": sample.second_label,
             "box": sample.box or _pixel_box(sample, image),
             "landmarks": sample.landmarks,

@@ -10,7 +10,6 @@ from train.corpora import load_corpus
 
 EMOTIONS = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
 USAGES = ("Training", "PublicTest", "PrivateTest")
-VOTES = ("neutral", *LABELS, "contempt", "unknown", "NF")
 
 
 def _pixels(number: int) -> np.ndarray:
@@ -31,16 +30,6 @@ def _table(header: str, columns: str) -> str:
 
 
 FER_CSV = _table("emotion,pixels,Usage", "emotion pixels usage")
-
-
-def _votes(rows: dict[int, dict[str, int]]) -> str:
-    """FER+ for the table above: ten votes for neutral, except in ``rows``."""
-    lines = ["Usage,Image name," + ",".join(VOTES)]
-    for number in range(42):
-        votes = rows.get(number, {"neutral": 10})
-        cells = [str(votes.get(name, 0)) for name in VOTES]
-        lines.append(f"{USAGES[number // 14]},fer{number:07d}.png," + ",".join(cells))
-    return "\n".join(lines) + "\n"
 
 
 def test_kaggle_folders_are_split_by_file_name(pack, fer_folders):
@@ -205,36 +194,22 @@ def test_a_csv_that_is_no_text_is_refused(pack):
         load_corpus("fer2013", pack({"fer2013.csv": b"\xff\xfe\x00" * 50}))
 
 
-def test_ferplus_votes_become_a_distribution_over_the_six(pack):
-    votes = _votes({3: {"happiness": 6, "surprise": 2, "neutral": 2}})
-    corpus = load_corpus("fer2013", pack({"fer2013.csv": FER_CSV, "fer2013new.csv": votes}))
-    rows = {row["sample_id"]: row["soft_label"] for row in corpus.splits["train"]}
-    np.testing.assert_allclose(rows["fer0000003"], [0.75, 0.25, 0, 0, 0, 0])
+def test_csv_pictures_that_are_black_are_no_faces_and_count_as_published(pack):
+    black = "3," + " ".join(["0"] * 2304)
+    table = FER_CSV + f"{black},Training\n{black},PublicTest\n"
+    corpus = load_corpus("fer2013", pack({"fer2013.csv": table}))
+    assert [(f.kind, f.where) for f in corpus.findings] == [("no face", "fer2013.csv, line 44")]
+    assert corpus.totals == {"train": 12, "public": 13, "private": 12}
+    assert "happiness 3 (published" in corpus.differences[0]
 
 
-def test_a_ferplus_majority_outside_the_six_keeps_the_hard_label_and_is_listed(pack):
-    votes = _votes({3: {"happiness": 4, "contempt": 3, "unknown": 2, "NF": 1}})
-    corpus = load_corpus("fer2013", pack({"fer2013.csv": FER_CSV, "fer2013new.csv": votes}))
-    row = next(row for row in corpus.splits["train"] if row["sample_id"] == "fer0000003")
-    assert row["label"] == LABELS.index("happiness")
-    assert row["soft_label"] is None
-    assert "fer2013.csv, line 5" in [f.where for f in corpus.findings if f.kind == "no soft label"]
-
-
-def test_ferplus_of_another_table_is_refused(pack):
-    votes = _votes({})
-    shorter = "\n".join(votes.splitlines()[:-1])
-    with pytest.raises(DataError, match=r"41 rows and fer2013\.csv has 42"):
-        load_corpus("fer2013", pack({"fer2013.csv": FER_CSV, "fer2013new.csv": shorter}))
-
-
-def test_ferplus_in_another_order_is_refused(pack):
-    header, *lines = _votes({}).splitlines()
-    swapped = "\n".join([header, *reversed(lines)])
-    with pytest.raises(DataError, match="disagree about the split"):
-        load_corpus("fer2013", pack({"fer2013.csv": FER_CSV, "fer2013new.csv": swapped}))
-
-
-def test_ferplus_beside_folders_is_listed_as_unused(pack, fer_folders):
-    corpus = load_corpus("fer2013", pack(fer_folders | {"fer2013new.csv": _votes({}).encode()}))
-    assert corpus.finding_counts == {"unused file": 1}
+def test_kaggle_pictures_known_to_show_no_face_are_left_out_of_training(pack, fer_folders, picture):
+    fer_folders["train/happy/Training_87607167.jpg"] = picture(70)
+    fer_folders["test/happy/PublicTest_21832858.jpg"] = picture(71)
+    corpus = load_corpus("fer2013", pack(fer_folders))
+    assert [(f.kind, f.where) for f in corpus.findings] == [
+        ("no face", "test/happy/PublicTest_21832858.jpg"),
+        ("no face", "train/happy/Training_87607167.jpg"),
+    ]
+    assert "stays" in corpus.findings[0].detail
+    assert corpus.totals == {"train": 12, "public": 7, "private": 6}

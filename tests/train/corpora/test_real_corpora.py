@@ -14,10 +14,13 @@ pytestmark = pytest.mark.corpora
 
 def test_fer2013_has_the_published_counts(shared_data):
     corpus = load_corpus("fer2013", shared_data / "fer2013.zip")
-    assert corpus.totals == {"train": 23_744, "public": 2_982}
+    assert corpus.totals == {"train": 23_744 - 52, "public": 2_982}
     assert corpus.differences == ()
-    assert corpus.findings == ()
-    assert len(corpus.splits["other"]) == 4_965 + 607
+    left_out = [f for f in corpus.findings if f.detail == "left out"]
+    assert {f.kind for f in left_out} == {"no face"}
+    assert len(left_out) == 65
+    assert len(corpus.splits["other"]) == 4_965 + 607 - 13
+    assert sum(votes is not None for votes in corpus.splits["train"]["votes"]) == 23_623
 
 
 def test_raf_db_has_the_published_counts(shared_data):

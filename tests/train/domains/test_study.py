@@ -18,6 +18,7 @@ def test_the_study_trains_every_arm_once_and_writes_table_and_figures(
         *("domains", "--data", str(three_corpora), "--out", str(tmp_path), "--limit", "72"),
         *("--epochs", "3", "--bort2-epochs", "1", "--size", "32", "--seeds", "1"),
         *("--widths", "8", "8", "16", "16", "--threads", "1", "--ema-decay", "0.5"),
+        *("--precision", "float32"),
     ]
 
     assert main(command) == 0
@@ -34,6 +35,8 @@ def test_the_study_trains_every_arm_once_and_writes_table_and_figures(
     for row in rows:
         assert row["seeds"] == [1]
         assert all(len(values) == 1 for values in row["macro_f1"].values())
+        assert row["precision"] == ["float32"]
+    assert "Trained in float32." in (tmp_path / "study.md").read_text("utf-8")
     alone, union = (
         json.loads((tmp_path / folder / "log.jsonl").read_text().splitlines()[-1])["epoch"]
         for folder in ("fer2013-only-1", "union-natural-sampling-1")
@@ -53,17 +56,22 @@ def test_the_table_has_mean_and_deviation_and_names_the_best(tmp_path: Path) -> 
         {
             "name": name,
             "seeds": [1, 2],
+            "precision": precision,
             "minutes": [2.0, 4.0],
             "macro_f1": {"fer2013": [0.5 + more, 0.6 + more], "raf-db": [0.7, 0.7]},
             "scores": [0.6 + more / 2, 0.65 + more / 2],
         }
-        for name, more in (("first", 0.0), ("second", 0.1))
+        for name, more, precision in (
+            ("first", 0.0, ["float32", "bfloat16"]),
+            ("second", 0.1, ["float32", "float32"]),
+        )
     ]
 
     text = to_markdown(rows, Arguments(tmp_path, tmp_path, corpora=("fer2013", "raf-db")))
 
     assert "| first | 2 | 0.550 ± 0.071 | 0.700 ± 0.000 | 0.625 ± 0.035 | 3.0 |" in text
-    assert text.strip().endswith("second.")
+    assert "\nTrained in bfloat16 and float32: first; in float32: second.\n" in text
+    assert text.strip().endswith("the corpora: second.")
     assert b"second" in plot_study(rows)
 
 

@@ -1,0 +1,1 @@
+"""Evidence about explanations: which map of evidence is true to the network, measured."""
