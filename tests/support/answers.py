@@ -1,8 +1,7 @@
 """What this processor answers, for tests/test_processors.py.
 
-Run as ``python -m tests.support.answers FILE``.
-Libraries read once, when they load, which instructions they may use; so another processor takes a
-process of its own.
+``python -m tests.support.answers FILE`` writes it: libraries read once, when they load, which
+instructions they may use, so another processor takes a process of its own.
 """
 
 from __future__ import annotations
@@ -72,8 +71,9 @@ def ask() -> dict[str, Any]:
         answers |= {f"{name} engine": classifier.engine, f"{name} logits": outputs.logits}
         answers[f"{name} maps"] = outputs.cams
     for size in (48, 64):
-        logits, pooled = predict(loaded.network, torch.from_numpy(crops), size)
-        answers |= {f"trainer's logits {size}": logits, f"trainer's features {size}": pooled}
+        said = predict(loaded.network, torch.from_numpy(crops), size)
+        answers |= {f"trainer's logits {size}": said.logits}
+        answers |= {f"trainer's features {size}": said.pooled}
     result = evaluate(EvaluateConfig("embedded", "synthetic=140", "test"))
     answers |= {name: result[name] for name in MEASURED}
     answers |= {precision: losses(precision) for precision in ("float32", "bfloat16")}
