@@ -17,7 +17,6 @@ from retinaface.prior_box import priorbox
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from torchvision.ops import nms
 
 from emotion.boxes import intersection
 from emotion.detect.base import Face
@@ -193,11 +192,13 @@ class RetinaFaceDetector:
             return _NOTHING
         priors = _priors(height, width)[chosen]
         size = torch.tensor([width, height], dtype=torch.float32)
-        boxes = decode(torch.from_numpy(deltas[chosen]), priors, _VARIANCES) * size.repeat(2)
+        places = decode(torch.from_numpy(deltas[chosen]), priors, _VARIANCES) * size.repeat(2)
         points = decode_landm(torch.from_numpy(point_deltas[chosen]), priors, _VARIANCES)
         points = (points * size.repeat(5)).reshape(-1, 5, 2)
-        kept = nms(boxes, torch.from_numpy(scores[chosen]), _NMS_THRESHOLD)
-        return boxes[kept].numpy(), points[kept].numpy(), scores[chosen][kept.numpy()]
+        boxes = places.numpy()
+        by_size = np.hstack([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]]).astype(np.float64)
+        kept = np.asarray(cv2.dnn.NMSBoxes(by_size, scores[chosen], 0.0, _NMS_THRESHOLD), np.intp)
+        return boxes[kept], points.numpy()[kept], scores[chosen][kept]
 
 
 class DetectorGraph(nn.Module):

@@ -37,25 +37,25 @@ _FAILED = "Something went wrong on the server; its log says what."
 _log = logging.getLogger(__name__)
 
 
-class _InPlace:
-    """Leaves files where they are; Gradio's copies would stay, and two visitors share one."""
-
-    async def async_move_resource_to_block_cache(self, url_or_file_path: Any) -> str | None:
-        """Return the path as it is."""
-        return None if url_or_file_path is None else str(url_or_file_path)
+async def _in_place(_self: gr.components.Component, url_or_file_path: Any) -> str | None:
+    """Leave a file where it is; Gradio's copies would stay, and two visitors share one."""
+    return None if url_or_file_path is None else str(url_or_file_path)
 
 
-class DrawnPicture(_InPlace, gr.Image):
+# Gradio's page draws a component by the name of its first base class.
+class DrawnPicture(gr.Image):
     """A picture that a handler put into ``Uploads``, from where it is fetched once."""
 
     is_template = True
+    async_move_resource_to_block_cache = _in_place
 
 
-class PictureFile(_InPlace, gr.File):
+class PictureFile(gr.File):
     """A file of ``Uploads``, read once; the server's front has made sure that it is one."""
 
     is_template = True
     uploads: Uploads
+    async_move_resource_to_block_cache = _in_place
 
     def preprocess(self, payload: Any) -> bytes | None:
         """Return the content of the file, which is deleted."""

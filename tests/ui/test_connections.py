@@ -123,10 +123,11 @@ def test_a_body_that_trickles_in_ends(running, monkeypatch):
 
 def test_a_body_that_comes_as_fast_as_a_bad_line_allows_is_read(running, monkeypatch):
     _, _, port, _ = running
-    monkeypatch.setattr(connections, "GRACE", 0.2)
+    monkeypatch.setattr(connections, "GRACE", 0.1)
+    monkeypatch.setattr(connections, "SLOWEST_BODY", 500)  # a busy machine may take a minute
     head = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 40000\r\n\r\n"
-    with opened(port, say=head) as connection:
-        for _ in range(20):
+    with opened(port, say=head + b"x" * 20_000) as connection:
+        for _ in range(10):
             connection.sendall(b"x" * 2000)
             time.sleep(0.1)
         assert connection.recv(100).startswith(b"HTTP/1.1 200")
