@@ -3,6 +3,7 @@
 All take turns, frame by frame, so that a busy machine slows each of them alike; compare the ratios.
 
     python -m benchmarks.live [--rounds N] [--threads N] [--weights SPEC] [--with-fer]
+        [--json F]
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import io
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import cv2
@@ -23,6 +24,7 @@ from matplotlib import cbook
 from PIL import Image
 from skimage import data
 
+from benchmarks import _rows
 from benchmarks._machine import machine
 from emotion import Analyzer, decode_image
 from emotion.analyzer import FRAME_SIDE, FaceResult
@@ -53,22 +55,24 @@ def main() -> int:
     parser.add_argument(
         "--with-fer", action="store_true", help="the fer package too, if it is installed"
     )
+    _rows.add_option(parser)
     arguments = parser.parse_args()
+    rounds, threads = max(1, arguments.rounds), max(1, arguments.threads)
     try:
-        measure(
-            max(1, arguments.rounds),
-            max(1, arguments.threads),
-            arguments.weights,
-            with_fer=arguments.with_fer,
-        )
+        rows = measure(rounds, threads, arguments.weights, with_fer=arguments.with_fer)
+        _rows.write(arguments.json, rows, rounds=rounds, threads=threads)
     except EmotionError as error:
         print(error, file=sys.stderr)
         return 2
     return 0
 
 
-def measure(rounds: int, threads: int, weights: str, *, with_fer: bool) -> None:
-    """Time every contestant on every scene, and the stages of the fastest one."""
+def measure(rounds: int, threads: int, weights: str, *, with_fer: bool) -> list[_rows.Row]:
+    """Time every contestant on every scene, and the stages of the fastest one.
+
+    Returns:
+        A row for each scene and contestant.
+    """
     torch.set_num_threads(threads)
     cv2.setNumThreads(threads)
     loaded = load(weights)
@@ -83,16 +87,24 @@ def measure(rounds: int, threads: int, weights: str, *, with_fer: bool) -> None:
     print(f"{machine()}; {threads} threads; {rounds} frames each, in turns; ms, JPEG to JSON\n")
     print("| frame | faces | engine | median | p95 | processor time | speed |")
     print("|---|---|---|---|---|---|---|")
+    rows: list[_rows.Row] = []
     for width, height in SIZES:
         for count in (1, MAX_FACES):
             frame = _encode(_scene(width, height, count))
-            _table(f"{width}×{height}", frame, contestants, rounds)
+            for row in _time(frame, contestants, rounds):
+                print(
+                    f"| {width}×{height} | {row['faces']} | {row['engine']} "
+                    f"| {row['median_ms']:.1f} | {row['p95_ms']:.1f} | {row['processor_ms']:.1f} "
+                    f"| {row['speed']:.2f} |"
+                )
+                rows.append({"width": width, "height": height, **row})
     name, analyzer = list(analyzers.items())[-1]
     print(f"\nStages of {name} at {SIZES[0][0]}×{SIZES[0][1]}, 1 and {MAX_FACES} faces")
     print("(median ms of processor time)")
     stages = [_stages(analyzer, _encode(_scene(*SIZES[0], n)), rounds) for n in (1, MAX_FACES)]
     for stage in stages[0]:
         print(f"  {stage:28}" + "".join(f"{column[stage]:8.2f}" for column in stages))
+    return rows
 
 
 def _analyzers(loaded: Loaded, threads: int) -> dict[str, Analyzer]:
@@ -158,7 +170,9 @@ def _fer(threads: int) -> Contestant:
     return contestant
 
 
-def _table(size: str, frame: bytes, contestants: dict[str, Contestant], rounds: int) -> None:
+def _time(
+    frame: bytes, contestants: dict[str, Contestant], rounds: int
+) -> Iterator[dict[str, Any]]:
     wall: dict[str, list[float]] = {name: [] for name in contestants}
     processor: dict[str, list[float]] = {name: [] for name in contestants}
     found = {name: len(json.loads(run(frame))["faces"]) for name, run in contestants.items()}
@@ -171,10 +185,14 @@ def _table(size: str, frame: bytes, contestants: dict[str, Contestant], rounds: 
     reference = float(np.median(wall[next(iter(contestants))]))
     for name, times in wall.items():
         median, p95 = np.quantile(times, [0.5, 0.95])
-        print(
-            f"| {size} | {found[name]} | {name} | {median:.1f} | {p95:.1f} "
-            f"| {np.median(processor[name]):.1f} | {reference / median:.2f} |"
-        )
+        yield {
+            "faces": found[name],
+            "engine": name,
+            "median_ms": float(median),
+            "p95_ms": float(p95),
+            "processor_ms": float(np.median(processor[name])),
+            "speed": reference / float(median),
+        }
 
 
 def _stages(analyzer: Analyzer, frame: bytes, rounds: int) -> dict[str, float]:

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import platform
-import re
 import resource
 import statistics
 import sys
@@ -24,6 +22,8 @@ import numpy as np
 import torch
 from datasets import DatasetDict
 
+from benchmarks import _rows
+from benchmarks._machine import machine
 from emotion.align import align_face, plain_crop
 from emotion.detect import RetinaFaceDetector
 from emotion.errors import AlignmentError, EmotionError
@@ -44,17 +44,23 @@ def main() -> int:
     parser.add_argument("--corpus", default="fer2013=../shared/data/fer2013.zip")
     parser.add_argument("--limit", type=int, default=1000, help="pictures of the training split")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
+    _rows.add_option(parser)
     arguments = parser.parse_args()
     try:
-        measure(arguments.corpus, arguments.limit, arguments.processes)
+        rows = measure(arguments.corpus, arguments.limit, arguments.processes)
+        _rows.write(arguments.json, rows, corpus=arguments.corpus, processes=arguments.processes)
     except EmotionError as error:
         print(error, file=sys.stderr)
         return 2
     return 0
 
 
-def measure(text: str, limit: int, processes: int) -> None:
-    """Time preparation, an unchanged second run, and reading the result."""
+def measure(text: str, limit: int, processes: int) -> list[_rows.Row]:
+    """Time preparation, an unchanged second run, and reading the result.
+
+    Returns:
+        A row for each thing that was done.
+    """
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     name, path = parse_corpus(text)
@@ -79,34 +85,34 @@ def measure(text: str, limit: int, processes: int) -> None:
             faces = read_split(config.out, name, TRAINING_SPLIT)
             gathering.append(_seconds(partial(_gather, faces)) / len(faces))
     whole = statistics.median(first)
-    print(f"{count} pictures of {name}; {_machine()}; one thread a process; medians of {REPEATS}")
-    _print("plain loop, 1 process", plain, f"{count / plain:8.0f} images/s   1.00")
-    rate, speedup = count / whole, plain / whole
-    each = f"{rate:8.0f} images/s {speedup:6.2f}   ({rate / processes:.0f} images/s a process)"
-    _print(f"prepare --processes {processes}", whole, each)
-    _print("loading the corpus, each time", loading)
-    _print("prepare again, unchanged", statistics.median(second))
-    _print("reading the prepared split", statistics.median(reading))
-    _print("gathering 1,000 of its faces", 1000 * statistics.median(gathering))
-    _print_peak("this process", resource.RUSAGE_SELF)
+    print(f"{count} pictures of {name}; {machine()}; one thread a process; medians of {REPEATS}")
+    rows: list[_rows.Row] = [
+        {"what": "plain loop, 1 process", "median_s": plain, "images_per_s": count / plain},
+        {
+            "what": f"prepare --processes {processes}",
+            "median_s": whole,
+            "images_per_s": count / whole,
+            "speed": plain / whole,
+        },
+        {"what": "loading the corpus, each time", "median_s": loading},
+        {"what": "prepare again, unchanged", "median_s": statistics.median(second)},
+        {"what": "reading the prepared split", "median_s": statistics.median(reading)},
+        {"what": "gathering 1,000 of its faces", "median_s": 1000 * statistics.median(gathering)},
+        {"what": "peak memory of this process", "memory_gib": _peak(resource.RUSAGE_SELF)},
+    ]
     if processes > 1:
-        _print_peak("a worker", resource.RUSAGE_CHILDREN)
+        workers = _peak(resource.RUSAGE_CHILDREN)
+        rows.append({"what": "peak memory of a worker", "memory_gib": workers})
+    units = {"median_s": "s", "images_per_s": "images/s", "speed": "x", "memory_gib": "GiB"}
+    for row in rows:
+        cells = [f"{row[key]:10.3f} {unit}" for key, unit in units.items() if key in row]
+        print(f"{row['what']:32}" + " ".join(cells))
+    return rows
 
 
-def _print_peak(who: str, of: int) -> None:
-    kibibytes = resource.getrusage(of).ru_maxrss
-    print(f"{'peak memory of ' + who:32}{kibibytes / 2**20:10.3f} GiB")
-
-
-def _print(what: str, seconds: float, more: str = "") -> None:
-    print(f"{what:32}{seconds:10.3f} s {more}".rstrip())
-
-
-def _machine() -> str:
-    cores = f"{len(os.sched_getaffinity(0))} cores"
-    information = Path("/proc/cpuinfo").read_text("utf-8")
-    models = re.findall(r"model name\s*: (.*)", information) or [platform.machine()]
-    return f"{cores} of {models[0]}"
+def _peak(of: int) -> float:
+    """Return the peak memory of this process or of its largest child in GiB."""
+    return resource.getrusage(of).ru_maxrss / 2**20
 
 
 def _gather(faces: FaceStore) -> None:

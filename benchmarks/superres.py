@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import io
-import json
 import sys
 import time
 from collections.abc import Callable
@@ -22,6 +21,7 @@ import numpy.typing as npt
 from PIL import Image
 from skimage.metrics import structural_similarity
 
+from benchmarks import _rows
 from emotion.errors import EmotionError
 from train.superres import SOURCE, TARGET, Bicubic, UpScaler, resize_grey
 from train.superres.eigenface import EigenfaceUpScaler
@@ -70,9 +70,7 @@ def main() -> int:
         rows += [measure(n, u, f"clean, first {args.slow}", small, few) for n, u in slow.items()]
     print(f"Fitted on {len(fitted)} faces, measured on {len(held_out)} others.\n")
     print(table(rows))
-    if args.json:
-        result = {"fit": len(fitted), "evaluate": len(held_out), "seed": args.seed, "rows": rows}
-        args.json.write_text(json.dumps(result, indent=2) + "\n", "utf-8")
+    _rows.write(args.json, rows, fit=len(fitted), evaluate=len(held_out), seed=args.seed)
     return 0
 
 
@@ -131,9 +129,9 @@ def measure(
     return {
         "input": condition,
         "method": name,
-        "psnr": float(psnr(enlarged, truth).mean()),
-        "gain": float(gain.mean()),
-        "gain_standard_error": float(gain.std(ddof=1) / np.sqrt(len(gain))),
+        "psnr_db": float(psnr(enlarged, truth).mean()),
+        "gain_db": float(gain.mean()),
+        "gain_standard_error_db": float(gain.std(ddof=1) / np.sqrt(len(gain))),
         "ssim": float(np.mean([ssim(a, b) for a, b in zip(enlarged, truth, strict=True)])),
         "fell_back": float(upscaler.falls_back(small).mean()),
         "cpu_ms_per_picture": 1000 * seconds / len(small),
@@ -167,8 +165,8 @@ def table(rows: list[dict[str, str | float]]) -> str:
         "|---|---|---|---|---|---|---|",
     ]
     lines += [
-        f"| {row['input']} | {row['method']} | {row['psnr']:.2f} | {row['gain']:+.2f} ± "
-        f"{row['gain_standard_error']:.2f} | {row['ssim']:.4f} | {row['fell_back']:.1%} | "
+        f"| {row['input']} | {row['method']} | {row['psnr_db']:.2f} | {row['gain_db']:+.2f} ± "
+        f"{row['gain_standard_error_db']:.2f} | {row['ssim']:.4f} | {row['fell_back']:.1%} | "
         f"{row['cpu_ms_per_picture']:.1f} |"
         for row in rows
     ]
@@ -184,7 +182,7 @@ def _arguments() -> argparse.Namespace:
         "--slow", type=int, default=0, help="measure training from nothing on that many faces"
     )
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--json", type=Path, help="file for the numbers")
+    _rows.add_option(parser)
     args = parser.parse_args()
     if args.evaluate < 2 or args.slow == 1 or not 0 <= args.slow <= args.evaluate:
         parser.error("--evaluate must be 2 or more, --slow 0 or from 2 to --evaluate")

@@ -26,6 +26,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
+from benchmarks import _rows
 from benchmarks._machine import machine
 from emotion.align import CROP_SIZE
 from emotion.network import EmotionNet
@@ -54,6 +55,7 @@ def main() -> int:
     )
     parser.add_argument("--precision", choices=("auto", "float32", "bfloat16"), default="auto")
     parser.add_argument("--compile", action="store_true", help="ours with torch.compile")
+    _rows.add_option(parser)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     config = override(
@@ -80,8 +82,11 @@ def main() -> int:
         f"ours {config.machine.precision}"
     )
     reference = next(iter(rates.values()))
+    rows = []
     for name, rate in rates.items():
         print(f"{name:28}{rate:8.1f} images/s {rate / reference:6.2f}")
+        rows.append({"trainer": name, "images_per_s": rate, "speed": rate / reference})
+    _rows.write(arguments.json, rows, threads=arguments.threads, batch=config.data.batch_size)
     return 0
 
 

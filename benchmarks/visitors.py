@@ -25,9 +25,10 @@ from pathlib import Path
 import numpy as np
 from playwright.sync_api import Page, Playwright, sync_playwright
 
-from benchmarks._browser import find_browser
+from benchmarks import _rows
 from benchmarks._machine import machine
-from benchmarks._visit import App, camera_flags, one_face, served, write_clip
+from tests.support.browser import find_browser
+from tests.support.visit import App, camera_flags, one_face, served, write_clip
 
 ALONE = 30.0  # seconds of the visitor who is alone
 SETTLING = 5.0  # seconds that are not measured after a start
@@ -66,6 +67,7 @@ def main() -> int:
     )
     parser.add_argument("--minutes", type=float, default=1, help="of the visitors together")
     parser.add_argument("--visitors", type=int, default=2)
+    _rows.add_option(parser)
     arguments = parser.parse_args()
     browser = find_browser()
     if browser is None:
@@ -81,18 +83,24 @@ def main() -> int:
         with served(Path(folder, "app.log"), {**os.environ, **variables}) as app:
             clip = write_clip(Path(folder, "camera.mjpeg"), one_face())
             print(machine(), end="\n\n")
-            measure(Scene(app, driver, browser, clip), cache, arguments.minutes, arguments.visitors)
+            scene = Scene(app, driver, browser, clip)
+            rows = measure(scene, cache, arguments.minutes, arguments.visitors)
+    _rows.write(arguments.json, rows, minutes=arguments.minutes)
     return 0
 
 
-def measure(scene: Scene, cache: Path, minutes: float, visitors: int) -> None:
-    """Print what one visitor gets, what several get, and memory and cache of the server."""
+def measure(scene: Scene, cache: Path, minutes: float, visitors: int) -> list[_rows.Row]:
+    """Print what one visitor gets, what several get, and memory and cache of the server.
+
+    Returns:
+        A row for one visitor and for several; the second has the server's memory too.
+    """
     print("| visitors | answers a second, each | round trip, median (p95), ms | video, frames/s |")
     print("|---|---|---|---|")
-    _print_row(watch(scene, 1, ALONE)[0])
+    alone = _row(watch(scene, 1, ALONE)[0])
     before = _files(cache)
     visits, memory = watch(scene, visitors, minutes * 60)
-    _print_row(visits)
+    together = _row(visits)
     late = memory[int(WARM_UP * len(memory)) :]
     slope = np.polyfit([when for when, _ in late], [size for _, size in late], 1)[0]
     print(
@@ -101,6 +109,8 @@ def measure(scene: Scene, cache: Path, minutes: float, visitors: int) -> None:
         f"{slope * 60:+.2f} MB a minute after the first {WARM_UP:.0%}; its cache folder: "
         f"{'unchanged' if _files(cache) == before else 'changed'} ({len(before)} files)."
     )
+    grown = {"memory_start_mb": memory[0][1], "memory_end_mb": memory[-1][1]}
+    return [alone, {**together, **grown, "memory_mb_per_min": float(slope) * 60}]
 
 
 def watch(
@@ -158,15 +168,20 @@ def _files(folder: Path) -> dict[str, int]:
     return {str(path): path.stat().st_size for path in folder.rglob("*") if path.is_file()}
 
 
-def _print_row(visits: Sequence[Visit]) -> None:
+def _row(visits: Sequence[Visit]) -> dict[str, float]:
+    """Print a row, and return the means over the visitors."""
     rates = " and ".join(f"{statistics.fmean(visit.rates):.1f}" for visit in visits)
     latencies = [latency for visit in visits for latency in visit.latencies]
     shown = " and ".join(f"{visit.shown:.0f}" for visit in visits)
-    print(
-        f"| {len(visits)} | {rates} | {statistics.median(latencies):.0f} "
-        f"({np.percentile(latencies, 95):.0f}) | {shown} |",
-        flush=True,
-    )
+    median, p95 = statistics.median(latencies), float(np.percentile(latencies, 95))
+    print(f"| {len(visits)} | {rates} | {median:.0f} ({p95:.0f}) | {shown} |", flush=True)
+    return {
+        "visitors": len(visits),
+        "answers_per_s": statistics.fmean(statistics.fmean(visit.rates) for visit in visits),
+        "round_trip_median_ms": median,
+        "round_trip_p95_ms": p95,
+        "video_frames_per_s": statistics.fmean(visit.shown for visit in visits),
+    }
 
 
 if __name__ == "__main__":

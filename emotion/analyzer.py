@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,11 +13,14 @@ from emotion.align import CROP_SIZE, Matrix, align_face, box_crop, plain_crop
 from emotion.calibration import CALM_BOUND, Calibration, calm_probabilities
 from emotion.cover import CoverTest, Fill, landmarks_on_crop, part_masks, smooth_fill
 from emotion.detect import Detector, Face, RetinaFaceDetector
+from emotion.detect.plausible import plausible_faces
+from emotion.doubt import reason_for_doubt
 from emotion.engine import Classifier, TorchEngine, choose
 from emotion.errors import AlignmentError, ImageError
 from emotion.images import Source, as_rgb
 from emotion.labels import CALM, LABELS, NOT_SURE
 from emotion.network import EmotionNet
+from emotion.reliability import MIN_SCORE
 from emotion.weights import Loaded, default_spec, load
 
 FRAME_SIDE = 320
@@ -37,9 +40,11 @@ class FaceResult:
             maps share one scale.
         crop: uint8 (64, 64), the aligned grey face that the network saw.
         matrix: float64 (2, 3), photo to crop pixels.
-        sure: whether the confidence reaches ``NetworkConfig.abstain_below``.
+        sure: whether the confidence reaches ``NetworkConfig.abstain_below``, and there is no reason
+            for doubt.
         calm: probability that the face shows no clear expression, 0..1 with .5 as the bound; None
             where the weights do not tell.
+        reason: one of ``emotion.doubt.REASONS``, or None: why no answer about this face is sure.
     """
 
     box: npt.NDArray[np.float32] | None
@@ -51,11 +56,12 @@ class FaceResult:
     matrix: Matrix
     sure: bool = True
     calm: float | None = None
+    reason: str | None = None
 
     @property
     def answer(self) -> str:
         """What people are told: a class name, ``labels.NOT_SURE`` or ``labels.CALM``."""
-        if self.calm is not None and self.calm >= CALM_BOUND:
+        if self.reason is None and self.calm is not None and self.calm >= CALM_BOUND:
             return CALM
         return self.label if self.sure else NOT_SURE
 
@@ -176,17 +182,23 @@ class Analyzer:
         }
 
     def analyze(
-        self, image: Source, *, detect: bool = True, max_faces: int | None = None
+        self,
+        image: Source,
+        *,
+        detect: bool = True,
+        max_faces: int | None = None,
+        min_score: float = MIN_SCORE,
     ) -> list[FaceResult]:
         """Analyze one picture.
 
         Args:
             image: uint8 RGB (H, W, 3), or whatever else ``emotion.images.decode_image`` takes.
             detect: if False, the whole picture is taken as one face.
-            max_faces: keep only this many of the largest faces.
+            max_faces: keep only this many, the first ones.
+            min_score: lowest accepted confidence of the detector, 0..1.
 
         Returns:
-            One result per face, the largest first; empty if there is no face.
+            One result per face, in the order of ``find``; empty if there is no face.
 
         Raises:
             ImageError: if ``image`` is not a picture.
@@ -195,8 +207,23 @@ class Analyzer:
         if not detect:
             crop, matrix = plain_crop(image)
             return self._classify([(None, crop, matrix)])
-        faces = self.detector.detect(image)[:max_faces]
-        return self._classify([(face, *self.crop(image, face)) for face in faces])
+        faces = self.find(image, min_score=min_score)[:max_faces]
+        return self._judge(image, faces)
+
+    def find(
+        self,
+        image: npt.NDArray[np.uint8],
+        *,
+        min_score: float = MIN_SCORE,
+        max_side: int | None = None,
+    ) -> list[Face]:
+        """Find the faces of a picture, see ``Detector.detect`` and ``plausible_faces``.
+
+        Returns:
+            Those that are ``RELIABLE``, the largest first; then what may be none, likewise.
+        """
+        found = self.detector.detect(image, min_score=min_score, max_side=max_side)
+        return plausible_faces(image, found)
 
     def analyze_crops(self, crops: npt.NDArray[np.uint8]) -> list[FaceResult]:
         """Analyze aligned grey crops uint8 (B, 64, 64), which come from no picture."""
@@ -208,27 +235,25 @@ class Analyzer:
         *,
         max_faces: int | None = None,
         max_side: int = FRAME_SIDE,
+        min_score: float = MIN_SCORE,
     ) -> tuple[list[FaceResult], int]:
         """Analyze one frame of a video: faces are looked for on a small copy, within ms.
 
         Args:
             image: as ``analyze`` takes it.
-            max_faces: analyze only this many of the largest faces.
+            max_faces: analyze only this many, the first ones.
             max_side: longer side in px of that copy.
+            min_score: lowest accepted confidence of the detector, 0..1.
 
         Returns:
-            One result per face, the largest first, and how many faces were found.
+            One result per face, in the order of ``find``, and how many faces were found.
 
         Raises:
             ImageError: if ``image`` is not a picture.
         """
         image = as_rgb(image)
-        faces = self.detector.detect(image, max_side=max_side)
-        chosen = faces[:max_faces]
-        results = self._classify(
-            [(face, *self.crop(image, face)) for face in chosen], self.classifier
-        )
-        return results, len(faces)
+        faces = self.find(image, min_score=min_score, max_side=max_side)
+        return self._judge(image, faces[:max_faces], self.classifier), len(faces)
 
     def explain(self, face: FaceResult, *, fill: Fill = smooth_fill) -> CoverTest | None:
         """Say why a face got its answer, by covering its parts one by one.
@@ -327,6 +352,19 @@ class Analyzer:
         probabilities = Calibration.of(config).probabilities(outputs.logits, outputs.pooled)
         calm = None if outputs.calm is None else calm_probabilities(outputs.calm, config)
         return Classified(probabilities, outputs.cams, calm)
+
+    def _judge(
+        self,
+        image: npt.NDArray[np.uint8],
+        faces: list[Face],
+        classifier: Classifier | None = None,
+    ) -> list[FaceResult]:
+        results = self._classify([(face, *self.crop(image, face)) for face in faces], classifier)
+        reasons = [reason_for_doubt(face) for face in faces]
+        return [
+            replace(result, reason=reason, sure=result.sure and reason is None)
+            for result, reason in zip(results, reasons, strict=True)
+        ]
 
     def _classify(
         self,

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from emotion import __version__, page
-from emotion.cover import PARTS
 from emotion.errors import ConfigError, DataError, EmotionError, ImageError, imports_explained
 from emotion.files import write_text
 from emotion.folders import list_pictures
 from emotion.images import decode_image
 from emotion.labels import LABELS
+from emotion.reliability import MIN_SCORE, RELIABLE
 
 if TYPE_CHECKING:
     from emotion.analyzer import Analyzer, FaceResult
@@ -35,8 +35,7 @@ _VIDEO_EXAMPLES = """examples:
   python -m emotion video clip.mov
   python -m emotion video clip.mov --csv clip.csv --out boxes.mp4 --heat
 
-The copy has no sound and is MPEG-4 Part 2, which every player reads; for browsers:
-  ffmpeg -i boxes.mp4 -c:v libx264 boxes-h264.mp4
+The copy is H.264, which browsers and players read, with the times and the sound of the video.
 """
 
 
@@ -113,6 +112,14 @@ def _parser(program: str) -> argparse.ArgumentParser:
     for command in (classify, video):
         command.add_argument("--weights", metavar="SPEC", help=page.WEIGHTS_HELP)
         command.add_argument(
+            "--min-score",
+            type=_share,
+            default=MIN_SCORE,
+            metavar="S",
+            help="lowest confidence of the detector that counts as a face, 0 to 1 (default: "
+            f"{MIN_SCORE}; below {RELIABLE} the answer is never sure)",
+        )
+        command.add_argument(
             "--convention",
             metavar="CORPUS",
             help="answer as this corpus is labelled (fer2013, raf-db, affectnet), or common "
@@ -124,6 +131,13 @@ def _parser(program: str) -> argparse.ArgumentParser:
     page.add_arguments(opened)
     opened.set_defaults(run=_page)
     return parser
+
+
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text} does not lie between 0 and 1")
+    return value
 
 
 def _page(arguments: argparse.Namespace) -> int:
@@ -162,7 +176,12 @@ def _classify_file(analyzer: Analyzer, path: Path, arguments: argparse.Namespace
     limit = None if arguments.all_faces else 1
     try:
         image = decode_image(path)
-        faces = analyzer.analyze(image, detect=not arguments.no_detect, max_faces=limit)
+        faces = analyzer.analyze(
+            image,
+            detect=not arguments.no_detect,
+            max_faces=limit,
+            min_score=arguments.min_score,
+        )
         tests = analyzer.explain_all(faces) if arguments.json is not None else []
     except ImageError as error:
         return Classified(path, error=str(error))
@@ -179,7 +198,12 @@ def _video(arguments: argparse.Namespace) -> int:
     check_paths(arguments.path, arguments.out, arguments.csv)
     analyzer = _analyzer(arguments)
     frames, sightings = analyze_video(
-        analyzer, arguments.path, arguments.out, arguments.csv, heat=arguments.heat
+        analyzer,
+        arguments.path,
+        arguments.out,
+        arguments.csv,
+        heat=arguments.heat,
+        min_score=arguments.min_score,
     )
     lines = summary(sightings)
     print(f"{arguments.path}: {frames} frames, {len(lines)} faces", *lines, sep="\n")
@@ -233,7 +257,8 @@ def _print(result: Classified) -> None:
         name = str(result.path) if len(result.faces) == 1 else f"{result.path} face {number}"
         order = face.probabilities.argsort()[::-1]
         answer = ", ".join(f"{LABELS[i]} {face.probabilities[i]:.2f}" for i in order)
-        print(f"{name}: {answer if face.answer == face.label else f'{face.answer}: {answer}'}")
+        told = f"{face.answer} ({face.reason})" if face.reason else face.answer
+        print(f"{name}: {answer if told == face.label else f'{told}: {answer}'}")
 
 
 def _to_csv(results: list[Classified], *, all_faces: bool) -> str:
@@ -268,6 +293,7 @@ def _to_json(result: Classified) -> dict[str, Any]:
                 "label": face.label,
                 "answer": face.answer,
                 "sure": face.sure,
+                "reason": face.reason,
                 "calm": None if face.calm is None else round(face.calm, 6),
                 "candidates": list(face.candidates),
                 "probabilities": {
@@ -287,6 +313,8 @@ def _to_json(result: Classified) -> dict[str, Any]:
 def _why(test: CoverTest) -> dict[str, Any]:
     """Say what decides about the strongest class, and its probability without each part."""
     found = test.finding()
+    from emotion.cover import PARTS  # OpenCV, which --help need not wait for
+
     covered = test.covered[:, LABELS.index(found.label)]
     return {
         "sentence": str(found),

@@ -59,3 +59,27 @@ def imports_explained() -> Iterator[None]:
             "opencv-python-headless), or install the system's libraries (apt install libgl1 "
             "libxcb1 libglib2.0-0)."
         ) from error
+
+
+class MemoryLackError(EmotionError):
+    """A GPU or the machine has not enough memory for what was asked."""
+
+
+@contextmanager
+def memory_explained() -> Iterator[None]:
+    """Turn a lack of memory into a sentence; torch's own is known by name, so it is not imported.
+
+    Raises:
+        MemoryLackError: if memory ran out.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        gpu = "OutOfMemoryError" in {kind.__name__ for kind in type(error).__mro__}
+        if not (gpu or isinstance(error, MemoryError) or "can't allocate memory" in str(error)):
+            raise
+        place = "The GPU" if gpu else "This machine"
+        raise MemoryLackError(
+            f"{place} has not enough memory for this; end what else runs there, or lower "
+            "--batch-size. A stopped fit goes on with --resume."
+        ) from None

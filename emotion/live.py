@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from emotion.boxes import area, iou
 from emotion.calibration import softmax
+from emotion.reliability import RELIABLE
 
 if TYPE_CHECKING:
     from emotion.analyzer import FaceResult
@@ -30,6 +31,12 @@ LONGEST_PAUSE = 10.0
 HOLD = 0.5
 """Seconds for which another answer must hold before it is the one that people are told."""
 
+OPENING_FRAMES = 3
+OPENING_S = 0.3
+"""A face counts from its third frame on, or when it was seen for so long, if the detector's mean
+confidence is ``RELIABLE``: lights that it takes for a face now and then never do."""
+
+
 SAME_FACE = -0.5
 """Lowest likeness of one face in two frames; between them it may move two thirds of its width."""
 
@@ -41,16 +48,21 @@ class TrackedFace:
     """One face of the newest frame, and what its track says.
 
     Attributes:
-        id: number of the track, 1 for the tracker's first; never given twice.
         face: the newest result with smoothed probabilities, maps and calm; box, landmarks, crop and
             matrix are the newest frame's own.
+        track: whom it belongs to.
         answer: what people are told, see ``FaceResult.answer``: that of ``face`` as soon as it has
             held for ``HOLD``, until then the one before.
     """
 
-    id: int
     face: FaceResult
+    track: _Track
     answer: str
+
+    @property
+    def id(self) -> int:
+        """Number of the track, 1 for the first that opened, never given twice; 0 until it opens."""
+        return self.track.id
 
     @property
     def settled(self) -> bool:
@@ -61,13 +73,16 @@ class TrackedFace:
 class Tracker:
     """Follows the faces of one video; one thread at a time may use it."""
 
-    def __init__(self, abstain_below: float = 0.0) -> None:
+    def __init__(self, abstain_below: float = 0.0, *, patient: bool = False) -> None:
         """Start without tracks.
 
         Args:
             abstain_below: of the network's config: a confidence below it is "not sure", 0..1.
+            patient: open a track only at the third frame that shows its face, or after 0.3 s; for
+                videos. By default it is open at once, as single frames need it.
         """
         self.abstain_below = abstain_below
+        self.patient = patient
         self.time_s = -math.inf  # of the newest frame
         self._tracks: list[_Track] = []
         self._last_id = 0
@@ -102,19 +117,25 @@ class Tracker:
         self._tracks = [track for track in self._tracks if time_s - track.seen_s <= PATIENCE]
         return tracked
 
+    def settle(self) -> None:
+        """Open the tracks of a video that ended before any face could show three times."""
+        for track in self._tracks:
+            self._open(track, ended=True)
+
     def _start(self, result: FaceResult) -> TrackedFace:
-        self._last_id += 1
         calm = None if result.calm is None else _logit(result.calm)
         track = _Track(
-            self._last_id,
             _box(result),
             _points(result),
             _logits(result.probabilities),
             result.cams,
             calm,
             self.time_s,
+            self.time_s,
         )
+        track.score_sum = _score(result)
         self._tracks.append(track)
+        self._open(track)
         return track.says(result, self.abstain_below)
 
     def _continue(self, track: _Track, result: FaceResult) -> TrackedFace:
@@ -124,23 +145,39 @@ class Tracker:
         if track.calm is not None and result.calm is not None:
             track.calm = smooth(track.calm, _logit(result.calm), elapsed)
         track.box, track.points, track.seen_s = _box(result), _points(result), self.time_s
+        track.frames += 1
+        track.score_sum += _score(result)
+        self._open(track)
         return track.says(result, self.abstain_below)
+
+    def _open(self, track: _Track, *, ended: bool = False) -> None:
+        # What is no face is taken for one at low scores, a little here and a little there.
+        reliable = track.score_sum >= RELIABLE * track.frames
+        lasted = (
+            ended or track.frames >= OPENING_FRAMES or track.seen_s - track.since_s >= OPENING_S
+        )
+        if not track.id and ((lasted and reliable) or not self.patient):
+            self._last_id += 1
+            track.id = self._last_id
 
 
 @dataclass
 class _Track:
     """What is remembered of a face: numbers, no pixels."""
 
-    id: int
     box: Array
     points: Array
     logits: Array
     cams: Array
     calm: Array | None
+    since_s: float
     seen_s: float
+    frames: int = 1
+    score_sum: float = 0.0
+    id: int = 0
     answer: str = ""
     other: str = ""  # an answer that waits for its turn
-    since_s: float = 0.0  # when that one came up
+    other_since_s: float = 0.0  # when that one came up
 
     def says(self, result: FaceResult, abstain_below: float) -> TrackedFace:
         probabilities = softmax(self.logits)
@@ -148,16 +185,16 @@ class _Track:
             result,
             probabilities=probabilities,
             cams=self.cams,
-            sure=float(probabilities.max()) >= abstain_below,
+            sure=float(probabilities.max()) >= abstain_below and result.reason is None,
             calm=None if self.calm is None else float(1 / (1 + np.exp(-self.calm))),
         )
         self._decide(face.answer)
-        return TrackedFace(self.id, face, self.answer)
+        return TrackedFace(face, self, self.answer)
 
     def _decide(self, answer: str) -> None:
         if answer != self.other:
-            self.other, self.since_s = answer, self.seen_s
-        if not self.answer or self.seen_s - self.since_s >= HOLD:
+            self.other, self.other_since_s = answer, self.seen_s
+        if not self.answer or self.seen_s - self.other_since_s >= HOLD:
             self.answer = answer
 
 
@@ -212,6 +249,10 @@ def _box(face: FaceResult) -> Array:
     if face.box is None:
         raise ValueError("Only detected faces, which have boxes, can be tracked.")
     return face.box
+
+
+def _score(face: FaceResult) -> float:
+    return 1.0 if face.score is None else face.score
 
 
 def _points(face: FaceResult) -> Array:

@@ -171,7 +171,8 @@ def _said(result: FaceResult, answer: str) -> str:
     # Where an answer over time is not that of this frame, its numbers would contradict it.
     if answer in COLORS:
         return f"{answer} {result.confidence:.0%}" if answer == result.answer else answer
-    return f"{answer}: {' or '.join(result.candidates)}" if answer == NOT_SURE else answer
+    doubt = result.reason or " or ".join(result.candidates)
+    return f"{answer}: {doubt}" if answer == NOT_SURE else answer
 
 
 def _draw_chip(

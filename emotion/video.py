@@ -4,31 +4,35 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections import deque
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
-from types import TracebackType
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
 from emotion.analyzer import Analyzer
-from emotion.errors import ConfigError, DataError, ImageError
+from emotion.errors import ConfigError, DataError
 from emotion.files import write_text
-from emotion.images import decode_image
 from emotion.labels import LABELS
-from emotion.live import TrackedFace, Tracker
+from emotion.live import OPENING_FRAMES, TrackedFace, Tracker
 from emotion.overlay import draw_faces, heat_on_photo
+from emotion.reliability import MIN_SCORE
+from emotion.video_file import VideoReader, VideoWriter
 
 DETECTION_SIDE = 640
 """Longer side in px of the copy on which faces are looked for."""
 
-HEADER = ("frame", "time", "face", "x", "y", "width", "height", *LABELS, "sure", "calm", "answer")
+HEADER = (
+    *("frame", "time", "face", "x", "y", "width", "height"),
+    *LABELS,
+    *("sure", "score", "calm", "answer"),
+)
+
+_DELAY = OPENING_FRAMES - 1  # frames that a copy is behind, so that a face's first ones show it too
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -42,6 +46,7 @@ class Sighting:
         time_s: seconds from the start of the video.
         face: number of the face's track, from 1.
         box: float32 (4,), x0, y0, x1, y1 in px of the frame.
+        score: confidence of the detector, 0..1.
         probabilities: float32 (6,), smoothed over time, see ``emotion.live.Tracker``.
         sure: whether the highest of them reaches the threshold.
         calm: smoothed, see ``FaceResult.calm``.
@@ -52,6 +57,7 @@ class Sighting:
     time_s: float
     face: int
     box: npt.NDArray[np.float32]
+    score: float | None
     probabilities: npt.NDArray[np.float32]
     sure: bool
     calm: float | None
@@ -68,7 +74,7 @@ def check_paths(path: Path, out: Path | None, csv_file: Path | None) -> None:
     """
     if out is not None and out.suffix.lower() != ".mp4":
         raise ConfigError(f"The copy is written as MP4; {out} must end in .mp4.")
-    with _Reader(path):
+    with VideoReader(path):
         pass
     for target in (out, csv_file):
         if target is not None and not target.parent.is_dir():
@@ -78,16 +84,24 @@ def check_paths(path: Path, out: Path | None, csv_file: Path | None) -> None:
 
 
 def analyze_video(
-    analyzer: Analyzer, path: Path, out: Path | None, csv_file: Path | None, *, heat: bool
+    analyzer: Analyzer,
+    path: Path,
+    out: Path | None,
+    csv_file: Path | None,
+    *,
+    heat: bool,
+    min_score: float = MIN_SCORE,
 ) -> tuple[int, list[Sighting]]:
     """Analyze a video and write what is asked for: completely, or not at all.
 
     Args:
         analyzer: does the work.
-        path: any video that FFmpeg reads, or a GIF; a phone's rotation is applied.
-        out: ``.mp4`` file for a copy with boxes, without sound; MPEG-4 Part 2.
+        path: any video that FFmpeg reads, or a GIF; a phone's rotation is
+            applied, and pixels that are not square are made so.
+        out: ``.mp4`` file for a copy with boxes, with the times and the sound of the video; H.264.
         csv_file: file for a table, a row per face and frame, see ``HEADER``.
         heat: draw heat maps of the strongest class on the copy too.
+        min_score: lowest accepted confidence of the detector, 0..1.
 
     Returns:
         How many frames there are, and every face of every frame.
@@ -96,24 +110,30 @@ def analyze_video(
         ImageError: if the file is not a video, or has no frame.
         DataError: if a file cannot be written.
     """
-    tracker = Tracker(analyzer.network.config.abstain_below)
-    sightings: list[Sighting] = []
+    tracker = Tracker(analyzer.network.config.abstain_below, patient=True)
+    seen: list[_Seen] = []
     count = 0
-    with _Reader(path) as reader, _Writer(out, reader.rate) as writer:
+    with VideoReader(path) as reader, ExitStack() as stack:
+        copy = stack.enter_context(VideoWriter(out, reader)) if out is not None else None
+        waiting: deque[_Waiting] = deque()
         for image, time_s in tqdm(reader, "frames", reader.count, disable=None, leave=False):
-            results, _ = analyzer.analyze_frame(image, max_side=DETECTION_SIDE)
+            results, _ = analyzer.analyze_frame(image, max_side=DETECTION_SIDE, min_score=min_score)
             faces = tracker.update(results, time_s)
-            sightings += [_sighting(count, time_s, tracked) for tracked in faces]
+            seen += [_Seen(count, time_s, tracked) for tracked in faces]
             count += 1
-            if out is not None:
-                writer.write(_draw(image, faces, heat=heat))
-        if reader.count and count < 0.95 * reader.count:
-            print(
-                f"{path}: only {count} of {reader.count} frames could be read; the file may "
-                "be cut off.",
-                file=sys.stderr,
-            )
-        writer.finish()
+            if copy is not None:
+                waiting.append(_Waiting(image, time_s, faces))
+                if len(waiting) > _DELAY:
+                    waiting.popleft().draw(copy, heat=heat)
+        if count < OPENING_FRAMES:
+            tracker.settle()
+        if remark := reader.remark():
+            print(remark, file=sys.stderr)
+        if copy is not None:
+            for frame in waiting:
+                frame.draw(copy, heat=heat)
+            copy.finish(reader.end_s)
+    sightings = [one.sighting for one in seen if one.track.id]
     if csv_file is not None:
         write_text(csv_file, to_csv(sightings))
     return count, sightings
@@ -128,8 +148,9 @@ def to_csv(sightings: list[Sighting]) -> str:
         x0, y0, x1, y1 = (float(value) for value in one.box)
         place = [f"{value:.1f}" for value in (x0, y0, x1 - x0, y1 - y0)]
         scores = [f"{value:.4f}" for value in one.probabilities]
+        score = "" if one.score is None else f"{one.score:.4f}"
         calm = "" if one.calm is None else f"{one.calm:.4f}"
-        told = [int(one.sure), calm, one.answer]
+        told = [int(one.sure), score, calm, one.answer]
         writer.writerow([one.frame, f"{one.time_s:.3f}", one.face, *place, *scores, *told])
     return text.getvalue()
 
@@ -147,122 +168,33 @@ def summary(sightings: list[Sighting]) -> list[str]:
     return lines
 
 
-def _sighting(frame: int, time_s: float, tracked: TrackedFace) -> Sighting:
-    face = tracked.face
-    assert face.box is not None  # only detected faces are tracked
-    told = face.sure, face.calm, tracked.answer
-    return Sighting(frame, time_s, tracked.id, face.box, face.probabilities, *told)
+class _Seen:
+    """A sighting whose track may still open; without the maps and the crop."""
+
+    def __init__(self, frame: int, time_s: float, tracked: TrackedFace) -> None:
+        face = tracked.face
+        assert face.box is not None  # only detected faces are tracked
+        self.track = tracked.track
+        told = face.sure, face.calm, tracked.answer
+        self._sighting = Sighting(frame, time_s, 0, face.box, face.score, face.probabilities, *told)
+
+    @property
+    def sighting(self) -> Sighting:
+        return replace(self._sighting, face=self.track.id)
 
 
-def _draw(image: Pixels, faces: list[TrackedFace], *, heat: bool) -> Pixels:
-    for tracked in faces if heat else ():
-        image = heat_on_photo(image, tracked.face, tracked.face.index)
-    numbers, answers = [t.id for t in faces], [t.answer for t in faces]
-    return draw_faces(image, [t.face for t in faces], numbers, answers)
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """A frame of the copy that waits for its faces' tracks to open."""
 
+    image: Pixels
+    time_s: float
+    faces: list[TrackedFace]
 
-class _Reader:
-    """Frames of a video as RGB, upright, with their times in seconds, which never run backwards."""
-
-    def __init__(self, path: Path) -> None:
-        if not path.is_file():
-            raise ImageError(f"{path} is not a file; give the path of a video.")
-        self.path = path
-        with _quiet():
-            self._capture = cv2.VideoCapture(str(path.absolute()), cv2.CAP_FFMPEG)
-        if not self._capture.isOpened():
-            raise ImageError(_unreadable(path))
-        self._capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
-        rate = float(self._capture.get(cv2.CAP_PROP_FPS))
-        self.rate = rate if 1 <= rate <= 240 else 25.0
-        self.count = max(0, int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT)))
-
-    def __enter__(self) -> _Reader:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._capture.release()
-
-    def __iter__(self) -> Iterator[tuple[Pixels, float]]:
-        time_s = -1.0
-        while True:
-            read, frame = self._capture.read()
-            if not read:
-                break
-            stamp = float(self._capture.get(cv2.CAP_PROP_POS_MSEC)) / 1000
-            # Some containers hold no times; then the rate says when a frame was taken.
-            time_s = stamp if stamp > time_s else time_s + 1 / self.rate
-            yield decode_image(np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), np.uint8)), time_s
-        if time_s < 0:
-            raise ImageError(_unreadable(self.path))
-
-
-class _Writer:
-    """An MP4 file that is there when it is finished, and not before; without a path, nothing."""
-
-    def __init__(self, path: Path | None, rate: float) -> None:
-        self._path, self._rate = path, rate
-        self._writer: cv2.VideoWriter | None = None
-        if path is not None:
-            self._partial = path.with_name(f".{path.stem}.{os.getpid()}.partial.mp4")
-
-    def __enter__(self) -> _Writer:
-        return self
-
-    def __exit__(
-        self,
-        _type: type[BaseException] | None,
-        _error: BaseException | None,
-        _trace: TracebackType | None,
-    ) -> None:
-        if self._writer is not None:
-            self._writer.release()
-            self._partial.unlink(missing_ok=True)
-
-    def write(self, image: Pixels) -> None:
-        # The codec halves the colour planes, so both sides must be even.
-        height, width = (side - side % 2 for side in image.shape[:2])
-        if self._writer is None:
-            code = cv2.VideoWriter.fourcc(*"mp4v")
-            size = (width, height)
-            self._writer = cv2.VideoWriter(
-                str(self._partial), cv2.CAP_FFMPEG, code, self._rate, size
-            )
-            if not self._writer.isOpened():
-                raise DataError(
-                    f"{self._path} cannot be written; free some space or choose another place."
-                )
-        self._writer.write(cv2.cvtColor(image[:height, :width], cv2.COLOR_RGB2BGR))
-
-    def finish(self) -> None:
-        """Flush the file and give it its name."""
-        if self._writer is None or self._path is None:
-            return
-        self._writer.release()
-        try:
-            with self._partial.open("rb") as file:
-                os.fsync(file.fileno())
-            self._partial.replace(self._path)
-        except OSError as error:
-            raise DataError(
-                f"{self._path} cannot be written ({error.strerror}); choose another place."
-            ) from None
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep OpenCV and FFmpeg from explaining on stderr, in words that are of no use there."""
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-    level = cv2.utils.logging.getLogLevel()
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-    try:
-        yield
-    finally:
-        cv2.utils.logging.setLogLevel(level)
-
-
-def _unreadable(path: Path) -> str:
-    return (
-        f"{path.name} is not a video that can be read, or has no frame; use MP4, MOV, WebM, AVI or "
-        "GIF."
-    )
+    def draw(self, copy: VideoWriter, *, heat: bool) -> None:
+        faces, image = [tracked for tracked in self.faces if tracked.id], self.image
+        for tracked in faces if heat else ():
+            image = heat_on_photo(image, tracked.face, tracked.face.index)
+        numbers, answers = [t.id for t in faces], [t.answer for t in faces]
+        drawn = draw_faces(image, [t.face for t in faces], numbers, answers)
+        copy.write(drawn, self.time_s)

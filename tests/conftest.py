@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from benchmarks._browser import find_browser
+from tests.support.browser import find_browser
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

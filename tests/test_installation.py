@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import subprocess
+import sys
 from importlib.metadata import version
 
 import cv2
@@ -17,6 +19,19 @@ def test_the_loaded_opencv_needs_no_graphics_library() -> None:
 
 def test_both_opencv_wheels_have_one_version() -> None:
     assert version("opencv-python") == version("opencv-python-headless")
+
+
+@pytest.mark.parametrize("command", [[], ["classify"], ["video"], ["page"]])
+def test_no_help_of_the_command_line_waits_for_torch_or_opencv(command: list[str]) -> None:
+    program = f"""
+import contextlib, io, sys
+from emotion.cli import main
+with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()):
+    main([*{command}, "--help"])
+print(*{{"torch", "cv2", "gradio"}} & sys.modules.keys())
+"""
+
+    assert subprocess.check_output([sys.executable, "-c", program], text=True) == "\n"
 
 
 @pytest.mark.filterwarnings("ignore:A test tried to use socket")

@@ -5,6 +5,9 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
+
+import emotion
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 README = (REPOSITORY / "README.md").read_text("utf-8")
@@ -35,3 +38,18 @@ def test_every_file_that_the_readme_links_exists() -> None:
 
     assert links
     assert [link for link in links if not (REPOSITORY / link).exists()] == []
+
+
+@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md"])
+def test_every_file_of_ours_that_a_document_names_exists(document: str) -> None:
+    text = (REPOSITORY / document).read_text("utf-8")
+    named = re.findall(r"`((?:emotion|train|tests|docs|benchmarks)/[\w./-]+)`", text)
+
+    assert named
+    assert [path for path in named if not (REPOSITORY / path).exists()] == []
+
+
+def test_the_citation_names_the_version() -> None:
+    citation = yaml.safe_load((REPOSITORY / "CITATION.cff").read_text("utf-8"))
+
+    assert citation["version"] == emotion.__version__

@@ -24,7 +24,7 @@ from packaging.utils import canonicalize_name
 from PIL import Image
 
 import emotion
-from benchmarks._visit import free_port
+from tests.support.visit import free_port
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

@@ -25,6 +25,20 @@ from train.face_options import AlignConfig as AlignConfig
 from train.superres import TARGET, Method, UpScaler, load_upscaler
 from train.workers import one_thread
 
+MAX_SIDE = 2048
+"""Larger pictures are reduced to this many px on their longer side: the weights saw them so."""
+
+_COPIED = (
+    "label",
+    "source",
+    "split",
+    "sample_id",
+    "original_label",
+    "votes",
+    "calm",
+    "second_label",
+)
+
 PREPARED = Features(
     {
         **{name: FEATURES[name] for name in _COPIED},

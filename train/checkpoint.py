@@ -51,8 +51,14 @@ def save(folder: Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint so that it exists completely or not at all.
 
     Raises:
-        DataError: if the folder cannot be written (no space, no permission).
+        DataError: if the folder cannot be written (no space, no permission), or a tensor is not
+            finite: no run could go on from it.
     """
+    if spoilt := _not_finite(checkpoint.tensors):
+        raise DataError(
+            f"The training has gone wrong: {spoilt} holds values that are not numbers. Nothing was "
+            "saved, and the last checkpoint is kept; lower --lr, and go on with --resume."
+        )
     target = folder / checkpoint.name
     partial = folder / f".partial-{os.getpid()}"
     try:
@@ -105,7 +111,14 @@ def _load(path: Path) -> Checkpoint:
     if hashlib.sha256(data).hexdigest() != values["sha256"]:
         raise ValueError("its digest differs")
     tensors = parse_tensors(data)
+    if spoilt := _not_finite(tensors):
+        raise ValueError(f"{spoilt} holds values that are not numbers")
     return Checkpoint(values["epoch"], tensors, values["values"], values["batch"])
+
+
+def _not_finite(tensors: dict[str, Tensor]) -> str | None:
+    """Return the name of a tensor with values that are not numbers, or None."""
+    return next((name for name, tensor in tensors.items() if not tensor.isfinite().all()), None)
 
 
 def _complete(folder: Path) -> list[Path]:

@@ -10,7 +10,7 @@ from typing import Any
 import tyro
 
 import emotion
-from emotion.errors import ConfigError, EmotionError, imports_explained
+from emotion.errors import ConfigError, EmotionError, imports_explained, memory_explained
 
 COMMANDS = {
     "run": "train.commands.run",
@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
-        with imports_explained():
+        with imports_explained(), memory_explained():
             return _dispatch(arguments)
     except EmotionError as error:
         print(error, file=sys.stderr)

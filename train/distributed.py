@@ -29,12 +29,21 @@ def joined(device: torch.device) -> Iterator[torch.device]:
 
     Yields:
         The device of this process.
+
+    Raises:
+        ConfigError: if there are fewer GPUs than processes.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield device
         return
     if device.type == "cuda":
-        device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+        local, gpus = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
+        if local >= gpus:
+            raise ConfigError(
+                f"torchrun started more processes than this machine has GPUs ({gpus}); give it "
+                f"--nproc-per-node {gpus}, or train on the CPU with --device cpu."
+            )
+        device = torch.device("cuda", local)
         torch.cuda.set_device(device)
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:

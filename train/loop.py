@@ -204,7 +204,12 @@ class Trainer:
             )
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self.network.parameters(), config.optimizer.clip_norm)
+        norm = nn.utils.clip_grad_norm_(self.network.parameters(), config.optimizer.clip_norm)
+        if not math.isfinite(norm):
+            raise DataError(
+                f"The gradient became {norm.item()} in batch {index} of epoch {epoch + 1}; the "
+                "last checkpoint is kept. Lower --lr, or check the prepared images."
+            )
         self.optimizer.step()
         self.average.update(self.network)
         return value

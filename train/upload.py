@@ -18,8 +18,8 @@ from huggingface_hub import (
 )
 from huggingface_hub.errors import HFValidationError
 
-from emotion.errors import ConfigError, EmotionError, HubError
-from emotion.hub_client import CONFLICT, SILENCE, explain, patiently, quiet_client, root
+from emotion.errors import ConfigError, HubError
+from emotion.hub_client import CONFLICT, SILENCE, explained, patiently, quiet_client
 
 Content = bytes | Path
 
@@ -166,13 +166,8 @@ def _tag(repository: Repository, revision: str) -> str:
 @contextmanager
 def _sentences(repository: Repository, failure: str = "Nothing could be pushed") -> Iterator[None]:
     """Turn whatever the client raises into one sentence that begins with ``failure``."""
-    try:
-        with quiet_client():
+    with explained(f"{failure}, to {repository.name}"), quiet_client():
+        try:
             yield
-    except EmotionError:
-        raise
-    except HFValidationError:
-        raise ConfigError(f"{repository.name} names no repository; write USER/NAME.") from None
-    except Exception as error:
-        reason = explain(root(error), constants.DEFAULT_REVISION, "write")
-        raise HubError(f"{failure}, to {repository.name}: {reason}.") from None
+        except HFValidationError:
+            raise ConfigError(f"{repository.name} names no repository; write USER/NAME.") from None

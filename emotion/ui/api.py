@@ -52,11 +52,12 @@ def endpoints(analyzer: Analyzer, gate: Gate) -> None:
             raise gr.Error(str(error), print_exception=False) from None
 
     def classify(_sender: gr.Request, image: bytes | None, detect: bool = True) -> list[JSON]:
-        """Give six probabilities to every face of a picture, at most 20, the largest first.
+        """Give six probabilities to every face of a picture, at most 20.
 
         Each face has: answer, the most probable class, or "not sure" where its probability is below
-        abstain_below of /model_info, or "no clear expression" where calm is at least 0.5; label,
-        the most probable class in any case; sure; calm, 0 to 1, null where the weights do not tell;
+        abstain_below of /model_info or there is a reason, or "no clear expression" where calm is at
+        least 0.5; label, the most probable class in any case; sure; reason, null or "perhaps no
+        face", "covered", "cut off" or "turned"; calm, 0 to 1, null where the weights do not tell;
         candidates, the two most probable classes; probabilities of all six; box, landmarks and
         score of the detector, null if the whole picture was taken; picture, the size in whose
         pixels they are.
@@ -160,6 +161,7 @@ def _face(result: FaceResult, image: Pixels) -> JSON:
         "label": result.label,
         "answer": result.answer,
         "sure": result.sure,
+        "reason": result.reason,
         "calm": None if result.calm is None else round(result.calm, 5),
         "candidates": list(result.candidates),
         "probabilities": _named(result.probabilities),

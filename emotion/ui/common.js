@@ -6,7 +6,8 @@
  * @typedef {{cells: number[], max: number}} Heat      64 values 0..255 in rows; 255 stands for max,
  *          the same for all maps of a face
  * @typedef {{number: number, box: number[] | null, place: number[], probabilities: number[],
- *            answer: string, settled?: boolean, explained: number, heat: Heat}} Face
+ *            sure: boolean, reason: string | null, answer: string, settled?: boolean,
+ *            explained: number, heat: Heat}} Face
  *          all coordinates are fractions of the picture; settled: the answer fits the numbers
  * @typedef {{width: number, height: number, mirrored: boolean, unit: number}} Frame
  *          size in canvas pixels; unit = canvas pixels per CSS pixel
@@ -63,11 +64,14 @@ const colorOf = ({ answer }) => facts.colors[facts.labels.indexOf(answer)] ?? fa
 function verdict(face) {
   const values = twoStrongest(face.probabilities);
   const settled = face.settled !== false;
+  const between = settled ? say("between", values) : "";
   switch (kindOf(face)) {
     case "calm":
       return { name: say("calm"), share: "", detail: say("calm_detail") };
     case "unsure":
-      return { name: say("not_sure"), share: "", detail: settled ? say("between", values) : "" };
+      return {
+        name: say("not_sure"), share: "", detail: face.reason ? doubt(face.reason) : between,
+      };
     default:
       return {
         name: say(face.answer),
@@ -76,6 +80,9 @@ function verdict(face) {
       };
   }
 }
+
+/** @param {string} reason one of the server's, such as "perhaps no face" */
+const doubt = (reason) => say(`doubt_${reason.replaceAll(" ", "_")}`);
 
 /** The same for screen readers. @param {Face} face */
 function spoken(face) {
@@ -111,10 +118,11 @@ function boxOnCanvas(face, { width, height, mirrored }) {
 function chipWords(face, many) {
   const { name, share, detail } = verdict(face);
   const number = many ? `${face.number}` : "";
-  const longer = kindOf(face) === "unsure" && detail;
-  const words = longer ? [say("chip_not_sure", twoStrongest(face.probabilities)), name] : [
-    `${name} ${share}`.trim(),
-  ];
+  const unsure = kindOf(face) === "unsure" && detail;
+  const longer = face.reason
+    ? say("chip_doubt", { reason: doubt(face.reason) })
+    : say("chip_not_sure", twoStrongest(face.probabilities));
+  const words = unsure ? [longer, name] : [`${name} ${share}`.trim()];
   return [...words.map((said) => `${number}  ${said}`.trim()), ...(many ? [number] : [])];
 }
 

@@ -69,7 +69,7 @@ def photo_analysis(analyzer: Analyzer, gate: Gate) -> Callable[..., JSON]:
                 image = decode_image(_source(request), max_pixels=MAX_PIXELS)
                 results = analyzer.analyze(image, detect=detect, max_faces=MAX_CARDS)
                 full = len(results) == MAX_CARDS
-                count = len(analyzer.detector.detect(image)) if full else len(results)
+                count = len(analyzer.find(image)) if full else len(results)
                 tests = analyzer.explain_all(results)
             faces = [
                 _face(result, test, image.shape, language)

@@ -39,6 +39,8 @@ class Visitors:
     ) -> list[TrackedFace]:
         """Take the faces of a visitor's next frame, see ``Tracker.update``.
 
+        Faces that were seen for a moment only are not among those returned.
+
         Args:
             visitor: what the browser calls itself; with an empty name the frame stands alone.
             results: the faces.
@@ -51,12 +53,13 @@ class Visitors:
             return Tracker(self._abstain_below).update(results, time_s)
         with self._lock:
             now = self._clock()
-            tracker, _ = self._known.pop(visitor, (Tracker(self._abstain_below), now))
+            fresh = Tracker(self._abstain_below, patient=True)
+            tracker, _ = self._known.pop(visitor, (fresh, now))
             self._known[visitor] = tracker, now
             self._forget(now)
             if time_s < tracker.time_s:
                 raise BusyError("A newer frame was answered already.")
-            return tracker.update(results, time_s)
+            return [face for face in tracker.update(results, time_s) if face.id]
 
     def _forget(self, now: float) -> None:
         while self._known:

@@ -63,7 +63,9 @@ def face_geometry(result: FaceResult, width: int, height: int) -> JSON:
         ``box`` [x0, y0, x1, y1] or None; ``place``, six numbers a..f that map a point (u, v) of the
         crop (fractions of its side) to the picture by (a u + c v + e, b u + d v + f), the order of
         a canvas transform; ``probabilities``, six numbers; ``sure``, whether the highest reaches
-        the threshold; ``calm``, a number or None; ``answer``, see ``FaceResult.answer``.
+        the threshold and nothing speaks against it; ``reason``, null or one of
+        ``emotion.doubt.REASONS``; ``calm``, a number or None; ``answer``, see
+        ``FaceResult.answer``.
     """
     size = np.array([width, height, width, height], np.float64)
     box = None if result.box is None else (result.box / size).round(5).tolist()
@@ -72,6 +74,7 @@ def face_geometry(result: FaceResult, width: int, height: int) -> JSON:
         "place": _place(result.matrix, width, height),
         "probabilities": [round(float(p), 5) for p in result.probabilities],
         "sure": result.sure,
+        "reason": result.reason,
         "calm": None if result.calm is None else round(result.calm, 5),
         "answer": result.answer,
     }

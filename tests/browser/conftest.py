@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, Playwright, sync_playwright
 
-from benchmarks._visit import (
+from tests.support.visit import (
     CAMERA_SIZE,
     PORTRAIT_LEFT,
     PORTRAIT_SIDE,
@@ -21,7 +21,7 @@ from benchmarks._visit import (
     served,
     write_clip,
 )
-from benchmarks._visit import one_face as one_face_frame
+from tests.support.visit import one_face as one_face_frame
 
 CAMERA_WIDTH, CAMERA_HEIGHT = CAMERA_SIZE
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageSequence
 
-from benchmarks._visit import camera_flags
 from tests.browser.conftest import CAMERA_HEIGHT, CAMERA_WIDTH
+from tests.support.visit import camera_flags
 
 pytestmark = [pytest.mark.browser, pytest.mark.corpora]
 

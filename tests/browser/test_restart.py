@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 
 import pytest
 
-from benchmarks._visit import free_port
+from tests.support.visit import free_port
 
 pytestmark = pytest.mark.browser
 

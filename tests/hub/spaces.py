@@ -16,8 +16,8 @@ import yaml
 from fastapi import FastAPI, Request
 from fastapi.responses import StreamingResponse
 
-from benchmarks._visit import free_port
 from tests.hub.repository import Refusal, Repository
+from tests.support.visit import free_port
 
 if TYPE_CHECKING:
     from tests.hub.server import Hub

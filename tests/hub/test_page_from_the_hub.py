@@ -19,12 +19,12 @@ from gradio_client import Client as PageClient
 from gradio_client import handle_file
 from PIL import Image
 
-from benchmarks._visit import free_port
 from emotion.analyzer import Analyzer
 from emotion.cli import main as emotion_cli
 from emotion.detect import RetinaFaceDetector
 from emotion.network import EmotionNet, NetworkConfig
 from tests.hub.conftest import NOWHERE, WRITER
+from tests.support.visit import free_port
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

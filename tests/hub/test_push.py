@@ -438,12 +438,19 @@ def test_a_hiccup_is_waited_out_and_leaves_one_commit(hub, pushing, repository, 
 FAILURES = {
     "401": ("POST /api/repos/create", {"status": 401}, "token is not valid"),
     "403": ("POST .*/commit/", {"status": 403}, "may not write there"),
+    "403 for full storage": (
+        "POST .*/commit/",
+        {"status": 403, "headers": {"X-Error-Message": "Private repository storage limit reached"}},
+        "the storage of the account is full",
+    ),
+    "402": ("POST .*/commit/", {"status": 402}, "the account's plan does not cover this"),
+    "413": ("POST .*/commit/", {"status": 413}, "more than the Hub takes at once"),
     "404": (
         "POST .*/commit/",
         {"status": 404, "code": "RepoNotFound"},
         "there is no such repository",
     ),
-    "412 for ever": ("POST .*/commit/", {"status": 412}, "somebody else pushes"),
+    "412 for ever": ("POST .*/commit/", {"status": 412}, "somebody else changes it"),
     "429, come back much later": (
         "POST .*/commit/",
         {"status": 429, "headers": {"Retry-After": "300"}},

@@ -293,8 +293,8 @@ def test_a_missing_secret_is_told_before_anything_is_made(hub, deploy, name, pro
     [
         ("", "there is no token"),
         ("hf_wrong", "the token is not valid"),
-        (READER, "your token may not do this"),
-        (STRANGER, "your token may not do this"),
+        (READER, "the token may not write there"),
+        (STRANGER, "the token may not write there"),
     ],
 )
 def test_a_token_that_will_not_do_is_told(hub, deploy, name, token, says):
@@ -323,13 +323,13 @@ def test_a_space_that_the_command_did_not_make_is_left_alone(hub, client, deploy
 def test_a_space_of_somebody_elses_private_name_is_told(client, deploy, name, project):
     edit(project, name, f"other/{name.split('/')[1]}")
 
-    check_sentence(deploy(), "your token may not do this")
+    check_sentence(deploy(), "the token may not write there")
 
 
 def test_a_model_that_is_not_there_is_told(deploy, name, project):
     edit(project, "files:", f"model: hf://me/nothing@{'a' * 40}\nfiles:")
 
-    check_sentence(deploy(), "could not be looked up: it does not exist")
+    check_sentence(deploy(), "could not be looked up: there is no such repository")
 
 
 def test_a_private_model_needs_a_token_in_the_space(hub, client, deploy, name, project):
@@ -351,14 +351,14 @@ def test_a_hub_that_is_down_is_told(start_client, project):
 @pytest.mark.parametrize(
     ("pattern", "fault", "says"),
     [
-        (COMMIT, {"status": 412}, "somebody else has just changed the Space"),
+        (COMMIT, {"status": 412}, "somebody else changes it at the same time"),
         (COMMIT, {"status": 500, "times": None}, "the Hub answers with status 500"),
         (COMMIT, {"status": 400}, "the Hub refuses it"),
         (COMMIT, {"after": 10, "end": "reset"}, "the Hub cannot be reached"),
         ("POST /api/repos/create", {"status": 402}, "plan does not include this hardware"),
         ("POST .*/variables", {"status": 429}, "too many requests"),
         ("GET /api/whoami", {"seconds": 15}, "the Hub did not answer in time"),
-        ("GET .*/runtime", {"status": 403}, "your token may not do this"),
+        ("GET .*/runtime", {"status": 403}, "the token may not write there"),
     ],
 )
 def test_what_a_fault_has_left_undone_a_second_run_finishes(

@@ -56,6 +56,25 @@ def test_a_damaged_newest_falls_back_with_a_warning(
     assert "epoch-0002" in caplog.text
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_what_is_not_finite_is_not_saved_and_not_gone_on_from(
+    tmp_path: Path, value: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save(tmp_path, checkpoint(1))
+    spoilt = Checkpoint(2, {"w": torch.tensor([1.0, value]), "n": torch.tensor(3)}, {})
+
+    with pytest.raises(DataError, match="w holds values that are not numbers"):
+        save(tmp_path, spoilt)
+    assert [path.name for path in tmp_path.iterdir()] == ["epoch-0001"]
+
+    with monkeypatch.context() as patch:  # as earlier versions saved it
+        patch.setattr("train.checkpoint._not_finite", lambda tensors: None)
+        save(tmp_path, spoilt)
+    newest = load_newest(tmp_path)
+    assert newest is not None
+    assert newest.epoch == 1
+
+
 @pytest.mark.parametrize("fails_at", range(1, 12))
 def test_a_failing_write_leaves_the_previous_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails_at: int

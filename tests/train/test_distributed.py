@@ -104,6 +104,18 @@ def test_without_torchrun_there_is_one_process_that_does_everything() -> None:
         assert torch.equal(distributed.gathered(values), values)
 
 
+def test_more_processes_than_gpus_are_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    monkeypatch.setenv("LOCAL_RANK", "2")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+
+    with (
+        pytest.raises(ConfigError, match=r"more processes than this machine has GPUs \(2\)"),
+        distributed.joined(torch.device("cuda")),
+    ):
+        pass
+
+
 def test_a_batch_that_cannot_be_shared_evenly_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(distributed, "count", lambda: 3)
 

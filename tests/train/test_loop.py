@@ -262,6 +262,30 @@ def test_a_loss_that_is_not_a_number_stops_the_run_and_names_the_batch(
     load_weights(str(tmp_path / "run"))
 
 
+def test_a_gradient_that_is_not_finite_in_the_last_step_changes_no_weight_and_is_not_saved(
+    prepared: Path, tmp_path: Path, tiny: Tiny
+) -> None:
+    config = tiny(epochs=(1,))
+    data = read_data(config, prepared)
+    network = build_network(config, data)
+    source = ShuffledSource(data.training, 16, config.seed)
+    before: dict[str, torch.Tensor] = {}
+
+    def edge(step: Step) -> torch.Tensor:
+        """A loss of 0 whose gradient, at the edge of the root, is no number."""
+        last = torch.equal(step.rows, source.rows(source.steps - 1))
+        before.update({k: v.detach().clone() for k, v in network.named_parameters()})
+        return (step.logits * 0).square().sum().sqrt() if last else step.logits.sum() * 0
+
+    trainer = Trainer(config, network, source, data.validation, tmp_path, [edge])
+
+    with pytest.raises(DataError, match=f"gradient became nan in batch {source.steps - 1}"):
+        trainer.epoch()
+
+    assert all(torch.equal(v, before[k]) for k, v in network.named_parameters())
+    assert not (tmp_path / "checkpoints").exists()
+
+
 def test_a_second_run_in_the_same_folder_needs_resume_and_the_same_options(
     prepared: Path, tmp_path: Path, tiny: Tiny
 ) -> None:

@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import httpx
 import pytest
 
-from benchmarks._visit import free_port
 from emotion.analyzer import Analyzer
+from tests.support.visit import free_port
 
 
 @pytest.fixture(scope="session")

@@ -67,6 +67,7 @@ def test_a_visitors_face_keeps_its_id_and_its_numbers_are_smoothed(
     alone = analyze_frame({"jpeg": data_url(astronaut)})["faces"][0]
     frowning = analyze_frame({"jpeg": data_url(_mouth_covered(astronaut))})["faces"][0]
     visit = {"visitor": "one", "explain": 0}
+    _show(analyze_frame, {**visit, "jpeg": data_url(astronaut)}, (9.9, 9.95))
     first = analyze_frame({**visit, "jpeg": data_url(astronaut), "time": 10.0})["faces"][0]
     second = analyze_frame(
         {**visit, "jpeg": data_url(_mouth_covered(astronaut)), "time": 10 + TIME_CONSTANT / 10}
@@ -77,14 +78,22 @@ def test_a_visitors_face_keeps_its_id_and_its_numbers_are_smoothed(
     assert covered < smoothed < happy
 
 
+def _show(analyze_frame, frame, times):
+    """Send the frames before a face's third, which do not count it yet."""
+    for time_s in times:
+        assert analyze_frame({**frame, "time": time_s})["faces"] == []
+
+
 def test_visitors_do_not_share_tracks(analyze_frame, astronaut):
     frame = {"jpeg": data_url(astronaut), "time": 0.0}
     for visitor in ("two", "three"):
+        _show(analyze_frame, {**frame, "visitor": visitor}, (-0.2, -0.1))
         assert analyze_frame({**frame, "visitor": visitor})["faces"][0]["id"] == 1
 
 
 def test_a_frame_older_than_the_last_answer_is_not_taken(analyze_frame, astronaut):
     frame = {"jpeg": data_url(astronaut), "visitor": "four"}
+    _show(analyze_frame, frame, (1.8, 1.9))
     assert analyze_frame({**frame, "time": 2.0})["faces"]
     assert analyze_frame({**frame, "time": 1.0})["busy"]
     assert analyze_frame({**frame, "time": 2.0})["faces"]
@@ -94,6 +103,7 @@ def test_the_face_that_is_asked_for_is_explained(analyzer, analyze_frame, astron
     frame = {"jpeg": data_url(astronaut), "visitor": "five"}
     sent = decode_image(read_data_url(frame["jpeg"], limit=MAX_FRAME_BYTES))
     (face,), _ = analyzer.analyze_frame(sent)
+    _show(analyze_frame, frame, (0.0, 0.0))
     asked = analyze_frame({**frame, "cover": 1})["faces"][0]
     assert asked["why"] == str(analyzer.explain(face).finding())
     german = analyze_frame({**frame, "cover": 1, "explain": 4, "language": "de"})["faces"][0]

@@ -83,6 +83,7 @@ def test_the_whole_picture_is_placed_on_its_middle_square():
         matrix = plain_crop(np.zeros((200, 400, 3), np.uint8))[1]
         probabilities = np.full(6, 1 / 6)
         sure = False
+        reason = None
         calm = 0.7
         answer = "no clear expression"
 

@@ -10,11 +10,11 @@ from pathlib import Path
 from huggingface_hub import HfApi, constants, get_session, get_token
 from huggingface_hub.utils.tqdm import disable_progress_bars
 
-from emotion.errors import ConfigError
+from emotion.errors import ConfigError, HubError
+from emotion.hub_client import explained
 from train.space.config import read
 from train.space.deploy import apply, may_preload, name_of, wait, wake
 from train.space.differences import compare, describe, look
-from train.space.reasons import SpaceError, explained
 from train.space.stage import stage
 
 _PATIENCE = 3 * constants.HF_HUB_DOWNLOAD_TIMEOUT
@@ -70,7 +70,7 @@ def run(args: Arguments, root: Path = ROOT) -> int:
         remote = look(api, repository)
     known = remote is None or None not in (remote.variables, remote.secrets)
     if not known and not args.dry_run:
-        raise SpaceError(f"Your token may not change {repository}; use one with write access.")
+        raise HubError(f"Your token may not change {repository}; use one with write access.")
     differences = compare(config, staged, remote, renew=args.renew_secrets)
     lines = describe(config, differences, remote)
     if args.dry_run:
@@ -93,7 +93,7 @@ def run(args: Arguments, root: Path = ROOT) -> int:
     with explained(f"The address of the Space {repository} could not be asked for"):
         url = api.space_info(repository).host
     if not url:
-        raise SpaceError(f"The Space {repository} runs, but the Hub names no address for it.")
+        raise HubError(f"The Space {repository} runs, but the Hub names no address for it.")
     from train.space.smoke import try_out  # gradio_client is slow to import, for every command
 
     token = get_token() if config.space.visibility == "private" else None

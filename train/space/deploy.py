@@ -15,10 +15,10 @@ from huggingface_hub import (
     get_token,
 )
 
-from emotion.errors import ConfigError
+from emotion.errors import ConfigError, HubError
+from emotion.hub_client import explained, is_out_of_reach
 from train.space.config import SpaceConfig
 from train.space.differences import Differences, Remote, look
-from train.space.reasons import SpaceError, explained, is_passing
 
 Say = Callable[[str], None]
 
@@ -39,7 +39,7 @@ def name_of(api: HfApi, config: SpaceConfig, *, needs_token: bool) -> str:
     """Return ``OWNER/NAME``; a name without owner belongs to the account of the token.
 
     Raises:
-        SpaceError: if the token is needed and missing or not valid.
+        HubError: if the token is needed and missing or not valid.
     """
     repository = config.space.repository
     if needs_token or "/" not in repository or get_token():
@@ -53,20 +53,20 @@ def may_preload(api: HfApi, config: SpaceConfig) -> bool:
     """Make sure that the pinned model can be loaded by the Space, and say whether all may see it.
 
     Raises:
-        SpaceError: if the commit or its files are not there, or the Space could not read them.
+        HubError: if the commit or its files are not there, or the Space could not read them.
     """
     if config.pinned_model is None:
         return False
     repository, commit = config.pinned_model
-    with explained(f"The model {config.model} could not be looked up"):
+    with explained(f"The model {config.model} could not be looked up", "read"):
         info = api.model_info(repository, revision=commit)
     missing = {"config.json", "model.safetensors"} - {f.rfilename for f in info.siblings or ()}
     if missing:
-        raise SpaceError(
+        raise HubError(
             f"The model {config.model} has no {min(missing)}; push one with python -m train push."
         )
     if info.private and "HF_TOKEN" not in config.secrets:
-        raise SpaceError(
+        raise HubError(
             f"The model {config.model} is private; add HF_TOKEN to the secrets in space.yaml, so "
             "that the Space can read it."
         )
@@ -125,7 +125,7 @@ def apply(
             )
             remote = look(api, repository)
         if remote is None:
-            raise SpaceError(f"The Space {repository} was created, but is not to be found.")
+            raise HubError(f"The Space {repository} was created, but is not to be found.")
         say(f"Created {repository}.")
     with explained(f"The settings of the Space {repository} could not be changed"):
         if differences.visibility == "private":
@@ -210,7 +210,7 @@ def wait(
         say: told every new stage.
 
     Raises:
-        SpaceError: if it does not come up, with the end of its log.
+        HubError: if it does not come up, with the end of its log.
     """
     deadline = time.monotonic() + seconds
     seen, times = "", 0
@@ -226,13 +226,13 @@ def wait(
             if stage in _FAILED:
                 log = _log(api, repository, secrets, build=stage == "BUILD_ERROR")
                 told = f" ({message.strip()})" if message else ""
-                raise SpaceError(f"The Space {repository} {_FAILED[stage]}{told}; its log:\n{log}")
+                raise HubError(f"The Space {repository} {_FAILED[stage]}{told}; its log:\n{log}")
             if stage in _ASLEEP:
-                raise SpaceError(
+                raise HubError(
                     f"The Space {repository} is {stage.lower()}; restart it on its settings page."
                 )
         if time.monotonic() + poll > deadline:
-            raise SpaceError(
+            raise HubError(
                 f"The Space {repository} is still {stage} after {seconds:.0f} seconds; run the "
                 "command again to go on waiting, or look at its log on the Hub."
             )
@@ -244,7 +244,7 @@ def _stage(api: HfApi, repository: str) -> tuple[str, str, str]:
     try:
         raw = api.get_space_runtime(repository).raw
     except Exception as error:
-        if is_passing(error):
+        if is_out_of_reach(error):
             return "UNKNOWN", "", ""
         with explained(f"The state of the Space {repository} could not be read"):
             raise

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from huggingface_hub import HfApi
 from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
 
+from emotion.errors import HubError
 from train.space.config import FILE, SpaceConfig
-from train.space.reasons import SpaceError
 from train.space.stage import README
 
 _ATTRIBUTES = ".gitattributes"  # the Hub's own, made with every repository
@@ -103,11 +103,11 @@ def compare(
         renew: whether to set secrets that the Space has already; their values cannot be compared.
 
     Raises:
-        SpaceError: if the Space holds something that this command has not put there.
+        HubError: if the Space holds something that this command has not put there.
     """
     files = dict(remote.files) if remote else {}
     if FILE not in files and files.keys() - {README, _ATTRIBUTES}:
-        raise SpaceError(
+        raise HubError(
             "The Space is there already and was not made by this command (it has no "
             f"{FILE}); choose another name in {FILE}, or delete the Space first."
         )

@@ -9,9 +9,9 @@ from typing import Any
 
 from gradio_client import Client, handle_file
 
+from emotion.errors import HubError
 from emotion.labels import LABELS
 from train.corpora.faces import draw_face
-from train.space.reasons import SpaceError
 
 _ATTEMPTS = 6  # the proxy learns of a new page some seconds after it runs
 _TIMEOUT = 60.0
@@ -30,7 +30,7 @@ def try_out(url: str, token: str | None, model: str, *, pause: float) -> str:
         A sentence on what it answered.
 
     Raises:
-        SpaceError: if it does not answer as it should.
+        HubError: if it does not answer as it should.
     """
     client = _connect(url, token, pause)
     try:
@@ -38,20 +38,20 @@ def try_out(url: str, token: str | None, model: str, *, pause: float) -> str:
         model_info = client.predict(api_name="/model_info")
         faces = _classify(client)
     except Exception as error:  # the client raises ValueErrors, those of httpx, and its own
-        raise SpaceError(
+        raise HubError(
             f"The page at {url} runs but does not answer ({_first_line(error)}); look at its log "
             "on the Hub."
         ) from None
     finally:
         client.close()
     if health.get("status") != "ok":
-        raise SpaceError(f"The page at {url} says that it is {health.get('status')}.")
+        raise HubError(f"The page at {url} says that it is {health.get('status')}.")
     weights = model_info["weights"]
     if weights != model:
         why = model_info.get("notice") or "Its log on the Hub says why."
-        raise SpaceError(f"The page at {url} runs the weights {weights}, not {model}. {why}")
+        raise HubError(f"The page at {url} runs the weights {weights}, not {model}. {why}")
     if len(faces) != 1 or set(faces[0]["probabilities"]) != set(LABELS):
-        raise SpaceError(f"The page at {url} gives {len(faces)} answers for a drawing of one face.")
+        raise HubError(f"The page at {url} gives {len(faces)} answers for a drawing of one face.")
     return f"It answers: a drawn smile shows {faces[0]['label']} (weights {weights})."
 
 
@@ -68,7 +68,7 @@ def _connect(url: str, token: str | None, pause: float) -> Client:
             )
         except Exception as error:
             if attempt == _ATTEMPTS - 1:
-                raise SpaceError(
+                raise HubError(
                     f"The page at {url} cannot be reached ({_first_line(error)}); run the command "
                     "again in a minute."
                 ) from None

@@ -16,7 +16,7 @@ from pathlib import Path
 from PIL import Image
 from skimage import data
 
-REPOSITORY = Path(__file__).resolve().parents[1]
+REPOSITORY = Path(__file__).resolve().parents[2]
 
 CAMERA_SIZE = 640, 480
 PORTRAIT_SIDE, PORTRAIT_LEFT, PORTRAIT_TOP = 400, 10, 40
