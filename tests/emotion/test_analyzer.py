@@ -143,7 +143,7 @@ def test_every_face_has_its_own_temperature_and_classes_their_offsets(
     network = EmotionNet(config).eval()
     network.load_state_dict(analyzer.network.state_dict())
     with torch.inference_mode():
-        features = network.features(normalise(crops, config))
+        features = network.evidence(normalise(crops, config))
         logits, exponent = network.classify(features), features.mean((2, 3)) @ slope - 0.1
     temperatures = 0.8 * exponent.clamp(-math.log(2), math.log(2)).exp()
 

@@ -52,7 +52,10 @@ def test_every_figure_is_drawn_from_the_numbers_and_the_same_twice(
     result: dict[str, Any], tmp_path: Path
 ) -> None:
     (tmp_path / "results.json").write_text(json.dumps([result, {**result, "corpus": "affectnet"}]))
-    arguments = ["figures", "--results", str(tmp_path / "results.json"), "--log", str(LOG)]
+    arguments = [
+        *("figures", "--results", str(tmp_path / "results.json"), "--log", str(LOG)),
+        *("--atlas", str(tmp_path / "none")),
+    ]
 
     for name in ("a", "b"):
         assert main([*arguments, "--out", str(tmp_path / name)]) == 0
@@ -89,9 +92,8 @@ def test_what_was_not_measured_is_not_drawn(result: dict[str, Any], tmp_path: Pa
     del result["robustness"]
     (tmp_path / "results.json").write_text(json.dumps([result]))
 
-    assert (
-        main(["figures", "--results", str(tmp_path / "results.json"), "--out", str(tmp_path)]) == 0
-    )
+    words = ["--results", str(tmp_path / "results.json"), "--atlas", str(tmp_path / "none")]
+    assert main(["figures", *words, "--out", str(tmp_path)]) == 0
 
     assert {path.stem for path in tmp_path.glob("*.svg")} == {
         "confusion",

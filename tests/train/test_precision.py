@@ -346,3 +346,21 @@ def test_variants_that_differ_in_precision_are_two_trainings(
 
     assert len(list(tmp_path.glob("*/finished.json"))) == 2
     assert "Trained in float32: 32 bits; in bfloat16: 16 bits." in capsys.readouterr().out
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+def test_a_compiled_step_is_the_plain_one_up_to_rounding(tmp_path: Path) -> None:
+    small: dict[str, object] = {"backbone": "cnn", "widths": (4, 4, 8, 8)}
+    losses, weights = [], []
+    for compiled in (False, True):
+        config = override(FitConfig(), **{**TINY, **small, "compile": compiled})
+        trainer = start(config, tmp_path)
+        trainer.network.train()
+        trainer.source.begin_epoch(0)
+        losses.append([trainer.step(0, index, 32) for index in range(3)])
+        weights.append(trainer.network.fc.weight.detach())
+
+    assert losses[1] == pytest.approx(losses[0], rel=1e-4)
+    torch.testing.assert_close(weights[1], weights[0], rtol=1e-2, atol=1e-3)

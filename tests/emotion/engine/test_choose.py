@@ -43,6 +43,20 @@ def test_without_openvino_torch_answers_and_one_line_says_so(
     assert "\n" not in line
 
 
+def test_torch_answers_on_a_processor_on_which_openvino_errs(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    # OpenVINO would answer there that no picture holds a face.
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    monkeypatch.setattr("cv2.checkHardwareSupport", lambda feature: feature != 10)
+
+    assert isinstance(choose(), TorchEngine)
+    (line,) = caplog.messages
+    assert "without AVX" in line
+    monkeypatch.setattr("platform.machine", lambda: "aarch64")
+    assert isinstance(choose(), OpenVINOEngine)
+
+
 def test_openvino_that_is_asked_for_and_missing_is_one_sentence(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -36,7 +36,12 @@ def everything() -> EmotionNet:
     embedded = load_weights()
     torch.manual_seed(0)
     config = replace(
-        embedded.config, mirror=True, calm=True, conventions=("ours",), convention="ours"
+        embedded.config,
+        mirror=True,
+        calm=True,
+        conventions=("ours",),
+        convention="ours",
+        calibrations={},
     )
     network = EmotionNet(config)
     network.load_state_dict(embedded.state_dict(), strict=False)
