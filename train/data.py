@@ -12,6 +12,7 @@ from emotion.align import DEFAULT_ZOOM
 from emotion.errors import DataError
 from emotion.labels import LABELS
 from train.config import FitConfig
+from train.corpora.published import TRAINING_SPLIT
 from train.prepared import (
     HELD_OUT,
     TRAINING,
@@ -74,7 +75,7 @@ def read_data(config: FitConfig, data: Path) -> TrainingData:
         faces = read_split(
             data,
             corpus,
-            TRAINING,
+            TRAINING_SPLIT,
             options.annotation,
             soft_labels=options.soft_labels,
             soft_share=options.soft_share,

@@ -105,6 +105,8 @@ def test_the_box_lies_on_the_face_of_a_back_camera(visit, one_face, start, face_
 
 
 def test_the_heat_map_lies_on_the_face_and_can_be_switched_off(page):
+    page.locator("#live [data-do=spotlight]").click()  # a spotlight dims what is no evidence
+    page.wait_for_timeout(500)
     face = inner(fractions(page, ".em-targets button"))
     assert canvas_alpha(page, face) > 0.02
     assert canvas_alpha(page, np.array([0.05, 0.7, 0.4, 0.95])) == 0
@@ -113,6 +115,7 @@ def test_the_heat_map_lies_on_the_face_and_can_be_switched_off(page):
 
 
 def test_opacity_fades_the_heat_map(page):
+    page.locator("#live [data-do=spotlight]").click()  # a spotlight dims what is no evidence
     page.get_by_role("button", name="Freeze").click()
     page.wait_for_timeout(500)
     face = inner(fractions(page, ".em-targets button"))

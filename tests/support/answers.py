@@ -72,8 +72,9 @@ def ask() -> dict[str, Any]:
         answers |= {f"{name} engine": classifier.engine, f"{name} logits": outputs.logits}
         answers[f"{name} maps"] = outputs.cams
     for size in (48, 64):
-        logits, pooled = predict(loaded.network, torch.from_numpy(crops), size)
-        answers |= {f"trainer's logits {size}": logits, f"trainer's features {size}": pooled}
+        said = predict(loaded.network, torch.from_numpy(crops), size)
+        answers |= {f"trainer's logits {size}": said.logits}
+        answers |= {f"trainer's features {size}": said.pooled}
     result = evaluate(EvaluateConfig("embedded", "synthetic=140", "test"))
     answers |= {name: result[name] for name in MEASURED}
     answers |= {precision: losses(precision) for precision in ("float32", "bfloat16")}

@@ -58,7 +58,7 @@ def test_the_model_is_written_measured_and_then_used(
     crops = np.random.default_rng(0).integers(0, 256, (4, 64, 64), np.uint8)
     assert ours.engine == "OpenVINO int8"
     assert 0 < np.abs(ours(crops).logits - exact(crops).logits).max() < 0.5
-    for one, many in zip(ours(crops[:1]), ours(crops), strict=True):
+    for one, many in zip(ours(crops[:1])[:3], ours(crops)[:3], strict=True):
         np.testing.assert_allclose(one[0], many[0], atol=1e-4)
 
 
@@ -70,11 +70,10 @@ def test_a_face_in_the_dark_is_the_same_face_in_8_bits(prepared: Path) -> None:
     model = engine.load(*quantise(network, faces, engine))
     dark = faces.numpy()[:4] // 8
 
-    logits, cams, _ = model(dark)
+    (features,) = model(dark)
 
-    bright_logits, bright_cams, _ = model(dark * 8)
-    np.testing.assert_allclose(logits, bright_logits, atol=1e-3)
-    np.testing.assert_allclose(cams, bright_cams, atol=1e-3)
+    (bright,) = model(dark * 8)
+    np.testing.assert_allclose(features, bright, atol=1e-3)
 
 
 def test_answers_are_measured_as_they_are_calibrated(run_folder: Path, prepared: Path) -> None:

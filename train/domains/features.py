@@ -27,7 +27,7 @@ def pooled_features(network: EmotionNet, faces: Tensor, size: int) -> Tensor:
     with torch.no_grad():
         for batch in torch.split(faces, _BATCH) if len(faces) else ():
             inputs = normalise(resize(batch.to(device), size), network.config)
-            maps = network.features(inputs.contiguous(memory_format=torch.channels_last))
+            maps = network.evidence(inputs.contiguous(memory_format=torch.channels_last))
             parts.append(maps.float().mean((2, 3)).cpu())
     return torch.cat(parts)
 
