@@ -43,7 +43,7 @@ class Client:
 
     def photo(self, picture: str) -> dict[str, Any]:
         """Send a photo as the Photo tab does; return the answer."""
-        return self._component(self._photo, "analyze_photo", {"picture": picture})
+        return self._component(self._photo, "analyze_photo", {"image": picture})
 
     def classify(self, content: bytes) -> bool:
         """Upload a picture and call ``/classify``; say whether faces came."""
