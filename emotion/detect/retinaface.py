@@ -196,8 +196,7 @@ class RetinaFaceDetector:
         points = decode_landm(torch.from_numpy(point_deltas[chosen]), priors, _VARIANCES)
         points = (points * size.repeat(5)).reshape(-1, 5, 2)
         boxes = places.numpy()
-        by_size = np.hstack([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]]).astype(np.float64)
-        kept = np.asarray(cv2.dnn.NMSBoxes(by_size, scores[chosen], 0.0, _NMS_THRESHOLD), np.intp)
+        kept = suppress(boxes, scores[chosen])
         return boxes[kept], points.numpy()[kept], scores[chosen][kept]
 
 
@@ -227,6 +226,17 @@ class DetectorGraph(nn.Module):
         pixels = (image.permute(0, 3, 1, 2).float() - self.mean) / self.std
         deltas, logits, points = self.network(pixels.flip(1) if self.reverse else pixels)
         return deltas[0], logits[0].softmax(-1)[:, 1], points[0]
+
+
+def suppress(
+    boxes: npt.NDArray[np.float32], scores: npt.NDArray[np.float32]
+) -> npt.NDArray[np.intp]:
+    """Return which of N boxes (N, 4) overlap no likelier one by more than 0.4, likeliest first.
+
+    OpenCV's greedy suppression; torchvision's is the same but for the order of equal scores.
+    """
+    sized = np.hstack([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]]).astype(np.float64)
+    return np.asarray(cv2.dnn.NMSBoxes(sized, scores, 0.0, _NMS_THRESHOLD), np.intp)
 
 
 def _tiles(side: int) -> list[tuple[int, int]]:

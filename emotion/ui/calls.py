@@ -18,6 +18,9 @@ from emotion.ui.wire import JSON, read_data_url
 if TYPE_CHECKING:
     from gradio.blocks import Blocks
 
+UNFETCHED = 256
+"""Most sessions whose answers wait to be fetched; a program fetches its own at once."""
+
 STRONGEST = "strongest"
 """Choice of ``/explain``: every face's most probable class."""
 
@@ -204,6 +207,15 @@ class Calls:
             "fn_index": index if _is_int(index) else -1,
             "event_id": _name(values.get("event_id"), "event_id"),
         }
+
+    def forget_unfetched(self) -> None:
+        """Drop the oldest answers beyond ``UNFETCHED``; Gradio would keep them for ever."""
+        queue = self._blocks._queue
+        kept = queue.pending_event_ids_session
+        for session in list(kept)[: max(0, len(kept) - UNFETCHED)]:
+            if not kept[session] & queue.event_ids_to_events.keys():  # none is under way
+                del kept[session]
+                queue.pending_messages_per_session.pop(session, None)
 
     def is_known(self, event: str) -> bool:
         """Tell whether a call of this id was made and its answer not fetched yet."""

@@ -144,6 +144,7 @@ class Front:
             raise _RefusedError(429)
 
     async def _call(self, scope: Message, path: str, body: _Body, send: Send, address: str) -> None:
+        self._calls.forget_unfetched()
         try:
             content = self._calls.rewrite(path, await body.read(), address)
         except EmotionError as error:

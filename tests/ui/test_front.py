@@ -16,6 +16,7 @@ import pytest
 from gradio_client import Client, handle_file
 from PIL import Image
 
+from emotion.ui import calls
 from emotion.ui import front as front_module
 from emotion.ui.front import ANCESTORS, Front, security_headers
 from emotion.ui.routes import MAX_NAME
@@ -164,6 +165,37 @@ def test_names_have_a_length(http, served):
         answer = http.post(f"/gradio_api/{path}", json=body)
         assert answer.status_code == 422
         assert str(MAX_NAME) in answer.json()["error"]
+
+
+def test_sessions_that_never_return_leave_nothing(http, page, served, monkeypatch):
+    monkeypatch.setattr(front_module.RateLimit, "wait", lambda *_: 0.0)
+    monkeypatch.setattr(calls, "UNFETCHED", 20)
+    queue, state = page._queue, page.server_app.state_holder
+    health = next(index for index, fn in page.fns.items() if fn.api_name == "health")
+
+    def held() -> int:
+        return (
+            len(queue.pending_event_ids_session)
+            + len(queue.pending_messages_per_session)
+            + len(queue.event_ids_to_events)
+            + len(state.session_data)
+        )
+
+    for number in range(500):
+        session = f"never-{number}"
+        if number % 2:
+            call = {"data": [], "fn_index": health, "session_hash": session}
+            assert http.post("/gradio_api/queue/join", json=call).status_code == 200
+        else:
+            part = {"component_id": served.components["live"], "fn_name": "analyze_frame"}
+            call = {**part, "data": {"visitor": session}, "session_hash": session}
+            assert http.post("/gradio_api/component_server", json=call).status_code == 200
+    deadline = time.monotonic() + 60
+    while queue.event_ids_to_events and time.monotonic() < deadline:
+        time.sleep(0.1)
+    http.post("/gradio_api/cancel", json={"session_hash": "x", "event_id": "x", "fn_index": 0})
+    sessions = state.capacity  # Gradio forgets the oldest of them
+    assert held() <= sessions + 2 * 20 + 2
 
 
 def test_what_a_program_uploads_is_gone_once_it_was_read(http, page, served, tmp_path):

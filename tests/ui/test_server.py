@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+import gradio
 import httpx
 import numpy as np
 import pytest
@@ -186,6 +187,12 @@ def test_garbage_for_a_server_function_is_answered_with_a_sentence(served):
     answer = component_call(served)
     assert answer.status_code == 200
     assert answer.json()["error"] == "bad_frame"
+
+
+def test_every_part_of_the_page_is_drawn_by_gradio(served):
+    # The page asks for scripts that are not there where it does not know a part's type.
+    types = {part["type"] for part in httpx.get(f"{served.url}config").json()["components"]}
+    assert types <= {name.lower() for name in dir(gradio)}
 
 
 @pytest.mark.parametrize(

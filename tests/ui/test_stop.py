@@ -21,6 +21,9 @@ from tests.support.visit import free_port
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
+MEMORY_MB = 900
+"""What a server may take before the first visitor came."""
+
 
 @contextmanager
 def running(temporary: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
@@ -64,6 +67,7 @@ def test_a_server_that_is_told_to_stop_leaves_nothing(tmp_path, how, host):
     # could write into a folder.
     (tmp_path / "gradio").write_bytes(b"theirs")
     with running(tmp_path, "--host", host) as (process, url):
+        assert memory_mb(process.pid) < MEMORY_MB
         path = Path(upload(url))
         assert path.exists()
         assert tmp_path in path.parents
@@ -90,6 +94,25 @@ def test_what_a_killed_server_leaves_is_gone_at_the_next_start(tmp_path):
     while any(Path(f"/proc/{pid}").exists() for pid in decoder) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not any(Path(f"/proc/{pid}").exists() for pid in decoder)
+
+
+def memory_mb(pid: int) -> float:
+    status = Path(f"/proc/{pid}/status").read_text("ascii")
+    return int(re.findall(r"VmRSS:\s+(\d+) kB", status)[0]) / 1024
+
+
+UNNEEDED = ("torchvision", "torch._dynamo", "torch._inductor", "sympy", "matplotlib", "datasets")
+
+
+def test_the_page_imports_nothing_large_that_it_does_not_need():
+    code = (
+        "import sys; from emotion.analyzer import Analyzer; import emotion.ui.demo;"
+        "Analyzer.from_weights('embedded'); print(*sys.modules)"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True
+    )
+    assert set(UNNEEDED) & set(run.stdout.split()) == set()
 
 
 def children(pid: int) -> list[int]:
