@@ -1,4 +1,4 @@
-"""Visitors as programs: what a page, a program and an attacker send, each from an address of its own.
+"""Visitors as programs, each from an address of its own: a page, a program, an attacker.
 
 All of ``127.0.0.0/8`` is this machine on Linux, so that many addresses ask one server.
 """
@@ -14,12 +14,11 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 import httpx
+import numpy as np
 from PIL import Image
 
 from emotion.ui.wire import data_url
 from tests.support.visit import App, one_face
-
-import numpy as np
 
 _API = "/gradio_api"
 _TIMEOUT = 60.0
@@ -53,9 +52,10 @@ class Client:
         called = self.http.post(f"{_API}/call/classify", json={"data": paths.json()})
         if called.status_code != 200:
             return False
-        return "event: complete" in self.http.get(
-            f"{_API}/call/classify/{called.json()['event_id']}"
-        ).text
+        return (
+            "event: complete"
+            in self.http.get(f"{_API}/call/classify/{called.json()['event_id']}").text
+        )
 
     def _component(self, part: int, function: str, data: object) -> dict[str, Any]:
         call = {"component_id": part, "fn_name": function, "session_hash": "x", "data": data}

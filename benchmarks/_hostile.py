@@ -6,8 +6,7 @@ import statistics
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from contextlib import suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 
 from benchmarks import _rows
 from benchmarks._clients import Client, Watch, camera_frame, in_background, open_silently, portrait
@@ -17,7 +16,7 @@ HONEST = ("127.0.0.2", "127.0.0.3")
 HOSTILE = "127.0.0.9"
 SETTLING = 3.0
 
-Attack = Callable[[App], "Iterator[None]"]
+Attack = Callable[[App], AbstractContextManager[None]]
 
 
 @contextmanager
@@ -26,7 +25,7 @@ def nobody(app: App) -> Iterator[None]:
     yield
 
 
-def _names(app: App, address: str, data: str) -> "Iterator[None]":
+def _names(app: App, address: str, data: str) -> Iterator[None]:
     client = Client(app, address)
 
     def step(number: int) -> None:
@@ -134,10 +133,10 @@ def measure(app: App, seconds: float) -> list[_rows.Row]:
     return rows
 
 
-def _beside(attack: Callable[..., object], app: App, seconds: float) -> tuple[float, float, float]:
+def _beside(attack: Attack, app: App, seconds: float) -> tuple[float, float, float]:
     program, content = Client(app, "127.0.0.4"), portrait()
     watches = [Watch(app, address, f"honest{address}") for address in HONEST]
-    with attack(app):  # type: ignore[attr-defined]
+    with attack(app):
         time.sleep(SETTLING)
         began, first = time.monotonic(), sum(watch.answers for watch in watches)
         tries, times = 0, []

@@ -173,8 +173,8 @@ def _locate(spec: str) -> tuple[Path, str | None, str | None]:
     folder = Path(spec)
     if not _is_folder(folder):
         raise WeightsError(
-            f"The weights {_short(spec)} are not there; give 'embedded', a folder with {CONFIG} and "
-            f"{TENSORS}, or hf://USER/NAME@REVISION."
+            f"The weights {_short(spec)} are not there; give 'embedded', a folder with {CONFIG} "
+            f"and {TENSORS}, or hf://USER/NAME@REVISION."
         )
     return folder, None, None
 

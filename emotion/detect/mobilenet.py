@@ -48,7 +48,7 @@ class _Head(nn.Module):
         self.conv1x1 = nn.Conv2d(64, _ANCHORS * outputs, 1)
 
     def forward(self, features: Tensor) -> Tensor:
-        by_place = self.conv1x1(features).permute(0, 2, 3, 1).contiguous()
+        by_place: Tensor = self.conv1x1(features).permute(0, 2, 3, 1).contiguous()
         return by_place.view(by_place.shape[0], -1, self.outputs)
 
 
@@ -69,7 +69,7 @@ class MobileNetRetinaFace(nn.Module):
         self.LandmarkHead = nn.ModuleList(_Head(10) for _ in range(3))
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Map (B, 3, H, W) to box deltas (B, N, 4), logits (B, N, 2), landmark deltas (B, N, 10)."""
+        """Map (B, 3, H, W) to deltas of boxes (B, N, 4), logits (B, N, 2), deltas of landmarks."""
         first, second, third = self.fpn(self.body(image))
         maps = self.ssh1(first), self.ssh2(second), self.ssh3(third)
         boxes, logits, points = (

@@ -235,8 +235,9 @@ def suppress(
 
     OpenCV's greedy suppression; torchvision's is the same but for the order of equal scores.
     """
-    sized = np.hstack([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]]).astype(np.float64)
-    return np.asarray(cv2.dnn.NMSBoxes(sized, scores, 0.0, _NMS_THRESHOLD), np.intp)
+    sized = np.hstack([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]])
+    kept = cv2.dnn.NMSBoxes(sized.tolist(), scores.tolist(), 0.0, _NMS_THRESHOLD)
+    return np.asarray(kept, np.intp)
 
 
 def _tiles(side: int) -> list[tuple[int, int]]:
