@@ -192,7 +192,7 @@ def test_garbage_for_a_server_function_is_answered_with_a_sentence(served):
 def test_every_part_of_the_page_is_drawn_by_gradio(served):
     # The page asks for scripts that are not there where it does not know a part's type.
     types = {part["type"] for part in httpx.get(f"{served.url}config").json()["components"]}
-    assert types <= {name.lower() for name in dir(gradio)}
+    assert types <= {name.lower() for name in (*dir(gradio), *dir(gradio.layouts))}
 
 
 @pytest.mark.parametrize(
