@@ -25,7 +25,10 @@ def proxy_handler(port: int) -> type[BaseHTTPRequestHandler]:
 
         def forward(self) -> None:
             if not self.path.startswith(f"{PREFIX}/"):
-                self.send_error(404)
+                # Browsers ask for an icon at the top, which is another page's.
+                self.send_response(204 if self.path == "/favicon.ico" else 404)
+                self.send_header("content-length", "0")
+                self.end_headers()
                 return
             body = self.rfile.read(int(self.headers.get("content-length", 0)))
             headers = {
