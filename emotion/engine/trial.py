@@ -26,7 +26,7 @@ from emotion.align import CROP_SIZE
 CROPS = 16
 FARTHEST = 0.4
 """Largest distance of a crop's features from those of float32, over their length. Measured for the
-embedded model on such crops: 0.13 in the median, 0.21 at most."""
+embedded model on 480 such crops: 0.13 in the median, 0.23 at most."""
 
 _SECONDS = 120
 _HEAD = struct.Struct(">QQQ")  # bytes of structure and constants, number of crops

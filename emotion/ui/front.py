@@ -23,8 +23,8 @@ MAX_BODY = 12 * 1024 * 1024
 BODIES_PER_ADDRESS, BODIES_ALTOGETHER = 64 * 1024 * 1024, 256 * 1024 * 1024
 """Most bytes of bodies that are held at a time."""
 
-CALLS_PER_SECOND, CALLS_AT_ONCE = 10.0, 30.0
-"""How many calls and uploads one address may send; two cores answer about as many."""
+CALLS_PER_SECOND, CALLS_AT_ONCE = 5.0, 30.0
+"""How many calls and uploads one address may send; two cores answer several times as many."""
 
 REQUESTS_PER_SECOND, REQUESTS_AT_ONCE = 150.0, 300.0
 """How many requests with a body one address may send, camera frames among them."""
