@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -30,6 +30,7 @@ from emotion.files import write_text
 from train import fingerprint
 from train.alignment import PREPARED, AlignConfig, align_rows
 from train.corpora import OTHER, Corpus, load_corpus, parse_corpus
+from train.corpora.published import TRAINING_SPLIT
 from train.duplicates import without_duplicates
 from train.posterior import PosteriorSummary, add_soft_labels
 from train.report import CorpusReport, Report
@@ -126,6 +127,7 @@ def _prepare(corpora: Sequence[Corpus], config: PrepareConfig, key: str) -> Repo
             for name, splits in aligned.items()
         }
         kept, duplicates = without_duplicates(readable)
+        _check_left(readable, kept)
         soft = {name: add_soft_labels(splits, name) for name, splits in kept.items()}
         # Whoever finds a report may trust the folders beside it.
         (config.out / "report.json").unlink(missing_ok=True)
@@ -235,6 +237,16 @@ def _check_readable(corpus: Corpus, splits: DatasetDict) -> None:
             f"{len(bad)} of {total} pictures of {corpus.name} cannot be read, and more than "
             f"{MAX_UNREADABLE:.0%} stops the run; fetch the corpus again or remove them ({listed})."
         )
+
+
+def _check_left(readable: Mapping[str, DatasetDict], kept: Mapping[str, DatasetDict]) -> None:
+    for name, splits in kept.items():
+        count = len(readable[name].get(TRAINING_SPLIT, ()))
+        if count and not len(splits[TRAINING_SPLIT]):
+            raise DataError(
+                f"Every training picture of {name} ({count}) also stands in a held-out split, so "
+                "nothing is left to learn; give other pictures to validate or to test."
+            )
 
 
 def _readable(rows: Dataset) -> Dataset:
