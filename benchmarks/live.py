@@ -140,7 +140,7 @@ def _answer(analyze: Callable[..., Any]) -> Contestant:
 def _to_json(results: list[FaceResult], image: Pixels) -> str:
     height, width = image.shape[:2]
     faces = [
-        {**face_geometry(face, width, height), "heat": heat_bytes(face.cams[face.index])}
+        {**face_geometry(face, width, height), "heat": heat_bytes(face, face.index)}
         for face in results
     ]
     return json.dumps({"faces": faces})

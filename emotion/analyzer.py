@@ -17,10 +17,12 @@ from emotion.detect.plausible import plausible_faces
 from emotion.doubt import reason_for_doubt
 from emotion.engine import Classifier, TorchEngine, choose
 from emotion.errors import AlignmentError, ImageError
+from emotion.explain import regular_maps
 from emotion.images import Source, as_rgb
 from emotion.labels import CALM, LABELS, NOT_SURE
 from emotion.network import EmotionNet
 from emotion.reliability import MIN_SCORE
+from emotion.upright import turned_around
 from emotion.weights import Loaded, default_spec, load
 
 FRAME_SIDE = 320
@@ -351,7 +353,7 @@ class Analyzer:
         outputs, config = (classifier or self.exact)(crops), self.network.config
         probabilities = Calibration.of(config).probabilities(outputs.logits, outputs.pooled)
         calm = None if outputs.calm is None else calm_probabilities(outputs.calm, config)
-        return Classified(probabilities, outputs.cams, calm)
+        return Classified(probabilities, regular_maps(outputs.cams, config), calm)
 
     def _judge(
         self,
@@ -359,11 +361,19 @@ class Analyzer:
         faces: list[Face],
         classifier: Classifier | None = None,
     ) -> list[FaceResult]:
-        results = self._classify([(face, *self.crop(image, face)) for face in faces], classifier)
-        reasons = [reason_for_doubt(face) for face in faces]
+        size = image.shape[1], image.shape[0]
+        chosen: list[tuple[Face | None, npt.NDArray[np.uint8], Matrix]] = []
+        reasons: list[str | None] = []
+        for face in faces:
+            around = turned_around(image, face, self.detector)
+            upright = around or face
+            crop, matrix = self.crop(image, upright)
+            chosen.append((upright, crop, matrix))
+            turned = around is not None
+            reasons.append(reason_for_doubt(upright, matrix, crop, size, turned=turned))
         return [
             replace(result, reason=reason, sure=result.sure and reason is None)
-            for result, reason in zip(results, reasons, strict=True)
+            for result, reason in zip(self._classify(chosen, classifier), reasons, strict=True)
         ]
 
     def _classify(

@@ -183,3 +183,20 @@ BACKBONES: dict[str, Backbone] = {
     "alexnet": Backbone((64, 192, 384, 256, 256), _alexnet),
 }
 """Values of ``NetworkConfig.backbone``."""
+
+
+def map_grid(config: NetworkConfig) -> tuple[float, float]:
+    """Say which pixels of the crop the cells of the last map are centred on, down and across.
+
+    A layer with a kernel of k, stride s and padding p moves the first centre by
+    ``((k - 1) / 2 - p)`` steps and makes the step s times as long.
+
+    Returns:
+        The first centre in px, where 0 is the centre of the first pixel, and the step in px.
+    """
+    if config.backbone == "cnn":
+        return 3.5, 8.0  # 6x6 with padding 2, and poolings of 2x2: all are centred between pixels
+    if config.backbone == "alexnet":
+        return 0.0, 8.0
+    halved = (config.stem == "7x7") + config.max_pool  # besides the three stages that do
+    return 0.0, 8.0 * 2**halved

@@ -101,10 +101,14 @@ def test_logits_maps_and_features_of_the_weights_are_the_same(
     assert_close(here, there, 1e-4, *engines, *trainer)
 
 
-def test_the_8_bit_model_counts_in_integers_and_answers_the_same_but_for_a_step(
+def test_the_8_bit_model_counts_in_integers_and_answers_the_same_but_for_ties(
     here: Answers, there: Answers
 ) -> None:
-    # What standardises a crop is float32: its last bit may move a grey level by one 8-bit step.
+    # What standardises a crop is float32. Where its last bit decides a tie, a grey level moves by
+    # one 8-bit step: in 4 of the 24 crops on plain AVX, by .0034 of a logit at most.
+    for what in ("int8 logits", "int8 maps"):
+        difference = np.abs(there[what] - here[what]).reshape(len(here[what]), -1).max(1)
+        assert np.median(difference) < 1e-5
     assert_close(here, there, 1e-2, "int8 logits", "int8 maps")
 
 

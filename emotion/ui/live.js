@@ -158,7 +158,7 @@ async function loop(run) {
     const { chosen } = stage.people;
     const answer = await ask(why.due(frozen, view.latency));
     if (run !== view.run) return;
-    const pause = accept(answer);
+    const pause = acceptOrSay(answer);
     view.latency = performance.now() - began;
     if (!pause) report(view.latency);
     const same = explain === view.explain && chosen === stage.people.chosen;
@@ -188,6 +188,17 @@ async function ask(cover) {
     return (await Promise.race([answer, sleep(ANSWER_TIMEOUT)])) ?? undefined;
   } catch {
     return undefined;
+  }
+}
+
+/** What goes wrong while one answer is drawn ends neither the view nor the ones to come. */
+function acceptOrSay(answer) {
+  try {
+    return accept(answer);
+  } catch (error) {
+    console.warn(error);
+    interrupt("internal");
+    return 1000;
   }
 }
 

@@ -74,6 +74,7 @@ def frame_analysis(analyzer: Analyzer, gate: Gate) -> Callable[..., JSON]:
                     raise ImageError(f"A frame has at most {MAX_FRAME_SIDE} px a side.")
                 results, count = analyzer.analyze_frame(image, max_faces=MAX_FACES)
             tracked = visitors.follow(frame.visitor, results, frame.time_s)
+            count -= len(results) - len(tracked)  # what showed for a moment only
             faces = [_face(face, width, height, frame.explain) for face in tracked]
             chosen = [index for index, face in enumerate(tracked) if face.id == frame.cover]
             for index in chosen:

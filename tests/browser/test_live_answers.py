@@ -331,6 +331,12 @@ def test_every_control_is_reached_and_works_by_keyboard(page):
     assert page.locator("#live [data-do=opacity]").input_value() == "74"
     page.keyboard.press("ArrowRight")
     page.keyboard.press("Shift+Tab")
+    spotlight = page.locator("#live [data-do=spotlight]")
+    before = spotlight.get_attribute("aria-pressed")
+    page.keyboard.press("Space")
+    assert spotlight.get_attribute("aria-pressed") != before
+    page.keyboard.press("Space")
+    page.keyboard.press("Shift+Tab")
     page.keyboard.press("Space")
     assert not page.locator("#live [data-do=heat]").is_checked()
     page.keyboard.press("Space")
@@ -348,3 +354,21 @@ def test_another_camera_can_be_chosen_where_there_are_two(visit, launch):
         page.get_by_role("button", name="Switch camera").click()
         page.wait_for_function(f"{device} && {device} !== first")
         page.context.close()
+
+
+def test_an_answer_that_cannot_be_drawn_does_not_end_the_view(page):
+    broken = face(1, heat={"cells": [0.5] * 16, "max": 0.1})
+    page.evaluate(
+        "(said) => { exchange.answer = said; }", {"faces": [broken], "count": 1, "ms": 1.0}
+    )
+    page.wait_for_function("document.querySelector('#live .em-note').textContent !== ''")
+
+    answer(page, face(2))
+
+    assert panel(page)[0] == "Happiness"
+
+
+def test_a_face_in_doubt_says_why(page):
+    answer(page, face(1, sure=False, reason="perhaps no face"))
+
+    assert "perhaps no face" in " ".join(panel(page))

@@ -1,8 +1,7 @@
 """What this processor answers, for tests/test_processors.py.
 
-Run as ``python -m tests.support.answers FILE``.
-Libraries read once, when they load, which instructions they may use; so another processor takes a
-process of its own.
+``python -m tests.support.answers FILE`` writes it: libraries read once, when they load, which
+instructions they may use, so another processor takes a process of its own.
 """
 
 from __future__ import annotations

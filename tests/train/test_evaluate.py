@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -39,6 +40,9 @@ KEYS = {
     "excluded",
     "reliability",
     "precision_recall",
+    "convention",
+    "answered",
+    "mirror_agreement",
 }
 
 
@@ -184,9 +188,13 @@ def test_averaging_over_mirror_images_forgives_a_mirrored_face(
         lambda row: {"px": np.frombuffer(row["px"], np.uint8).reshape(64, 64)[:, ::-1].tobytes()}
     )
     DatasetDict({"valid": mirrored}).save_to_disk(str(tmp_path / "synthetic"))
+    config = {**json.loads((run / "config.json").read_text()), "mirror": False}  # as older weights
+    old = tmp_path / "old"
+    shutil.copytree(run, old, ignore=shutil.ignore_patterns("checkpoints"))
+    (old / "config.json").write_text(json.dumps(config))
     results = {
         (tta, folder): evaluate(
-            EvaluateConfig(str(run), "synthetic", "valid", data=folder, tta=tta)
+            EvaluateConfig(str(old), "synthetic", "valid", data=folder, tta=tta)
         )
         for tta in ("none", "flip")
         for folder in (prepared, tmp_path)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
+
+from emotion.errors import DataError
+from emotion.files import write_text
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,27 @@ class Arguments:
 
 
 def run(arguments: Arguments) -> int:
-    """Measure, print one table, and write it, see ``train.explain.command.explain``."""
-    from train.explain.command import explain  # torch, which --help need not wait for
+    """Measure, print one table, and write it.
 
-    return explain(arguments)
+    Raises:
+        EmotionError: if options, weights or faces cannot be used, or a file cannot be written.
+    """
+    for path in (arguments.json, arguments.atlas):
+        if path is not None and not path.parent.is_dir():
+            raise DataError(f"The folder {path.parent} does not exist; create it first.")
+    from train.explain.comparison import explain, to_text
+
+    result, atlas = explain(
+        arguments.weights,
+        arguments.data,
+        arguments.corpora,
+        arguments.limit,
+        maps=arguments.maps,
+        atlas=arguments.atlas is not None,
+    )
+    print(to_text(result))
+    if arguments.json is not None:
+        write_text(arguments.json, json.dumps(result, indent=2) + "\n")
+    if arguments.atlas is not None and atlas is not None:
+        write_text(arguments.atlas, atlas.to_json())
+    return 0

@@ -14,6 +14,8 @@ from train.domains.pseudo_labels import ConfidenceThreshold
 
 _MAX_NORM = 10.0
 
+_NONE = -1.0
+
 
 class Labeller:
     """A frozen copy of a network whose last stage and classifier are moved by the hyper-gradient.
@@ -64,13 +66,15 @@ class Labeller:
     def state(self) -> dict[str, Tensor]:
         """Return what ``restore`` needs."""
         return {
-            "threshold": self.threshold.values,
+            # No checkpoint holds what is no number; a class without a threshold yet has -1 there.
+            "threshold": self.threshold.values.nan_to_num(_NONE),
             **{f"labeller.{name}": value for name, value in self.network.state_dict().items()},
         }
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Take up the state that ``state`` gave."""
-        self.threshold.values = state["threshold"]
+        known = state["threshold"]
+        self.threshold.values = torch.where(known == _NONE, torch.nan, known)
         prefix = "labeller."
         self.network.load_state_dict(
             {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}

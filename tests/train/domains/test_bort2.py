@@ -73,7 +73,7 @@ def accuracy(network: torch.nn.Module, faces: FaceStore) -> float:
 
 def hazy() -> TrainingData:
     """A target in whose noise the weights err now and then."""
-    return gather({"fer2013": draw(192, 0, 7, noise=160)}, draw(180, 0, 8, noise=160))
+    return gather({"fer2013": draw(192, 0, 7, noise=200)}, draw(180, 0, 8, noise=200))
 
 
 @pytest.mark.parametrize(

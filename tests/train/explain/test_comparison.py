@@ -9,7 +9,7 @@ from safetensors.torch import save
 
 from emotion.network import EmotionNet, NetworkConfig
 from train.cli import main
-from train.explain.command import SANE, winner
+from train.explain.comparison import SANE, winner
 
 
 @pytest.fixture

@@ -1,19 +1,19 @@
-"""``python -m train explain``: which explanation is true to the network, as one table."""
+"""Which explanation is true to the network, as one table."""
 
 from __future__ import annotations
 
-import json
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from emotion.analyzer import Analyzer
+from emotion.atlas import Atlas
 from emotion.cover import CoverTest, inpaint_fill, smooth_fill
 from emotion.detect import RetinaFaceDetector
 from emotion.errors import ConfigError, DataError
-from emotion.files import write_text
 from emotion.weights import load
-from train.commands.explain import Arguments
 from train.explain.averages import make_atlas
 from train.explain.measure import Faces, Row, describe, measure, milliseconds, read_faces
 from train.prepared import VALIDATION, check_zoom, held_out, prepared_corpora, read_rows
@@ -27,30 +27,40 @@ DRAWN_WITHIN = 3.0
 _BATCH = 32
 
 
-def explain(arguments: Arguments) -> int:
-    """Measure, print one table, and write it.
+def explain(
+    weights: str, data: Path, corpora: Sequence[str], limit: int, *, maps: bool, atlas: bool
+) -> tuple[dict[str, Any], Atlas | None]:
+    """Measure.
+
+    Args:
+        weights: SPEC, see ``emotion.weights.load``.
+        data: folder that ``prepare`` wrote.
+        corpora: which of its corpora; none for all.
+        limit: faces of each, of every class the same share; 0 takes all.
+        maps: measure the maps too, not the cover test alone.
+        atlas: whether to average maps, too.
+
+    Returns:
+        All numbers as JSON values, see ``to_text``, and the mean map of each class or None.
 
     Raises:
         ConfigError: if the limit is negative, or the faces have another zoom than the weights.
-        DataError: if there are no prepared faces, or the file cannot be written.
+        DataError: if there are no prepared faces.
         WeightsError: if the weights cannot be used.
     """
-    if arguments.limit < 0:
-        raise ConfigError(f"--limit must be 0 or a number of faces, not {arguments.limit}.")
-    for path in (arguments.json, arguments.atlas):
-        if path is not None and not path.parent.is_dir():
-            raise DataError(f"The folder {path.parent} does not exist; create it first.")
-    loaded = load(arguments.weights)
+    if limit < 0:
+        raise ConfigError(f"--limit must be 0 or a number of faces, not {limit}.")
+    loaded = load(weights)
     network = loaded.network
-    check_zoom(arguments.data, network.config.zoom)
-    corpora = list(arguments.corpora) or prepared_corpora(arguments.data)
+    check_zoom(data, network.config.zoom)
+    corpora = list(corpora) or prepared_corpora(data)
     if not corpora:
-        raise DataError(f"{arguments.data} holds no prepared faces; run: python -m train prepare")
+        raise DataError(f"{data} holds no prepared faces; run: python -m train prepare")
     detector = RetinaFaceDetector()
     reference = Analyzer(network, detector, loaded.spec)
     served = Analyzer.from_loaded(loaded)
     result: dict[str, Any] = {
-        "weights": arguments.weights,
+        "weights": weights,
         "digest": loaded.digest,
         "engine": served.exact.engine,
         "cover": {},
@@ -59,13 +69,13 @@ def explain(arguments: Arguments) -> int:
     parts: list[tuple[int, list[Row]]] = []
     everyone = []
     for corpus in corpora:
-        faces, inpainted, engine = _corpus(arguments, corpus, reference, served)
+        faces, inpainted, engine = _corpus(data, corpus, limit, reference, served)
         everyone.append(faces)
         result["cover"][corpus] = {
             "inpainting": describe(faces.tests, inpainted),
             "engine": describe(engine, faces.tests),
         }
-        if arguments.maps:
+        if maps:
             parts.append((len(faces), measure(network, served, faces)))
             times = milliseconds(network, faces.crops)
     if parts:
@@ -73,22 +83,17 @@ def explain(arguments: Arguments) -> int:
             {**row, "ms": times.get((row["method"], row["stage"]))} for row in _mean(parts)
         ]
         result["winner"] = winner(result["maps"])
-    print(to_text(result))
-    if arguments.json is not None:
-        write_text(arguments.json, json.dumps(result, indent=2) + "\n")
-    if arguments.atlas is not None:
-        write_text(arguments.atlas, make_atlas(served, everyone, loaded.digest).to_json())
-    return 0
+    return result, make_atlas(served, everyone, loaded.digest) if atlas else None
 
 
 def _corpus(
-    arguments: Arguments, corpus: str, reference: Analyzer, served: Analyzer
+    data: Path, corpus: str, limit: int, reference: Analyzer, served: Analyzer
 ) -> tuple[Faces, list[CoverTest], list[CoverTest]]:
     """Return faces whose answer is sure, and their cover tests by inpainting and by the engine."""
-    rows = read_rows(arguments.data, corpus, VALIDATION)
+    rows = read_rows(data, corpus, VALIDATION)
     labels = np.array(rows["label"], np.int64)
-    if arguments.limit:
-        share = min(1.0, arguments.limit / len(rows))
+    if limit:
+        share = min(1.0, limit / len(rows))
         rows = rows.select(np.flatnonzero(held_out(labels, share, seed=0)))
     crops, masks = read_faces(rows, reference.network.config.zoom)
     answered = reference.answer(crops)
