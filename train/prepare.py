@@ -33,7 +33,7 @@ from train.corpora import OTHER, Corpus, load_corpus, parse_corpus
 from train.corpora.published import TRAINING_SPLIT
 from train.duplicates import without_duplicates
 from train.posterior import PosteriorSummary, add_soft_labels
-from train.report import CorpusReport, Report
+from train.report import CorpusReport, Report, by_kind
 from train.report_page import to_html
 from train.workers import attended, one_thread
 
@@ -88,7 +88,7 @@ def prepare_corpora(corpora: Sequence[Corpus], config: PrepareConfig) -> Report:
     key = fingerprint.of_prepared(corpora, config.align)
     finished = _read_report(config.out)
     if finished and finished.fingerprint == key:
-        return finished
+        return _with_findings(finished, corpora, config.out)
     try:
         return _prepare(corpora, config, key)
     except OSError as error:
@@ -141,10 +141,25 @@ def _prepare(corpora: Sequence[Corpus], config: PrepareConfig, key: str) -> Repo
         corpora=list(reports.values()),
         **asdict(duplicates),
     )
-    write_text(config.out / "report.html", to_html(report))
-    write_text(config.out / "report.json", json.dumps(asdict(report), indent=1) + "\n")
+    _write(report, config.out)
     shutil.rmtree(work, ignore_errors=True)
     return report
+
+
+def _with_findings(report: Report, corpora: Sequence[Corpus], out: Path) -> Report:
+    """Renew what is said of the files that are left out, since faces do not depend on them."""
+    found = {corpus.name: by_kind(corpus.findings) for corpus in corpora}
+    renewed = [replace(corpus, findings=found[corpus.name]) for corpus in report.corpora]
+    if renewed == report.corpora:
+        return report
+    report = replace(report, corpora=renewed)
+    _write(report, out)
+    return report
+
+
+def _write(report: Report, out: Path) -> None:
+    write_text(out / "report.html", to_html(report))
+    write_text(out / "report.json", json.dumps(asdict(report), indent=1) + "\n")
 
 
 def _align_corpus(corpus: Corpus, work: Path, config: PrepareConfig) -> DatasetDict:

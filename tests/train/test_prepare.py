@@ -300,6 +300,24 @@ def test_an_unchanged_second_run_aligns_nothing(
     assert not aligned_rows
 
 
+def test_a_second_run_says_what_is_left_out_now(
+    fer: Path, tmp_path: Path, aligned_rows: list[str]
+) -> None:
+    first = run(fer, tmp_path / "out")
+    aligned_rows.clear()
+    (fer / "val" / "happy").mkdir(parents=True)
+    (fer / "val" / "happy" / "new.png").write_bytes(b"x")
+
+    second = run(fer, tmp_path / "out")
+
+    assert first.corpora[0].findings == {}
+    assert second.corpora[0].findings == {"unused folder": ["val/happy: 1 pictures; left out"]}
+    assert "val/happy: 1 pictures; left out" in to_text(second)
+    assert "val/happy" in (tmp_path / "out" / "report.html").read_text("utf-8")
+    assert run(fer, tmp_path / "out") == second
+    assert not aligned_rows
+
+
 def test_other_options_and_other_weights_are_new_work(
     fer: Path, tmp_path: Path, aligned_rows: list[str]
 ) -> None:

@@ -65,7 +65,7 @@ def test_pictures_of_ones_own_are_prepared_trained_on_and_measured(
 
     out = tmp_path / "runs" / "mine"
     printed = capsys.readouterr().out
-    assert "no validation split: 1 times" in printed
+    assert "no validation split: 1\n" in printed
     assert "Use it with: python app.py --weights runs/mine" in printed
     saved = json.loads((out / "fit.json").read_text("utf-8"))
     assert saved["data"]["corpora"] == ["mine"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import unicodedata
 from collections.abc import Mapping
 
 from emotion.labels import CORPUS_LABELS, LABELS, OTHER_LABELS
@@ -45,6 +46,14 @@ _ELSEWHERE: dict[str, str] = {
 }
 
 
+def plain(word: str) -> str:
+    """Return a word as words are compared: in lower case, its accents composed.
+
+    Archives made on a Mac keep accents apart from their letters.
+    """
+    return unicodedata.normalize("NFC", word.strip()).casefold()
+
+
 def understand(word: str, names: Mapping[str, str] | None = None) -> str | None:
     """Return the canonical name of an expression, whatever its case; None if it is no known word.
 
@@ -52,7 +61,7 @@ def understand(word: str, names: Mapping[str, str] | None = None) -> str | None:
         word: as people write it; ``1_angry`` and ``angry-faces`` count as angry.
         names: words that a user explained, in lower case; they come first.
     """
-    own = word.strip().casefold()
+    own = plain(word)
     if names and own in names:
         return names[own]
     if own in WORDS:
@@ -63,7 +72,7 @@ def understand(word: str, names: Mapping[str, str] | None = None) -> str | None:
 
 def suggest(word: str) -> str | None:
     """Guess the expression that a word in another language or with a slip of the pen may mean."""
-    own = word.strip().casefold()
+    own = plain(word)
     known = {**_ELSEWHERE, **WORDS}
     close = difflib.get_close_matches(own, known, n=1, cutoff=0.75)
     return known[close[0]] if close else None

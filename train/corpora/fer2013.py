@@ -58,7 +58,7 @@ def read(archive: Archive, names: Mapping[str, str]) -> Reading:
 def _read_folders(archive: Archive, files: list[FolderFile], names: Mapping[str, str]) -> Reading:
     require_expressions(archive, NAME, files, names)
     samples: list[Sample] = []
-    findings = left_out(archive, files)
+    findings = left_out(archive, [file.path for file in files])
     for file in files:
         # Folders are named; their numbers are believed only where the user explained them.
         label = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from emotion.errors import DataError
@@ -69,9 +69,9 @@ def class_folders(
     return files
 
 
-def left_out(archive: Archive, files: Collection[FolderFile]) -> list[Finding]:
-    """List the folders whose pictures are in none of the files, with how many there are."""
-    used = {file.path for file in files}
+def left_out(archive: Archive, read: Iterable[str]) -> list[Finding]:
+    """List the folders with pictures that are not among those ``read``, and how many there are."""
+    used = {*read}
     rest = Counter(name.rpartition("/")[0] for name in archive.images() if name not in used)
     return [
         Finding("unused folder", folder or "top folder", f"{count:,} pictures; left out")

@@ -176,6 +176,23 @@ def rename_splits(
     return renamed
 
 
+def tells_numbers(rows: IterableDataset, location: str) -> bool:
+    """Tell whether the classes of a repository are numbers without names.
+
+    Raises:
+        DataError: if its first row cannot be fetched.
+    """
+    label = (rows.features or {}).get("label")
+    if label is None:
+        return False  # ``unify`` says what is missing
+    if isinstance(label, ClassLabel):
+        return any(name.isdecimal() for name in label.names)
+    with _sentences(location), quiet_client():
+        return any(
+            str(row["label"]).strip().isdecimal() for row in rows.select_columns("label").take(1)
+        )
+
+
 def unify(
     rows: AnyDataset,
     corpus: str,

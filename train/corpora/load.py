@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -208,6 +208,8 @@ def _from_hub(
             # Not the corpus's own layout; datasets reads any folders named by split and class.
     loaded = hub.load_repository(name, location, streaming=streaming)
     chosen = _choose(name, [word for word in splits_of(name) if word in loaded], splits)
+    if streaming and name in _NUMBERED and not numbering.are_explained(where.names):
+        _refuse_uncounted(location, [loaded[split] for split in chosen])
     rows = {split: hub.unify(loaded[split], name, split, num_proc, where.names) for split in chosen}
     if streaming:
         layout = "Hub repository, streamed (not counted)"
@@ -223,6 +225,15 @@ def _from_hub(
     class_counts = {split: hub.count_classes(name, counts[split], where.names) for split in chosen}
     different = differences(name, class_counts)
     return Corpus(name, "Hub repository", data, counts, class_counts, different, ())
+
+
+def _refuse_uncounted(location: str, streams: Iterable[IterableDataset]) -> None:
+    """Refuse numbers that cannot be counted, since rows are read only while they are needed."""
+    if any(hub.tells_numbers(rows, location) for rows in streams):
+        raise ConfigError(
+            f"{location} tells classes by numbers, which are believed only when they can be "
+            "counted; load it as a whole, or say behind it which is which, such as ,0=anger,3=joy."
+        )
 
 
 def _check_numbers(name: str, where: Place, counts: Mapping[str, Mapping[str, int]]) -> None:

@@ -15,7 +15,7 @@ from train.corpora.causes import describe
 from train.corpora.expressions import suggest, understand
 from train.corpora.published import TRAINING_SPLIT
 from train.corpora.schema import Finding, Reading, Sample
-from train.corpora.tables import read_table, table_header
+from train.corpora.tables import read_table, table_header, table_problem
 
 SPLIT_WORDS = {
     **dict.fromkeys(("train", "training"), TRAINING_SPLIT),
@@ -72,15 +72,15 @@ def _in_folders(archive: Archive, names: Mapping[str, str]) -> Iterator[_Picture
     """Yield all pictures with the words of their folders."""
     images = archive.images()
     shared = _shared_folders(images)
+    if all(path.count("/") == shared for path in images):
+        shared = 0  # all in one folder, whose name then says what is missing
     for path in images:
         folders = path.split("/")[:-1]
-        below = folders[shared:]
         splits = [part for part in folders if part.casefold() in SPLIT_WORDS]
-        words = [part for part in folders if part not in splits[:1]]
-        # A folder above all pictures names their class only if none below does.
-        candidates = [part for part in below if part in words] + words[::-1]
-        known = (part for part in candidates if understand(part, names))
-        word = next(known, next(iter(candidates), None))
+        # What lies above all pictures tells no class apart: it may be called "smile" or "faces".
+        words = [part for part in folders[shared:] if part not in splits[:1]]
+        known = (part for part in words if understand(part, names))
+        word = next(known, next(iter(words), None))
         yield _Picture(path, SPLIT_WORDS[splits[0].casefold()] if splits else "", word)
 
 
@@ -185,6 +185,7 @@ def _require_expressions(
     more = f", and {len(words) - _LISTED} more" if len(words) > _LISTED else ""
     guesses = "".join(f",{word}={suggest(word) or 'EXPRESSION'}" for word in unknown)
     told = f"only {found[0]}" if found else "none of the six expressions"
+    cause = _table_in_the_way(archive)
     raise DataError(
         f"{archive.location} shows {told}, and at least two are needed: name folders or labels "
         f"{', '.join(LABELS)} (happy, surprised and the like are understood)"
@@ -194,8 +195,21 @@ def _require_expressions(
             if unknown
             else ""
         )
+        + (f"; {cause}" if cause else "")
         + "."
     )
+
+
+def _table_in_the_way(archive: Archive) -> str | None:
+    """Say why a csv that lies there was not taken for a list of labels; None if there is none."""
+    tables = [name for name in archive.sizes if name.casefold().endswith(".csv")]
+    for name in tables[:_LISTED]:
+        if problem := table_problem(archive, name):
+            return f"{name} cannot be used: {problem}"
+        missing = [column for column in _COLUMNS if column not in table_header(archive, name)]
+        if missing:
+            return f"{name} has no column {' and no '.join(missing)}"
+    return None
 
 
 def _with_splits(samples: list[Sample], findings: list[Finding]) -> list[Sample]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from emotion.errors import ConfigError
-from train.corpora.expressions import understand
+from train.corpora.expressions import plain, understand
 from train.corpora.schema import SOURCES
 
 Kind = Literal["published", "folder", "csv"]
@@ -93,5 +93,5 @@ def parse_place(path: str | os.PathLike[str]) -> Place:
                 f"{pair!r} does not name an expression; write {word}= and one of happiness, "
                 "surprise, sadness, anger, disgust, fear, neutral, contempt."
             )
-        names[word.strip().casefold()] = expression
+        names[plain(word)] = expression
     return Place(kind, text[: pairs.start()], names)

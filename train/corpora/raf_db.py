@@ -74,7 +74,7 @@ def _read_folders(
     _check_numbers(archive, names, [(file.split, file.label) for file in pictures])
     require_expressions(archive, NAME, files, names)
     samples: list[Sample] = []
-    findings = left_out(archive, files)
+    findings = left_out(archive, [file.path for file in files])
     listed = {(row.split, base_name(row.image)): row for row in rows}
     tabled = {row.split for row in rows}
     for file in files:
@@ -132,6 +132,7 @@ def _read_official(archive: Archive, partition: str, names: Mapping[str, str]) -
     _check_numbers(archive, names, [(row.split, row.label) for row in rows])
     samples, findings = _match(rows, path_of, aligned or images, names)
     samples = [replace(sample, sample_id=sample.path.removeprefix(prefix)) for sample in samples]
+    findings += left_out(archive, aligned or images)
     if aligned:
         return Reading("official, aligned images", samples, findings)
     annotated = [_annotate(archive, sample, inside, findings) for sample in samples]

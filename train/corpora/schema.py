@@ -17,6 +17,7 @@ from PIL import Image as PILImage
 from emotion.errors import DataError
 from emotion.labels import CORPUS_LABELS, LABELS
 from train.corpora.archive import Archive, read_location
+from train.corpora.expressions import plain
 
 SOURCES: tuple[str, ...] = tuple(CORPUS_LABELS)
 """Names of the corpora that have layouts of their own; anybody's pictures have another name."""
@@ -146,7 +147,7 @@ def canonical_label(
         names: words and numbers that the user explained, in lower case. They come first, and with
             one number explained the others mean nothing any more.
     """
-    word = original.strip().casefold()
+    word = plain(original)
     if names and (word in names or (word.isdecimal() and any(map(str.isdecimal, names)))):
         return names.get(word)
     return CORPUS_LABELS[corpus].get(word)

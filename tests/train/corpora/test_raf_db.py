@@ -179,6 +179,8 @@ def test_the_compound_subset_beside_basic_is_not_mixed_in(pack, official, pictur
     row = next(row for row in corpus.splits["train"] if row["original_label"] == "1")
     assert row["image"]["bytes"] == official["basic/Image/aligned/train_00001_aligned.jpg"]
     assert corpus.totals == {"train": 6, "test": 6}
+    left_out = [(f.where, f.detail) for f in corpus.findings if f.kind == "unused folder"]
+    assert ("compound/Image/aligned", "1 pictures; left out") in left_out
 
 
 def test_official_lines_are_checked(pack, official):
