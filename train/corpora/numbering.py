@@ -81,7 +81,7 @@ def check_numbers(corpus: str, counts: Counts, where: str) -> None:
     told = f"; they fit {fitting[0]}: {names}" if fitting else f"; as published it would be {names}"
     raise DataError(
         f"{where} tells classes by numbers, and these do not occur as often as in {corpus} "
-        f"({seen}). Say behind the path which is which{told}"
+        f"({seen}). Say behind the path which is which{told}."
     )
 
 

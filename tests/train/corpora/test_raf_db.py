@@ -194,6 +194,7 @@ def test_official_lines_are_checked(pack, official):
         ("label without image", f"{place} 15"),
         ("listed twice", f"{place} 16"),
         ("unknown split", f"{place} 18"),
+        ("unused folder", "basic/Image/original"),
     ]
 
 
