@@ -14,7 +14,7 @@ _RESNET = override(_BASELINE, backbone="resnet18", sizes=(32, 40, 64), epochs=(4
 
 RECIPES: dict[str, FitConfig] = {
     "baseline": _BASELINE,
-    # Of the ways to use three corpora the best on all their validations, see docs/results.md.
+    # The best way to use three corpora on all their validations: docs/experiments/adaptation.md
     "union": override(
         _BASELINE, corpora=_CORPORA, annotation="mean", outlier_exposure=True, degrade=0.2
     ),
