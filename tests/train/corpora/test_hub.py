@@ -140,3 +140,21 @@ def test_words_are_streamed(repository, monkeypatch):
     rows = load_corpus("fer2013", "hf://datasets/me/faces", streaming=True).splits["train"]
 
     assert [row["expression"] for row in rows] == ["happiness", "sadness"]
+
+
+@pytest.mark.parametrize("feature", [Value("int64"), ClassLabel(names=[*"0123456"])])
+def test_numbers_in_rows_are_refused_until_they_are_explained(
+    repository, monkeypatch, checked, feature
+):
+    rows = DatasetDict(train=repository(feature, [0, 1, 2, 3, 4, 5, 6]))
+    monkeypatch.setattr(hub, "fetch_archive", lambda *_, **__: None)
+    monkeypatch.setattr(hub, "load_repository", lambda *_, **__: rows)
+    location = "hf://datasets/me/faces"
+
+    with pytest.raises(DataError, match="Say behind the path which is which"):
+        load_corpus("fer2013", location)
+
+    told = ",0=neutral,1=joy,2=surprise,3=sad,4=angry,5=disgust,6=fear"
+    corpus = load_corpus("fer2013", f"{location}{told}")
+    assert corpus.class_counts["train"] == dict.fromkeys((*LABELS, "neutral"), 1)
+    assert corpus.splits["other"]["original_label"] == ["0"]

@@ -15,11 +15,6 @@ FERPLUS = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "f
 RAF_DB = ("surprise", "fear", "disgust", "happiness", "sadness", "anger", "neutral")
 
 
-@pytest.fixture
-def checked() -> None:
-    """Numbers are checked, see conftest.py."""
-
-
 def counts(corpus: str, classes: tuple[str, ...], first: int = 0, share: float = 1.0):
     """Count a corpus, or a part drawn by chance, whose classes are numbered in this order."""
     random = np.random.default_rng(0)
@@ -62,7 +57,7 @@ def test_another_order_is_refused_and_told(corpus, order, first, share):
     with pytest.raises(DataError, match="not occur as often") as caught:
         check_numbers(corpus, counts(corpus, order, first, share), "the csv")
     assert f"they fit {'' if order == ALPHABETICAL else 'the order of '}" in str(caught.value)
-    assert str(caught.value).endswith(meant)
+    assert str(caught.value).endswith(f",{meant}.")
 
 
 @pytest.mark.parametrize("corpus", ["fer2013", "raf-db"])
