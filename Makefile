@@ -19,7 +19,7 @@ SUPPORTED := import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install run test test-slow lint format bench chromium clean
+.PHONY: help install run test test-slow lint format bench audit lock chromium clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile $(if $(BENCHMARKS),,| grep -v '^bench') \
@@ -53,6 +53,20 @@ bench: $(DEVELOPMENT)  ## run every benchmark
 	@set -e; for file in $(BENCHMARKS); do echo "== $$file"; \
 	    $(BIN)/python -m benchmarks.$$(basename $$file .py); done
 endif
+
+audit: $(DEVELOPMENT)  ## ask for advisories about what the page is locked to
+	@.ci/audit $(BIN)/pip-audit
+
+# uv resolves for all systems at once; it is fetched for this, since nothing else needs it.
+lock: $(DEVELOPMENT)  ## write requirements-page.lock anew from the pins of space.yaml
+	$(BIN)/python -m venv $(VENV)/lock
+	$(VENV)/lock/bin/pip install --quiet uv
+	@sed '/^[^#]/,$$d' requirements-page.lock >$(VENV)/lock/new
+	$(BIN)/python -c 'import yaml; pins = yaml.safe_load(open("space.yaml")); \
+	    print(*pins["pre_requirements"], *pins["requirements"], sep="\n")' \
+	    | $(VENV)/lock/bin/uv pip compile - --universal --python-version 3.11 --generate-hashes \
+	        --no-header --no-annotate --quiet >>$(VENV)/lock/new
+	mv $(VENV)/lock/new requirements-page.lock
 
 install: $(RUNTIME)  ## only install what the page and the trainer need
 

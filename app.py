@@ -11,14 +11,14 @@ from emotion.errors import EmotionError, imports_explained
 
 
 def main() -> int:
-    """Run the server until it is interrupted; exit code 2 and one sentence if it cannot start."""
+    """Run the server until SIGINT or SIGTERM; exit code 2 and one sentence if it cannot start."""
     parser = argparse.ArgumentParser(prog="app.py", description="Serve the page in a browser.")
     page.add_arguments(parser)
     arguments = parser.parse_args()
     deployment = Path(__file__).with_name("space.yaml")
     try:
         with imports_explained():
-            page.serve(arguments.host, arguments.port, arguments.weights, deployment)
+            page.serve(arguments, deployment)
     except EmotionError as error:
         print(error, file=sys.stderr)
         return 2

@@ -4,8 +4,10 @@ Starts the app and a Chromium with a camera that shows one face, all on this mac
 visitor, then several at once for as long as is asked, who each have a browser of their own.
 
     python -m benchmarks.visitors [--minutes N] [--visitors N]
+    python -m benchmarks.visitors --hostile SECONDS
 
-A thorough run has --minutes 10: whether memory grows shows after a while only.
+A thorough run has --minutes 10: whether memory grows shows after a while only. With --hostile there
+is no browser: programs are the honest visitors, and others keep them out as well as they can.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from pathlib import Path
 import numpy as np
 from playwright.sync_api import Page, Playwright, sync_playwright
 
-from benchmarks import _rows
+from benchmarks import _hostile, _rows
 from benchmarks._machine import machine
 from tests.support.browser import find_browser
 from tests.support.visit import App, camera_flags, one_face, served, write_clip
@@ -67,8 +69,17 @@ def main() -> int:
     )
     parser.add_argument("--minutes", type=float, default=1, help="of the visitors together")
     parser.add_argument("--visitors", type=int, default=2)
+    parser.add_argument(
+        "--hostile", type=float, metavar="SECONDS", help="attack for so long in each way instead"
+    )
     _rows.add_option(parser)
     arguments = parser.parse_args()
+    if arguments.hostile:
+        with tempfile.TemporaryDirectory() as folder, served(Path(folder, "app.log")) as app:
+            print(machine())
+            rows = _hostile.measure(app, arguments.hostile)
+        _rows.write(arguments.json, rows, seconds=arguments.hostile)
+        return 0
     browser = find_browser()
     if browser is None:
         print(

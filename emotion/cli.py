@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from emotion import __version__, page
 from emotion.errors import ConfigError, DataError, EmotionError, ImageError, imports_explained
-from emotion.files import write_text
+from emotion.files import check_target, write_text
 from emotion.folders import list_pictures
 from emotion.images import decode_image
 from emotion.labels import LABELS
@@ -141,14 +141,14 @@ def _share(text: str) -> float:
 
 
 def _page(arguments: argparse.Namespace) -> int:
-    page.serve(arguments.host, arguments.port, arguments.weights, page.DEPLOYMENT)
+    page.serve(arguments, page.DEPLOYMENT)
     return 0
 
 
 def _classify(arguments: argparse.Namespace) -> int:
     for target in (arguments.csv, arguments.json):
-        if target is not None and not target.parent.is_dir():
-            raise DataError(f"The folder {target.parent} does not exist; create it first.")
+        if target is not None:
+            check_target(target)
     paths = _pictures(arguments.paths)
     analyzer = _analyzer(arguments)
     results: list[Classified] = []

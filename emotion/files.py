@@ -3,35 +3,85 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 
 from emotion.errors import DataError
 
 
+def check_target(path: Path) -> None:
+    """Refuse what ``write_bytes`` could not write, before anything slow begins.
+
+    Raises:
+        DataError: if the folder does not exist, the path is one, or its name cannot be a file's.
+    """
+    try:
+        if stat.S_ISDIR(path.stat().st_mode):
+            raise DataError(f"{path} is a folder; give the name of a file.")
+    except FileNotFoundError:
+        if not path.parent.is_dir():
+            raise DataError(f"The folder {path.parent} does not exist; create it first.") from None
+    except (OSError, ValueError) as error:
+        raise DataError(_cannot(path, error)) from None
+
+
 def write_bytes(path: Path, data: bytes) -> None:
     """Write a file under a temporary name, flush it to disk, and rename it.
+
+    A link stays a link: the file that it leads to is replaced. What is no ordinary file, as
+    ``/dev/stdout`` or a named pipe, is written to and stays what it is.
 
     Raises:
         DataError: if it cannot be written; an existing file stays untouched.
     """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        place = regular(path)
+        if place is None:
+            _write_into(path, data)
+            return
+        partial = place.with_name(f".{place.name[:200]}.{os.getpid()}.partial")
+        place.parent.mkdir(parents=True, exist_ok=True)
         try:
             with partial.open("wb") as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-            partial.replace(path)
+            partial.replace(place)
         finally:
             partial.unlink(missing_ok=True)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise DataError(
-            f"{path} cannot be written ({reason}); free some space or choose another place."
-        ) from None
+    except (OSError, ValueError) as error:
+        raise DataError(_cannot(path, error)) from None
 
 
 def write_text(path: Path, text: str) -> None:
     """Write text as UTF-8, see ``write_bytes``; names of files may hold any bytes."""
     write_bytes(path, text.encode("utf-8", "surrogateescape"))
+
+
+def regular(path: Path) -> Path | None:
+    """Return the ordinary file that a path leads to or will lead to; None for any other thing.
+
+    Raises:
+        OSError: if the path leads in circles, through a file, or is too long.
+    """
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            return None
+    except FileNotFoundError:
+        pass  # to be made, perhaps where a link leads
+    return path.resolve() if path.is_symlink() else path
+
+
+def _write_into(path: Path, data: bytes) -> None:
+    """Write to a device or a pipe; one that nobody reads is an error and no endless wait."""
+    descriptor = os.open(path, os.O_WRONLY | getattr(os, "O_NONBLOCK", 0))
+    with os.fdopen(descriptor, "wb") as file:
+        if hasattr(os, "set_blocking"):
+            os.set_blocking(file.fileno(), True)
+        file.write(data)
+
+
+def _cannot(path: Path, error: Exception) -> str:
+    reason = getattr(error, "strerror", None) or str(error)
+    name = str(path) if len(str(path)) < 200 else f"{str(path)[:100]}..."
+    return f"{name} cannot be written ({reason}); free some space or choose another place."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import stat
 import threading
 import warnings
 from dataclasses import dataclass
@@ -13,15 +14,30 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pi_heif
-from PIL import ExifTags, Image, ImageFile, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from emotion.errors import ImageError
+from emotion.exif import bare_jpeg, check_tiff, orientation_of
 from emotion.memory import available_memory
 
 MAX_PIXELS = 40_000_000
 """Largest width x height that strangers may send: of the page's photos, of a corpus's pictures."""
 
+FORMATS = ("JPEG", "PNG", "WEBP", "HEIF", "AVIF", "BMP", "GIF", "TIFF")
+"""Pillow's parsers that may see a file; the others are never asked, whatever its name says."""
+
 RGBImage = npt.NDArray[np.uint8]
+
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What makes a picture upright that was stored in each orientation of Exif."""
 
 _READABLE = "use a JPEG, PNG, WebP, HEIC, AVIF, BMP, GIF or TIFF picture"
 _BYTES_PER_PIXEL = 12  # while decoding: the decoder's picture, a converted copy, the array
@@ -98,6 +114,9 @@ def _decode(source: Source, bounds: _Bounds) -> RGBImage:
         raise ImageError(_no_picture(source))
     path = Path(source)
     try:
+        # Opening a pipe would wait for somebody who writes to it.
+        if not stat.S_ISREG(mode := path.stat().st_mode) and not stat.S_ISDIR(mode):
+            raise ImageError(f"{path} is no ordinary file; give the path of a picture.")
         with path.open("rb") as file:
             return _from_file(file, path.name, bounds)
     except IsADirectoryError:
@@ -131,13 +150,22 @@ def to_grey(image: RGBImage) -> npt.NDArray[np.uint8]:
 
 def _from_file(file: Any, name: str, bounds: _Bounds) -> RGBImage:
     try:
+        orientation = 1
+        if file.read(3) == b"\xff\xd8\xff":
+            file.seek(0)
+            data, orientation = bare_jpeg(file.read())
+            file = io.BytesIO(data)
+        file.seek(0)
+        check_tiff(file, name)
         picture = _open(file)
+    except ImageError:
+        raise
     except UnidentifiedImageError:
         raise ImageError(f"{name} is not a picture that can be read; {_READABLE}.") from None
     except Exception as error:
         raise ImageError(f"{name} is damaged ({_reason(error)}); {_READABLE}.") from None
     with picture:
-        return _from_pil(picture, name, bounds)
+        return _from_pil(picture, name, bounds, orientation)
 
 
 def _open(file: Any) -> Image.Image:
@@ -146,12 +174,14 @@ def _open(file: Any) -> Image.Image:
         warnings.simplefilter("ignore")
         limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
-            return Image.open(file)
+            return Image.open(file, formats=FORMATS)
         finally:
             Image.MAX_IMAGE_PIXELS = limit
 
 
-def _from_pil(picture: Image.Image, name: str, bounds: _Bounds) -> RGBImage:
+def _from_pil(
+    picture: Image.Image, name: str, bounds: _Bounds, orientation: int | None = None
+) -> RGBImage:
     bounds.check(name, *picture.size)
     try:
         with warnings.catch_warnings():
@@ -160,8 +190,11 @@ def _from_pil(picture: Image.Image, name: str, bounds: _Bounds) -> RGBImage:
                 # For JPEG, decode at a reduced scale at once; a no-op for every other format.
                 picture.draft(None, (bounds.max_side, bounds.max_side))
             picture.load()
-            if picture.getexif().get(ExifTags.Base.Orientation, 1) != 1:
-                picture = ImageOps.exif_transpose(picture)  # always copies
+            if orientation is None:  # a picture of the caller's own, with what it knows of itself
+                picture = ImageOps.exif_transpose(picture)
+            elif picture.format != "TIFF":  # Pillow applies that of a TIFF by itself
+                turn = _TURNS.get(max(orientation, orientation_of(picture.info.get("exif"))))
+                picture = picture.transpose(turn) if turn is not None else picture
             return _shrink(_to_rgb(picture), bounds.max_side)
     except (ImageError, MemoryError):
         raise

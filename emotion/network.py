@@ -214,7 +214,8 @@ class EmotionNet(
         )
         self.calm = nn.Linear(config.widths[-1], 1) if config.calm else None
         for module in self.modules():
-            if isinstance(module, nn.Conv2d):
+            # On the meta device nothing is drawn, but torch would import its compiler: 190 MB.
+            if isinstance(module, nn.Conv2d) and not module.weight.is_meta:
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def freeze(self, stages: int) -> None:

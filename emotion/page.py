@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
+import threading
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -25,29 +27,36 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     port = os.environ.get("GRADIO_SERVER_PORT", "7860")
     parser.add_argument("--host", default=host, help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", default=port, help="port to listen on (default: %(default)s)")
+    parser.add_argument(
+        "--root-path",
+        default=os.environ.get("GRADIO_ROOT_PATH", ""),
+        metavar="PATH",
+        help="path under which a proxy serves the page, as /emotion (docs/proxy.md)",
+    )
     parser.add_argument("--weights", metavar="SPEC", help=WEIGHTS_HELP)
 
 
-def serve(host: str, port: str, weights: str | None, deployment: Path) -> None:
-    """Load the weights, build the page, print its address and block.
+def serve(arguments: argparse.Namespace, deployment: Path) -> None:
+    """Load the weights, build the page, print its address, and run until SIGINT or SIGTERM.
+
+    It does not return: what is under way is answered and files are deleted, then the process ends.
 
     Args:
-        host: address to listen on.
-        port: digits.
-        weights: SPEC; None for the default.
+        arguments: what a parser with ``add_arguments`` gave.
         deployment: where ``space.yaml`` is looked for, see ``emotion.weights.default_spec``.
 
     Raises:
         ConfigError: if the page cannot be served there, or Gradio is not installed.
         WeightsError: if the weights that were asked for cannot be used.
     """
+    host, port, weights = arguments.host, arguments.port, arguments.weights
     if find_spec("gradio") is None:
         raise ConfigError(
             "The page needs Gradio, which is not installed; install this package with its extra "
             "'page', or Gradio alone: pip install gradio"
         )
-    if not port.isdigit():
-        raise ConfigError(f"{port} is not a port; give a number with --port.")
+    if not port.isdigit() or len(port) > 5:
+        raise ConfigError(f"{port[:20]} is not a port; give a number with --port.")
     # torch and Gradio take seconds to import, so what can be wrong is checked before each of them.
     from emotion.ui import address
 
@@ -58,9 +67,29 @@ def serve(host: str, port: str, weights: str | None, deployment: Path) -> None:
     loaded = load_or_fall_back(weights, deployment)
     if loaded.notice:
         print(loaded.notice, file=sys.stderr)
-    from emotion.ui.demo import build
-    from emotion.ui.launch import start
+    from emotion.ui import log
+    from emotion.ui.uploads import Uploads
 
-    demo = build(Analyzer.from_loaded(loaded), weights, deployment)
-    print(f"Six expressions, and why: {start(demo, host, int(port))} (Ctrl-C ends it)", flush=True)
-    demo.block_thread()
+    log.protect()
+    uploads = Uploads()  # before Gradio, which notes once where temporary files go
+    _ignore_ports()
+    from emotion.ui.demo import build
+    from emotion.ui.launch import start, stop
+
+    page = build(Analyzer.from_loaded(loaded), weights, deployment, uploads)
+    url = start(page, host, int(port), arguments.root_path)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        print(f"Six expressions, and why: {url} (Ctrl-C ends it)", flush=True)
+        threading.Event().wait()
+    except KeyboardInterrupt:
+        stop(page)
+        print("Stopped.", flush=True)
+        sys.stderr.flush()
+        os._exit(0)  # all is closed; Python would tidy up torch for many seconds
+
+
+def _ignore_ports() -> None:
+    """Keep Gradio from reading numbers that only matter where it chooses a port by itself."""
+    for name in ("GRADIO_SERVER_PORT", "GRADIO_NUM_PORTS"):
+        os.environ.pop(name, None)

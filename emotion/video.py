@@ -15,8 +15,8 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from emotion.analyzer import Analyzer
-from emotion.errors import ConfigError, DataError
-from emotion.files import write_text
+from emotion.errors import ConfigError
+from emotion.files import check_target, write_text
 from emotion.labels import LABELS
 from emotion.live import OPENING_FRAMES, TrackedFace, Tracker
 from emotion.overlay import draw_faces, heat_on_photo
@@ -77,8 +77,8 @@ def check_paths(path: Path, out: Path | None, csv_file: Path | None) -> None:
     with VideoReader(path):
         pass
     for target in (out, csv_file):
-        if target is not None and not target.parent.is_dir():
-            raise DataError(f"The folder {target.parent} does not exist; create it first.")
+        if target is not None:
+            check_target(target)
         if target is not None and target.exists() and target.samefile(path):
             raise ConfigError(f"{target} is the video itself; choose another name.")
 

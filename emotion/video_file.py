@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from emotion.errors import DataError, ImageError
+from emotion.files import regular
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -36,7 +37,7 @@ class VideoReader:
         Raises:
             ImageError: if it is not a video, or its codec is not known here.
         """
-        if not path.is_file():
+        if not os.path.isfile(path):  # unlike Path's, it says no to a name that is too long
             raise ImageError(f"{path} is not a file; give the path of a video.")
         self.path = path
         try:
@@ -185,6 +186,7 @@ class VideoWriter:
         self._stream: Any = None
         self._sound: Any = None
         self._encodes_sound = False
+        self._written = 0
         self._waiting: list[Any] = []  # sound that came before the first frame
         if reader.sound is not None:
             reader.on_sound = self._take_sound
@@ -222,6 +224,7 @@ class VideoWriter:
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), "rgb24")
             frame.pts, frame.time_base = round(time_s / _TICK), _TICK
             self._mux(self._stream.encode(frame))
+            self._written += 1
 
     def finish(self, end_s: float) -> None:
         """Flush the file and give it its name.
@@ -246,7 +249,16 @@ class VideoWriter:
             self._container = None
             with self._partial.open("rb") as file:
                 os.fsync(file.fileno())
-            self._partial.replace(self.path)
+            # On a full disk FFmpeg may end without a word; a copy with a gap is none.
+            if (found := _count_frames(self._partial)) != self._written:
+                raise DataError(
+                    f"{self.path} cannot be written ({found} of {self._written} frames arrived); "
+                    "free some space or choose another place."
+                )
+            place = regular(self.path)
+            if place is None:
+                raise DataError(f"{self.path} is no ordinary file; choose another name.")
+            self._partial.replace(place)
 
     def _open(self, height: int, width: int) -> None:
         self._container = av.open(str(self._partial), "w", format="mp4")
@@ -291,6 +303,13 @@ class VideoWriter:
     def _mux(self, packets: list[Any]) -> None:
         for packet in packets:
             self._container.mux(packet)
+
+
+def _count_frames(path: Path) -> int:
+    """Count the frames of a file by what its index says and the file holds, without decoding."""
+    with av.open(str(path)) as container:
+        video = container.streams.video[0]
+        return sum(packet.size > 0 for packet in container.demux(video))
 
 
 @contextmanager

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+import numpy as np
 import torch
 import yaml
 from huggingface_hub import constants
 from safetensors import SafetensorError
 from safetensors.torch import load as parse_tensors
 
-from emotion import hub
+from emotion import hub, plain_yaml
 from emotion.errors import ConfigError, WeightsError
-from emotion.network import EmotionNet, NetworkConfig, check_serving
+from emotion.network import EmotionNet, NetworkConfig, check_serving, normalise
 
 EMBEDDED = Path(__file__).parent / "assets" / "model"
 RESULTS = Path(__file__).parent / "assets" / "results.json"
@@ -32,7 +33,9 @@ INT8 = ("int8.json", "int8.xml", "int8.bin")
 # In bytes. The default network has 45 MB in float32; the rest is room for wider ones.
 _LIMITS = {CONFIG: 1 << 20, TENSORS: 256 << 20}
 _EXTRAS = dict(zip(INT8, (1 << 20, 8 << 20, 64 << 20), strict=True))
-_NUMBERS = {field.name for field in fields(NetworkConfig) if isinstance(field.default, float)}
+_LONGEST_TEXT, _LONGEST_LIST = 200, 1 << 16
+_ODD = "of another type or size than it should be"
+_LARGEST = 1e9  # of a number in a config; of none was one above a few hundred
 _REMEDY = "copy or download both files again, or use --weights embedded."
 
 
@@ -80,7 +83,7 @@ def default_spec(deployment: Path | None = None) -> str:
 def _deployed_spec(deployment: Path) -> str:
     remedy = f"mend it, or choose the weights with --weights or {VARIABLE}."
     try:
-        values = yaml.safe_load(deployment.read_text("utf-8"))
+        values = plain_yaml.read(deployment)
         model = (values.get("model") if isinstance(values, dict) else None) or "embedded"
     except FileNotFoundError:
         return "embedded"
@@ -88,7 +91,7 @@ def _deployed_spec(deployment: Path) -> str:
         raise WeightsError(f"The file {deployment.name} cannot be read as YAML; {remedy}") from None
     if model != "embedded" and not (isinstance(model, str) and hub.is_pinned(model)):
         raise WeightsError(
-            f"The model in {deployment.name} is {model!r}, neither embedded nor "
+            f"The model in {deployment.name} is {_short(repr(model))}, neither embedded nor "
             f"hf://USER/NAME@COMMIT with all 40 digits; {remedy}"
         )
     return str(model)
@@ -168,12 +171,23 @@ def _locate(spec: str) -> tuple[Path, str | None, str | None]:
         snapshot = hub.fetch(spec, _LIMITS, _EXTRAS)
         return snapshot.folder, snapshot.commit, snapshot.notice
     folder = Path(spec)
-    if not folder.is_dir():
+    if not _is_folder(folder):
         raise WeightsError(
-            f"The weights {spec} are not there; give 'embedded', a folder with {CONFIG} and "
-            f"{TENSORS}, or hf://USER/NAME@REVISION."
+            f"The weights {_short(spec)} are not there; give 'embedded', a folder with {CONFIG} "
+            f"and {TENSORS}, or hf://USER/NAME@REVISION."
         )
     return folder, None, None
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):  # a name too long
+        return False
+
+
+def _short(text: str) -> str:
+    return text if len(text) < 200 else f"{text[:100]}..."
 
 
 def _read(folder: Path, name: str, spec: str) -> bytes:
@@ -197,13 +211,12 @@ def _read(folder: Path, name: str, spec: str) -> bytes:
 def _parse_config(data: bytes, spec: str) -> NetworkConfig:
     try:
         values = json.loads(data)
-        for name in _NUMBERS & values.keys():
-            if type(values[name]) not in (int, float) or not math.isfinite(values[name]):
-                raise ConfigError(f"{name} is not a finite number")
-        config = NetworkConfig(**values)
-        if not all(isinstance(split, str) for split in config.trained_on):
-            raise ConfigError("trained_on does not list names")
-        return config
+        kinds = get_type_hints(NetworkConfig)
+        for name in kinds.keys() & values.keys():
+            if not _fits(values[name], kinds[name]):
+                number = kinds[name] is float
+                raise ConfigError(f"{name} is {'not a finite number' if number else _ODD}")
+        return NetworkConfig(**values)
     except (ValueError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
         reason = str(error)
     except ConfigError as error:
@@ -212,6 +225,38 @@ def _parse_config(data: bytes, spec: str) -> NetworkConfig:
         f"The file {CONFIG} of the weights {spec} is not a config of this project ({reason}); "
         f"{_REMEDY}"
     )
+
+
+def _fits(value: object, kind: Any) -> bool:
+    """Tell whether a value of a JSON file is what a field of this type may hold."""
+    if isinstance(value, str) and len(value) > _LONGEST_TEXT:
+        return False
+    if isinstance(value, (list, dict)) and len(value) > _LONGEST_LIST:
+        return False
+    origin, parts = get_origin(kind), get_args(kind)
+    if kind is Any:
+        if isinstance(value, list):
+            return all(_fits(item, Any) for item in value)
+        return isinstance(value, (bool, str)) or value is None or _fits(value, float)
+    if origin is Literal:
+        return isinstance(value, str) and value in parts
+    if origin is tuple:
+        return isinstance(value, list) and all(_fits(item, parts[0]) for item in value)
+    if origin is dict:
+        return isinstance(value, dict) and all(_fits(item, parts[1]) for item in value.values())
+    if kind in (int, float):
+        numbers = (int,) if kind is int else (int, float)
+        return type(value) in numbers and abs(value) <= _LARGEST  # type: ignore[arg-type]
+    return isinstance(value, kind)
+
+
+def _test(network: EmotionNet, spec: str) -> None:
+    """Let a network answer once: what its config says may still lead to no numbers."""
+    with torch.inference_mode():
+        crops = torch.from_numpy(np.mgrid[0:2, 0:64, 0:64].sum(0).astype(np.uint8))
+        logits = network(normalise(crops, network.config))
+    if logits.shape[1] < len(network.config.labels) or not bool(torch.isfinite(logits).all()):
+        raise WeightsError(f"The weights {spec} give answers that are not numbers; {_REMEDY}")
 
 
 def _build(config: NetworkConfig, data: bytes, spec: str) -> EmotionNet:
@@ -237,4 +282,6 @@ def _build(config: NetworkConfig, data: bytes, spec: str) -> EmotionNet:
     network.float()
     if not all(bool(torch.isfinite(tensor).all()) for tensor in network.state_dict().values()):
         raise WeightsError(f"The weights {spec} hold values that are not numbers; {_REMEDY}")
-    return network.eval()
+    network.eval()
+    _test(network, spec)
+    return network

@@ -15,6 +15,7 @@ from train.checks import check_claim, choose_device
 from train.config import FitConfig, to_json
 from train.data import read_data
 from train.domains.trainers import build_trainer
+from train.lock import locked
 from train.precision import settle
 from train.store import read_neutral
 
@@ -38,13 +39,18 @@ def fit(config: FitConfig, data: Path, out: Path, *, resume: bool = False) -> di
         The log line of the epoch whose weights were kept.
 
     Raises:
-        ConfigError: if ``out`` holds another run, a run with another config is resumed, or the
-            weights to start from have another architecture.
+        ConfigError: if ``out`` holds another run or another process trains there, a run with
+            another config is resumed, or the weights to start from have another architecture.
         DataError: if the data are missing, the loss is not a number, or ``out`` cannot be written.
         WeightsError: if the weights to start from cannot be used.
     """
     config = follow_weights(config)
     check_claim(config, out, resume=resume)
+    with locked(out):
+        return _fit(config, data, out, resume=resume)
+
+
+def _fit(config: FitConfig, data: Path, out: Path, *, resume: bool) -> dict[str, Any]:
     if config.machine.threads:
         torch.set_num_threads(config.machine.threads)
     with distributed.joined(choose_device(config.machine.device)) as device:

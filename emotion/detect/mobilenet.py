@@ -6,8 +6,10 @@ from collections import OrderedDict
 
 import torch
 from retinaface.net import FPN, SSH, conv_bn, conv_dw
-from retinaface.network import RetinaFace
 from torch import Tensor, nn
+
+_ANCHORS = 2
+"""Prior boxes per cell of a feature map."""
 
 
 class MobileNetBody(nn.Module):
@@ -37,24 +39,50 @@ class MobileNetBody(nn.Module):
         return OrderedDict([("1", first), ("2", second), ("3", self.stage3(second))])
 
 
-class MobileNetRetinaFace(RetinaFace):  # type: ignore[misc]
-    """RetinaFace on our body; forward pass, heads, pyramid and SSH modules are the package's.
+class _Head(nn.Module):
+    """What one map says about each prior box: (B, 64, h, w) to (B, boxes, outputs)."""
 
-    The parent's constructor only knows ResNet-50, so the parts are put together here.
+    def __init__(self, outputs: int) -> None:
+        super().__init__()
+        self.outputs = outputs
+        self.conv1x1 = nn.Conv2d(64, _ANCHORS * outputs, 1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        by_place: Tensor = self.conv1x1(features).permute(0, 2, 3, 1).contiguous()
+        return by_place.view(by_place.shape[0], -1, self.outputs)
+
+
+class MobileNetRetinaFace(nn.Module):
+    """RetinaFace on our body; pyramid and SSH modules are the package's.
+
+    The package's own class only knows ResNet-50, and its module imports torchvision: 160 MB that
+    the page has no other use for. Parameter names are those of the published weights.
     """
 
     def __init__(self) -> None:
-        nn.Module.__init__(self)
+        super().__init__()
         self.body = MobileNetBody()
         self.fpn = FPN([64, 128, 256], 64)
         self.ssh1, self.ssh2, self.ssh3 = SSH(64, 64), SSH(64, 64), SSH(64, 64)
-        self.ClassHead = self._make_class_head(fpn_num=3, in_channels=64)
-        self.BboxHead = self._make_bbox_head(fpn_num=3, in_channels=64)
-        self.LandmarkHead = self._make_landmark_head(fpn_num=3, in_channels=64)
+        self.ClassHead = nn.ModuleList(_Head(2) for _ in range(3))
+        self.BboxHead = nn.ModuleList(_Head(4) for _ in range(3))
+        self.LandmarkHead = nn.ModuleList(_Head(10) for _ in range(3))
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Map (B, 3, H, W) to deltas of boxes (B, N, 4), logits (B, N, 2), deltas of landmarks."""
+        first, second, third = self.fpn(self.body(image))
+        maps = self.ssh1(first), self.ssh2(second), self.ssh3(third)
+        boxes, logits, points = (
+            torch.cat([head(features) for head, features in zip(heads, maps, strict=True)], 1)
+            for heads in (self.BboxHead, self.ClassHead, self.LandmarkHead)
+        )
+        return boxes, logits, points
 
 
 def resnet50_retinaface() -> torch.nn.Module:
     """Build the package's own ResNet-50 RetinaFace, without weights."""
+    from retinaface.network import RetinaFace  # it imports torchvision
+
     network: torch.nn.Module = RetinaFace(
         name="Resnet50",
         pretrained=False,

@@ -17,7 +17,6 @@ from retinaface.prior_box import priorbox
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from torchvision.ops import nms
 
 from emotion.boxes import intersection
 from emotion.detect.base import Face
@@ -193,11 +192,12 @@ class RetinaFaceDetector:
             return _NOTHING
         priors = _priors(height, width)[chosen]
         size = torch.tensor([width, height], dtype=torch.float32)
-        boxes = decode(torch.from_numpy(deltas[chosen]), priors, _VARIANCES) * size.repeat(2)
+        places = decode(torch.from_numpy(deltas[chosen]), priors, _VARIANCES) * size.repeat(2)
         points = decode_landm(torch.from_numpy(point_deltas[chosen]), priors, _VARIANCES)
         points = (points * size.repeat(5)).reshape(-1, 5, 2)
-        kept = nms(boxes, torch.from_numpy(scores[chosen]), _NMS_THRESHOLD)
-        return boxes[kept].numpy(), points[kept].numpy(), scores[chosen][kept.numpy()]
+        boxes = places.numpy()
+        kept = suppress(boxes, scores[chosen])
+        return boxes[kept], points.numpy()[kept], scores[chosen][kept]
 
 
 class DetectorGraph(nn.Module):
@@ -226,6 +226,18 @@ class DetectorGraph(nn.Module):
         pixels = (image.permute(0, 3, 1, 2).float() - self.mean) / self.std
         deltas, logits, points = self.network(pixels.flip(1) if self.reverse else pixels)
         return deltas[0], logits[0].softmax(-1)[:, 1], points[0]
+
+
+def suppress(
+    boxes: npt.NDArray[np.float32], scores: npt.NDArray[np.float32]
+) -> npt.NDArray[np.intp]:
+    """Return which of N boxes (N, 4) overlap no likelier one by more than 0.4, likeliest first.
+
+    OpenCV's greedy suppression; torchvision's is the same but for the order of equal scores.
+    """
+    sized = np.hstack([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]])
+    kept = cv2.dnn.NMSBoxes(sized.tolist(), scores.tolist(), 0.0, _NMS_THRESHOLD)
+    return np.asarray(kept, np.intp)
 
 
 def _tiles(side: int) -> list[tuple[int, int]]:

@@ -17,6 +17,7 @@ from emotion.engine.base import Engine
 from emotion.engine.openvino_engine import OpenVINOEngine
 from emotion.explain import class_activation_maps
 from emotion.network import EmotionNet, normalise
+from emotion.weights import EMBEDDED
 
 _log = logging.getLogger(__name__)
 
@@ -92,7 +93,9 @@ class Classifier:
         self._network = network.eval()
         run = None
         if weights and isinstance(engine, OpenVINOEngine) and int8.helps():
-            run = int8.load(*weights, network.config, engine)
+            # What is installed with the code is trusted as the code is.
+            graph = None if weights[0] == EMBEDDED else ClassifierGraph(network)
+            run = int8.load(*weights, network.config, engine, graph)
             self.engine += " int8" if run else ""
         self.exact = run is None
         """Whether it computes in float32."""

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import nn
 
+from emotion.engine import trial
 from emotion.files import write_bytes, write_text
 from emotion.network import NetworkConfig
 from emotion.weights import INT8
@@ -34,7 +36,13 @@ def helps() -> bool:
     return torch.backends.cpu.get_cpu_capability() in ("AVX2", "AVX512")
 
 
-def load(folder: Path, digest: str, config: NetworkConfig, engine: OpenVINOEngine) -> Run | None:
+def load(
+    folder: Path,
+    digest: str,
+    config: NetworkConfig,
+    engine: OpenVINOEngine,
+    stranger: nn.Module | None = None,
+) -> Run | None:
     """Compile the 8-bit model of a folder.
 
     Args:
@@ -42,6 +50,8 @@ def load(folder: Path, digest: str, config: NetworkConfig, engine: OpenVINOEngin
         digest: SHA-256 of their tensor file.
         config: theirs.
         engine: compiles it.
+        stranger: the float32 network, with which a model of somebody else is compared before it is
+            parsed in this process, see ``emotion.engine.trial``; None for one that is trusted.
 
     Returns:
         None if there is no such model, or the weights are others than it was made from; a line of
@@ -57,6 +67,8 @@ def load(folder: Path, digest: str, config: NetworkConfig, engine: OpenVINOEngin
         files = [(folder / name).read_bytes() for name in (STRUCTURE, CONSTANTS)]
         if record["files"] != [hashlib.sha256(data).hexdigest() for data in files]:
             raise ValueError("its files do not belong together")
+        if stranger is not None:
+            trial.check(files[0], files[1], stranger)
         return engine.load(*files)
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]

@@ -17,6 +17,8 @@ from torch import Tensor, nn
 
 from emotion.engine.threads import usable_threads
 
+_KEPT_KERNELS = 256  # a network has some 60 layers, and a live view one size
+
 _AVX = 10  # OpenCV's CV_CPU_AVX, which Python does not get to see
 
 
@@ -51,6 +53,8 @@ class OpenVINOEngine:
             "INFERENCE_PRECISION_HINT": "f32",
             # Pinned threads wait for their processor while others idle on a machine that is shared.
             "ENABLE_CPU_PINNING": False,
+            # It keeps code for every size of a photo that ever came, and never lets it go.
+            "CPU_RUNTIME_CACHE_CAPACITY": _KEPT_KERNELS,
         }
         self._core.get_property("CPU", "FULL_DEVICE_NAME")  # raises where there is no plugin
 

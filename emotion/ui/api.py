@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,31 +13,65 @@ from gradio.events import api as endpoint
 
 import emotion
 from emotion.cover import PARTS, CoverTest
-from emotion.errors import EmotionError
-from emotion.images import MAX_PIXELS, decode_image
+from emotion.errors import EmotionError, ImageError
 from emotion.labels import COLORS, LABELS
 from emotion.overlay import draw_faces, heat_on_photo, spotlight_on_photo
+from emotion.ui.calls import STRONGEST, STYLE, STYLES
+from emotion.ui.clients import client_of
 from emotion.ui.covering import why
-from emotion.ui.gate import Gate, client_of
+from emotion.ui.gate import Gate
 from emotion.ui.photo import MAX_CARDS
-from emotion.ui.wire import JSON
+from emotion.ui.uploads import Uploads
+from emotion.ui.wire import JSON, encoded
 
 if TYPE_CHECKING:
     from emotion.analyzer import Analyzer, FaceResult
+    from emotion.ui.decoder import Decoder
 
 Pixels = npt.NDArray[np.uint8]
 
-STRONGEST = "strongest"
-"""Choice of ``/explain``: every face's most probable class."""
+_DRAWN = dict(zip(STYLES, (spotlight_on_photo, heat_on_photo), strict=True))
+_FULL = "Too many of your pictures wait here to be fetched; fetch them, or wait two minutes."
+_FAILED = "Something went wrong on the server; its log says what."
 
-DRAWN = {"spotlight": spotlight_on_photo, "heat": heat_on_photo}
-"""How ``/explain`` may draw evidence."""
-
-STYLE = "spotlight"
+_log = logging.getLogger(__name__)
 
 
-def endpoints(analyzer: Analyzer, gate: Gate) -> None:
-    """Add the endpoints to the page under construction; nothing of them is visible there."""
+async def _in_place(_self: gr.components.Component, url_or_file_path: Any) -> str | None:
+    """Leave a file where it is; Gradio's copies would stay, and two visitors share one."""
+    return None if url_or_file_path is None else str(url_or_file_path)
+
+
+# Gradio's page draws a component by the name of its first base class.
+class DrawnPicture(gr.Image):
+    """A picture that a handler put into ``Uploads``, from where it is fetched once."""
+
+    is_template = True
+    async_move_resource_to_block_cache = _in_place
+
+
+class PictureFile(gr.File):
+    """A file of ``Uploads``, read once; the server's front has made sure that it is one."""
+
+    is_template = True
+    uploads: Uploads
+    async_move_resource_to_block_cache = _in_place
+
+    def preprocess(self, payload: Any) -> bytes | None:
+        """Return the content of the file, which is deleted."""
+        if payload is None:
+            return None
+        try:
+            return self.uploads.take(payload.path)
+        except ImageError as error:
+            raise gr.Error(str(error), print_exception=False) from None
+
+
+def endpoints(analyzer: Analyzer, gate: Gate, decoder: Decoder, uploads: Uploads) -> None:
+    """Add the endpoints to the page under construction; nothing of them is visible there.
+
+    Their arguments are described in ``calls.ENDPOINTS`` too, which checks them.
+    """
 
     def analyze(
         content: bytes | None, detect: bool, sender: gr.Request, *, explain: bool = False
@@ -44,12 +79,23 @@ def endpoints(analyzer: Analyzer, gate: Gate) -> None:
         if content is None:
             raise gr.Error("Send a picture as the first argument.", print_exception=False)
         try:
-            with gate.enter(client_of(sender)):
-                image = decode_image(content, max_pixels=MAX_PIXELS)
+            client = client_of(sender)
+            image = decoder.decode(content, client)
+            with gate.enter(client):
                 results = analyzer.analyze(image, detect=detect, max_faces=MAX_CARDS)
                 return image, results, analyzer.explain_all(results) if explain else []
         except EmotionError as error:
             raise gr.Error(str(error), print_exception=False) from None
+        except Exception:
+            _log.exception("a picture could not be analysed")
+            raise gr.Error(_FAILED, print_exception=False) from None
+
+    def keep(drawn: Pixels, sender: gr.Request) -> str:
+        content = encoded(drawn, "image/jpeg")
+        try:
+            return str(uploads.keep(content, client_of(sender).address, "answer.jpeg"))
+        except (BlockingIOError, ImageError):
+            raise gr.Error(_FULL, print_exception=False) from None
 
     def classify(_sender: gr.Request, image: bytes | None, detect: bool = True) -> list[JSON]:
         """Give six probabilities to every face of a picture, at most 20.
@@ -75,7 +121,7 @@ def endpoints(analyzer: Analyzer, gate: Gate) -> None:
         label: str = STRONGEST,
         detect: bool = True,
         style: str = STYLE,
-    ) -> tuple[Pixels, list[JSON]]:
+    ) -> tuple[str, list[JSON]]:
         """Show why: the picture with evidence, and what becomes of the answer without each part.
 
         Each face has what /classify gives it, and: explained, the class; cam, its map as 8 rows of
@@ -90,19 +136,12 @@ def endpoints(analyzer: Analyzer, gate: Gate) -> None:
             detect: false takes the whole picture as one face.
             style: of the picture, "spotlight" or "heat".
         """
-        if style not in DRAWN:
-            raise gr.Error(
-                f"The style is {' or '.join(DRAWN)}, not {style}.", print_exception=False
-            )
-        if label not in (STRONGEST, *LABELS):
-            choices = ", ".join((STRONGEST, *LABELS))
-            raise gr.Error(f"The label is one of {choices}, not {label}.", print_exception=False)
         photo, results, tests = analyze(image, detect, _sender, explain=True)
         chosen = None if label == STRONGEST else LABELS.index(label)
         drawn, faces = photo, []
         for result, test in zip(results, tests, strict=True):
             index = result.index if chosen is None else chosen
-            drawn = DRAWN[style](drawn, result, index)
+            drawn = _DRAWN[style](drawn, result, index)
             faces.append(
                 {
                     **_face(result, photo),
@@ -113,7 +152,7 @@ def endpoints(analyzer: Analyzer, gate: Gate) -> None:
                     "sentence": why(test, chosen),
                 }
             )
-        return draw_faces(drawn, results), faces
+        return keep(draw_faces(drawn, results), _sender), faces
 
     def model_info() -> dict[str, Any]:
         """Say which weights run, their labels in order, colours, threshold and preprocessing."""
@@ -121,28 +160,32 @@ def endpoints(analyzer: Analyzer, gate: Gate) -> None:
 
     def health() -> dict[str, Any]:
         """Say that the server is up and its network answers."""
-        probabilities, _ = analyzer.classify(np.full((1, 64, 64), 128, np.uint8))
-        ready = (
-            bool(np.isfinite(probabilities).all()) and abs(float(probabilities.sum()) - 1) < 1e-3
-        )
-        return {"status": "ok" if ready else "broken", "version": emotion.__version__}
+        return {"status": "ok" if answers(analyzer) else "broken", "version": emotion.__version__}
 
     with gr.Column(visible=False):
         # Bytes, not gr.Image: that one decodes by itself, and logs a traceback for a broken file.
-        image = gr.File(label="Image", type="binary")
+        image = PictureFile(label="Image", type="binary")
+        image.uploads = uploads
         detect = gr.Checkbox(value=True, label="Detect faces")
         label = gr.Textbox(value=STRONGEST, label="Class to explain")
         faces = gr.JSON(label="Faces")
-        drawn = gr.Image(label="Picture with heat maps", format="jpeg")
+        drawn = DrawnPicture(label="Picture with heat maps")
         style = gr.Textbox(value=STYLE, label="Style")
         button = gr.Button()
-    shared: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": 2}
+    # The gate decides who is next; a limit of Gradio's would let them stand in line before it.
+    shared: dict[str, Any] = {"concurrency_limit": None}
     button.click(classify, [image, detect], faces, api_name="classify", **shared)
     button.click(
         explain, [image, label, detect, style], [drawn, faces], api_name="explain", **shared
     )
-    endpoint(model_info, api_name="model_info")
-    endpoint(health, api_name="health")
+    endpoint(model_info, api_name="model_info", **shared)
+    endpoint(health, api_name="health", **shared)
+
+
+def answers(analyzer: Analyzer) -> bool:
+    """Tell whether the network gives probabilities for a grey crop."""
+    probabilities, _ = analyzer.classify(np.full((1, 64, 64), 128, np.uint8))
+    return bool(np.isfinite(probabilities).all()) and abs(float(probabilities.sum()) - 1) < 1e-3
 
 
 def description(analyzer: Analyzer) -> dict[str, Any]:

@@ -16,7 +16,8 @@ from emotion.align import CROP_SIZE
 from emotion.cover import CoverTest, smooth_fill
 from emotion.errors import EmotionError, ImageError
 from emotion.images import decode_image, to_grey
-from emotion.ui.gate import BusyError, Gate, client_of
+from emotion.ui.clients import client_of
+from emotion.ui.gate import BusyError, Gate
 from emotion.ui.strings import Language, say
 from emotion.ui.wire import JSON, data_url, read_data_url
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from emotion.analyzer import Analyzer
 
 MAX_CROP_BYTES = 16 * 1024
+_PNG = b"\x89PNG"
 _MASK_BYTES = CROP_SIZE * CROP_SIZE // 8
 
 _log = logging.getLogger(__name__)
@@ -89,7 +91,10 @@ def brush(analyzer: Analyzer, gate: Gate) -> Callable[..., JSON]:
 def _read(payload: object) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_]]:
     if not isinstance(payload, dict):
         raise ImageError("A covered face is an object with the keys crop and mask.")
-    crop = to_grey(decode_image(read_data_url(payload.get("crop"), limit=MAX_CROP_BYTES)))
+    content = read_data_url(payload.get("crop"), limit=MAX_CROP_BYTES, mime="image/png")
+    if not content.startswith(_PNG):  # decoded in this process, so by one decoder
+        raise ImageError("The crop of a face is a PNG.")
+    crop = to_grey(decode_image(content, max_pixels=CROP_SIZE * CROP_SIZE))
     if crop.shape != (CROP_SIZE, CROP_SIZE):
         raise ImageError(f"The crop of a face has {CROP_SIZE} x {CROP_SIZE} px.")
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, cast
 
@@ -13,26 +14,46 @@ import emotion
 from emotion.labels import COLORS, LABELS
 from emotion.ui import api
 from emotion.ui.about import about_markup
+from emotion.ui.decoder import Decoder
 from emotion.ui.gate import Gate
 from emotion.ui.live import live_tab
 from emotion.ui.photo import photo_tab
 from emotion.ui.serving import Serving, weights_card, weights_markup, weights_name
 from emotion.ui.strings import say, text
+from emotion.ui.uploads import Uploads
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from gradio.blocks import Blocks
 
     from emotion.analyzer import Analyzer
 
 _TRANSLATE = """
 window.emotionPage.translate(element);
 watch("value", () => window.emotionPage.translate(element));"""
-_CACHE_CHECK, _CACHE_AGE = 300, 900  # seconds; uploads of the HTTP interface are gone after both
 
 
-def build(analyzer: Analyzer, asked: str | None = None, deployment: Path | None = None) -> Blocks:
+@dataclass(frozen=True)
+class Services:
+    """What a page shares between its parts, and closes in the end."""
+
+    analyzer: Analyzer
+    gate: Gate
+    decoder: Decoder
+    uploads: Uploads
+
+
+class Page(gr.Blocks):
+    """The page, with what is behind it."""
+
+    services: Services
+
+
+def build(
+    analyzer: Analyzer,
+    asked: str | None = None,
+    deployment: Path | None = None,
+    uploads: Uploads | None = None,
+) -> Page:
     """Build the page around an analyzer; ``launch.start`` serves it.
 
     Args:
@@ -40,24 +61,22 @@ def build(analyzer: Analyzer, asked: str | None = None, deployment: Path | None 
         asked: SPEC of the weights that were asked for, which the About tab can load again; None for
             the default.
         deployment: ``space.yaml``, which may name that default.
+        uploads: where files go; if Gradio was imported before, it makes a folder of its own too.
     """
     serving = Serving(analyzer, asked, deployment)
     analyzer = cast("Analyzer", serving)  # what it does not do itself, it passes on
     # One analysis uses all of torch's threads; more at a time only get in each other's way.
     gate = Gate(max(1, (os.cpu_count() or 1) // torch.get_num_threads()))
-    demo: Blocks = gr.Blocks(
-        title=say("name"),
-        analytics_enabled=False,
-        delete_cache=(_CACHE_CHECK, _CACHE_AGE),
-        fill_width=True,
-    )
+    uploads, decoder = uploads or Uploads(), Decoder()
+    demo = Page(title=say("name"), analytics_enabled=False, fill_width=True)
+    demo.services = Services(analyzer, gate, decoder, uploads)
     with demo:
         header = _static(header_markup(analyzer), "header")
         with gr.Tabs():
             with gr.Tab(gr.I18n()("tab_live"), id="live"):
                 live_tab(analyzer, gate)
             with gr.Tab(gr.I18n()("tab_photo"), id="photo", elem_id="photo-tab"):
-                photo_tab(analyzer, gate)
+                photo_tab(analyzer, gate, decoder)
             with gr.Tab(gr.I18n()("tab_about"), id="about"):
                 about = _static(about_markup(analyzer), "about")
                 weights = weights_card(serving, gate)
@@ -67,10 +86,10 @@ def build(analyzer: Analyzer, asked: str | None = None, deployment: Path | None 
             outputs=[header, about, weights],
             api_visibility="private",
             show_progress="hidden",
-            queue=False,
+            concurrency_limit=None,
         )
-        api.endpoints(analyzer, gate)
-    demo.queue(max_size=32, default_concurrency_limit=2)
+        api.endpoints(analyzer, gate, decoder, uploads)
+    demo.queue(default_concurrency_limit=None)
     return demo
 
 

@@ -5,27 +5,34 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
-from starlette.middleware import Middleware
+from gradio import http_server
+from starlette.routing import Route
 
 from emotion.errors import ConfigError
-from emotion.ui.limits import RequestGate
+from emotion.ui import routes, server
 from emotion.ui.markup import page_head
-from emotion.ui.photo import MAX_PHOTO_BYTES
+from emotion.ui.probes import Probes
 from emotion.ui.strings import LANGUAGES, table
 from emotion.ui.theme import theme
+from emotion.ui.uploads import MAX_FILE
 
 if TYPE_CHECKING:
-    from gradio.blocks import Blocks
+    from emotion.ui.demo import Page
 
 
-def settings() -> dict[str, Any]:
+def settings(page: Page) -> dict[str, Any]:
     """Return what ``Blocks.launch`` is given besides the address."""
+    services = page.services
+    own = [
+        Route(routes.UPLOAD, services.uploads.receive, methods=["POST"]),
+        *Probes(services.analyzer, services.gate).routes(),
+    ]
     return {
         "theme": theme(),
         "head": page_head(),
         "i18n": gr.I18n(**{language: table()[language] for language in LANGUAGES}),
-        "app_kwargs": {"middleware": [Middleware(RequestGate)]},
-        "max_file_size": MAX_PHOTO_BYTES,
+        "app_kwargs": {"routes": own},  # they come before Gradio's
+        "max_file_size": MAX_FILE,
         "state_session_capacity": 200,
         "footer_links": ["api"],
         "run_history": False,
@@ -40,16 +47,44 @@ def settings() -> dict[str, Any]:
     }
 
 
-def start(demo: Blocks, host: str, port: int) -> str:
+def start(page: Page, host: str, port: int, root_path: str = "") -> str:
     """Start the server and return the page's address; the caller decides how long it runs.
+
+    Args:
+        page: what ``demo.build`` made.
+        host: address to listen on.
+        port: port to listen on.
+        root_path: path under which a proxy serves the page, or its whole address there.
 
     Raises:
         ConfigError: if the port was taken after ``address.check`` found it free.
     """
+    theirs = http_server.start_server
+    http_server.start_server = server.start_server  # type: ignore[assignment]
     try:
-        _, address, _ = demo.launch(
-            server_name=host, server_port=port, prevent_thread_lock=True, **settings()
+        page.launch(
+            server_name=host,
+            server_port=port,
+            root_path=root_path,
+            prevent_thread_lock=True,
+            **settings(page),
         )
     except OSError:
         raise ConfigError(f"Port {port} was taken a moment ago; choose another one.") from None
-    return str(address)
+    finally:
+        http_server.start_server = theirs
+    if not isinstance(page.server, server.Server):
+        raise ConfigError(
+            "This release of Gradio starts its server in another way, without our limits; "
+            "install the one that space.yaml names."
+        )
+    return f"http://{server.in_url(host)}:{port}/"
+
+
+def stop(page: Page) -> None:
+    """Answer what is under way, for at most ``server.STOPS_WITHIN`` seconds; leave nothing."""
+    page.server_app.stop_event.set()  # ends the streams that only say that the page is open
+    page.server.close()  # type: ignore[no-untyped-call]
+    page.close(verbose=False)
+    page.services.decoder.close()
+    page.services.uploads.close()

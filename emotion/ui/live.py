@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from emotion.errors import EmotionError, ImageError
-from emotion.images import decode_image
+from emotion.exif import jpeg_size
+from emotion.images import RGBImage, decode_image
 from emotion.labels import LABELS
 from emotion.ui import markup
+from emotion.ui.clients import Client, client_of
 from emotion.ui.covering import why
-from emotion.ui.gate import BusyError, Client, Gate, client_of
+from emotion.ui.gate import BusyError, Gate
 from emotion.ui.strings import LANGUAGES, Language, label, text
 from emotion.ui.visitors import Visitors
 from emotion.ui.wire import JSON, face_geometry, heat_bytes, read_data_url
@@ -27,10 +29,13 @@ if TYPE_CHECKING:
 
 MAX_FRAME_BYTES = 256 * 1024
 MAX_FRAME_SIDE = 1280
+MAX_FRAME_SCANS = 16
 MAX_FACES = 5
 MAX_NAME = 64
 PATIENCE = 0.05
 """Seconds that a frame may wait for its turn, about as long as one takes."""
+FIRST_PATIENCE = 1.0
+"""Seconds that a visitor's first frame may wait: their turn is not kept before one was seen."""
 
 _log = logging.getLogger(__name__)
 
@@ -67,11 +72,10 @@ def frame_analysis(analyzer: Analyzer, gate: Gate) -> Callable[..., JSON]:
         try:
             frame = _read(payload)
             client = client_of(sender, frame.visitor)
-            with gate.enter_at_once(client, PATIENCE):
-                image = decode_image(frame.jpeg, max_pixels=MAX_FRAME_SIDE**2)
+            with gate.enter_at_once(client, PATIENCE, FIRST_PATIENCE) as turn:
+                image = decode_frame(frame.jpeg)
                 height, width = image.shape[:2]
-                if max(height, width) > MAX_FRAME_SIDE:
-                    raise ImageError(f"A frame has at most {MAX_FRAME_SIDE} px a side.")
+                turn.decoded = True
                 results, count = analyzer.analyze_frame(image, max_faces=MAX_FACES)
             tracked = visitors.follow(frame.visitor, results, frame.time_s)
             count -= len(results) - len(tracked)  # what showed for a moment only
@@ -95,7 +99,8 @@ def frame_analysis(analyzer: Analyzer, gate: Gate) -> Callable[..., JSON]:
     def _explained(tracked: TrackedFace, frame: _Frame, client: Client) -> JSON:
         # Others' frames come first: this takes a turn of its own, or is left out.
         try:
-            with gate.enter_at_once(client):
+            with gate.enter_at_once(client) as turn:
+                turn.decoded = True
                 test = analyzer.explain(tracked.face)
         except BusyError:
             return {}
@@ -132,6 +137,26 @@ def _read(payload: object) -> _Frame:
     language = next((one for one in LANGUAGES if one == payload.get("language")), LANGUAGES[0])
     jpeg = read_data_url(payload.get("jpeg"), limit=MAX_FRAME_BYTES, mime="image/jpeg")
     return _Frame(jpeg, explain, visitor, float(time_s), cover, language)
+
+
+def decode_frame(jpeg: bytes) -> RGBImage:
+    """Decode a camera frame in this process: it is small, and so is what it can cost.
+
+    Args:
+        jpeg: at most ``MAX_FRAME_BYTES``.
+
+    Raises:
+        ImageError: if it is no JPEG, has more pixels than a frame, or more scans than any camera
+            or browser writes; thousands of those keep a decoder busy for seconds.
+    """
+    size = jpeg_size(jpeg)
+    if size is None:
+        raise ImageError("A frame is a JPEG.")
+    if max(size) > MAX_FRAME_SIDE:
+        raise ImageError(f"A frame has at most {MAX_FRAME_SIDE} px a side.")
+    if jpeg.count(b"\xff\xda") > MAX_FRAME_SCANS:
+        raise ImageError("The frame is compressed in too many scans; send a baseline JPEG.")
+    return decode_image(jpeg, max_pixels=MAX_FRAME_SIDE**2)
 
 
 def _is_number(value: object, kind: Any) -> bool:

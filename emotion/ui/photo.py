@@ -16,19 +16,22 @@ import numpy.typing as npt
 
 from emotion.cover import PARTS
 from emotion.errors import EmotionError, ImageError
-from emotion.images import MAX_PIXELS, decode_image
+from emotion.images import decode_image
 from emotion.labels import LABELS
 from emotion.ui import markup
+from emotion.ui.clients import client_of
 from emotion.ui.covering import brush, mask_text, why
-from emotion.ui.gate import BusyError, Gate, client_of
+from emotion.ui.gate import BusyError, Gate
 from emotion.ui.strings import LANGUAGES, Language, label, text
+from emotion.ui.uploads import MAX_FILE
 from emotion.ui.wire import JSON, data_url, face_geometry, heat_bytes, read_data_url
 
 if TYPE_CHECKING:
     from emotion.analyzer import Analyzer, FaceResult
     from emotion.cover import CoverTest
+    from emotion.ui.decoder import Decoder
 
-MAX_PHOTO_BYTES = 8 * 1024 * 1024
+MAX_PHOTO_BYTES = MAX_FILE
 MAX_CARDS = 20
 _SHOWN_SIDE = 1280
 
@@ -40,18 +43,18 @@ _EXAMPLES = {
 _log = logging.getLogger(__name__)
 
 
-def photo_tab(analyzer: Analyzer, gate: Gate) -> gr.HTML:
+def photo_tab(analyzer: Analyzer, gate: Gate, decoder: Decoder) -> gr.HTML:
     """Build the Photo tab's component."""
     return gr.HTML(
         value=_markup(),
         js_on_load=markup.read("photo.js"),
-        server_functions=[photo_analysis(analyzer, gate), brush(analyzer, gate)],
+        server_functions=[photo_analysis(analyzer, gate, decoder), brush(analyzer, gate)],
         apply_default_css=False,
         elem_id="photo",
     )
 
 
-def photo_analysis(analyzer: Analyzer, gate: Gate) -> Callable[..., JSON]:
+def photo_analysis(analyzer: Analyzer, gate: Gate, decoder: Decoder) -> Callable[..., JSON]:
     """Return the server function that the browser calls once per picture.
 
     It takes ``{"image": data URL of at most 8 MB}`` or ``{"example": name}``, with ``"detect"``
@@ -65,8 +68,9 @@ def photo_analysis(analyzer: Analyzer, gate: Gate) -> Callable[..., JSON]:
             request = payload if isinstance(payload, dict) else {}
             detect = request.get("detect", True) is not False
             language = _language(request.get("language"))
-            with gate.enter(client_of(sender)):
-                image = decode_image(_source(request), max_pixels=MAX_PIXELS)
+            client = client_of(sender)
+            image = decoder.decode(_source(request), client)
+            with gate.enter(client):
                 results = analyzer.analyze(image, detect=detect, max_faces=MAX_CARDS)
                 full = len(results) == MAX_CARDS
                 count = len(analyzer.find(image)) if full else len(results)
@@ -91,12 +95,12 @@ def _language(value: object) -> Language:
     return next((language for language in LANGUAGES if language == value), LANGUAGES[0])
 
 
-def _source(request: dict[Any, Any]) -> bytes | Path:
+def _source(request: dict[Any, Any]) -> bytes:
     if "example" in request:
         path = examples().get(str(request["example"]))
         if path is None:
             raise ImageError("This example is not installed; choose a picture of your own.")
-        return path
+        return path.read_bytes()
     return read_data_url(request.get("image"), limit=MAX_PHOTO_BYTES)
 
 

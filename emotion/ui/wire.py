@@ -46,9 +46,14 @@ def read_data_url(url: object, *, limit: int, mime: str = "") -> bytes:
 
 def data_url(image: npt.NDArray[np.uint8], mime: str = "image/jpeg") -> str:
     """Encode a picture (H, W) or (H, W, 3) as a data URL, so that no file is written for it."""
+    return f"data:{mime};base64,{base64.b64encode(encoded(image, mime)).decode()}"
+
+
+def encoded(image: npt.NDArray[np.uint8], mime: str) -> bytes:
+    """Encode a picture (H, W) or (H, W, 3) as a file of this media type."""
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, mime.removeprefix("image/"), quality=88)
-    return f"data:{mime};base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    return buffer.getvalue()
 
 
 def face_geometry(result: FaceResult, width: int, height: int) -> JSON:

@@ -18,7 +18,7 @@ def serve() -> Callable[[int], AbstractContextManager[str]]:
     """Serve the page from this process: another process would need seconds to start twice."""
     from emotion import Analyzer
     from emotion.ui.demo import build
-    from emotion.ui.launch import start
+    from emotion.ui.launch import start, stop
 
     analyzer = Analyzer.from_weights()
 
@@ -31,7 +31,7 @@ def serve() -> Callable[[int], AbstractContextManager[str]]:
             try:
                 yield url
             finally:
-                thread.submit(demo.close).result()
+                thread.submit(stop, demo).result()
 
     return served
 

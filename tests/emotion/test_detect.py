@@ -8,10 +8,11 @@ import numpy.typing as npt
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from torchvision.ops import nms
 
 from emotion.detect import Face, RetinaFaceDetector
 from emotion.detect.mobilenet import resnet50_retinaface
-from emotion.detect.retinaface import MOBILENET_WEIGHTS
+from emotion.detect.retinaface import MOBILENET_WEIGHTS, suppress
 from emotion.errors import WeightsError
 
 Image = npt.NDArray[np.uint8]
@@ -214,3 +215,14 @@ def test_unusable_weights_are_refused_in_one_sentence(tmp_path: Path) -> None:
             RetinaFaceDetector(weights=path)
         assert path.name in str(caught.value)
         assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_overlapping_boxes_are_dropped_as_torchvision_does(seed: int) -> None:
+    chance = np.random.default_rng(seed)
+    corners = chance.uniform(-20, 580, (seed * 10, 2)).astype(np.float32)
+    sizes = chance.uniform(2, 80, corners.shape).astype(np.float32)
+    boxes = np.hstack([corners, corners + sizes])
+    scores = chance.random(len(boxes), np.float32)
+    expected = nms(torch.from_numpy(boxes), torch.from_numpy(scores), 0.4).numpy()
+    assert suppress(boxes, scores).tolist() == expected.tolist()

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 
 from emotion.analyzer import Analyzer
+from emotion.ui.decoder import Decoder
 from tests.support.visit import free_port
+
+if TYPE_CHECKING:
+    from emotion.ui.demo import Page
 
 
 @pytest.fixture(scope="session")
@@ -18,14 +23,28 @@ def analyzer() -> Analyzer:
 
 
 @pytest.fixture(scope="session")
-def served(analyzer: Analyzer) -> Iterator[SimpleNamespace]:
-    """The page on a real socket: its ``url`` and the ids of its ``components`` by name."""
-    from emotion.ui.demo import build
-    from emotion.ui.launch import start
+def decoder() -> Iterator[Decoder]:
+    """A process that decodes, for all tests that do not harm it."""
+    started = Decoder()
+    yield started
+    started.close()
 
-    demo = build(analyzer)
-    url = start(demo, "127.0.0.1", free_port())
+
+@pytest.fixture(scope="session")
+def page(analyzer: Analyzer) -> Page:
+    """The page that ``served`` serves."""
+    from emotion.ui.demo import build
+
+    return build(analyzer)
+
+
+@pytest.fixture(scope="session")
+def served(page: Page) -> Iterator[SimpleNamespace]:
+    """The page on a real socket: its ``url`` and the ids of its ``components`` by name."""
+    from emotion.ui.launch import start, stop
+
+    url = start(page, "127.0.0.1", free_port())
     config = httpx.get(f"{url}config").json()
     components = {part["props"].get("elem_id"): part["id"] for part in config["components"]}
     yield SimpleNamespace(url=url, components=components)
-    demo.close()
+    stop(page)

@@ -1,23 +1,25 @@
 from __future__ import annotations
 
+import math
 import random
 import threading
 import time
+from collections.abc import Callable
 from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from emotion.ui.clients import Client, RateLimit, address_of, client_of
 from emotion.ui.gate import (
     CLAIM_LASTS,
+    CLAIMS_PER_ADDRESS,
     FRAMES_AT_ONCE,
     LONGEST_WAIT,
+    SLOT_LASTS,
     BusyError,
-    Client,
     Gate,
-    RateLimit,
-    client_of,
 )
 
 
@@ -84,21 +86,31 @@ def clock() -> Clock:
     return Clock()
 
 
-def served(gate: Gate, client: Client) -> bool:
-    """Send one frame and say whether it was analysed."""
+def served(gate: Gate, client: Client, decoded: bool = True) -> bool:
+    """Send one frame, which is a picture or not, and say whether it had a turn."""
     try:
-        with gate.enter_at_once(client):
+        with gate.enter_at_once(client) as turn:
+            turn.decoded = decoded
             return True
     except BusyError:
         return False
+
+
+def acquainted(gate: Gate, *clients: Client) -> Gate:
+    """Let a gate see a picture of each visitor, and the addresses rest afterwards."""
+    assert all(served(gate, client) for client in clients)
+    if isinstance(gate._clock, Clock):
+        gate._clock.now += 1
+    return gate
 
 
 ANN, BEN, EVE = Client("10.0.0.1", "ann"), Client("10.0.0.2", "ben"), Client("10.0.0.3", "eve")
 
 
 def test_two_visitors_take_turns_however_fast_one_of_them_asks(clock):
-    gate = Gate(slots=1, clock=clock)
-    with gate.enter_at_once(ANN):
+    gate = acquainted(Gate(slots=1, clock=clock), ANN, BEN)
+    with gate.enter_at_once(ANN) as turn:
+        turn.decoded = True
         assert not served(gate, BEN)
     assert not served(gate, ANN)
     assert served(gate, BEN)
@@ -106,23 +118,25 @@ def test_two_visitors_take_turns_however_fast_one_of_them_asks(clock):
 
 
 def test_visitors_behind_one_address_take_turns_too(clock):
-    gate = Gate(slots=1, clock=clock)
     ann, ben = Client("10.0.0.1", "ann"), Client("10.0.0.1", "ben")
-    with gate.enter_at_once(ann):
+    gate = acquainted(Gate(slots=1, clock=clock), ann, ben)
+    with gate.enter_at_once(ann) as turn:
+        turn.decoded = True
         assert not served(gate, ben)
     assert not served(gate, ann)
     assert served(gate, ben)
 
 
 def test_a_patient_frame_gets_the_slot_as_soon_as_it_is_free():
-    gate = Gate(slots=1)
+    gate = acquainted(Gate(slots=1), ANN, BEN)
     order = []
 
     def frame() -> None:
         with gate.enter_at_once(BEN, patience=60):
             order.append("ben")
 
-    with gate.enter_at_once(ANN):
+    with gate.enter_at_once(ANN) as turn:
+        turn.decoded = True
         waiting = threading.Thread(target=frame)
         waiting.start()
         while not gate._claims:
@@ -135,8 +149,9 @@ def test_a_patient_frame_gets_the_slot_as_soon_as_it_is_free():
 
 
 def test_a_frame_is_sent_away_where_the_slot_is_not_free_soon(clock):
-    gate = Gate(slots=1, clock=clock)
-    with gate.enter_at_once(ANN):
+    gate = acquainted(Gate(slots=1, clock=clock), ANN, BEN)
+    with gate.enter_at_once(ANN) as turn:
+        turn.decoded = True
         clock.now += 1  # what a frame takes from now on
     with gate.enter_at_once(ANN), pytest.raises(BusyError) as busy, gate.enter_at_once(BEN, 0.1):
         pytest.fail("two analyses ran in one slot")
@@ -144,35 +159,175 @@ def test_a_frame_is_sent_away_where_the_slot_is_not_free_soon(clock):
 
 
 def test_a_patient_frame_is_sent_away_in_the_end():
-    gate = Gate(slots=1)
+    gate = acquainted(Gate(slots=1), ANN, BEN)
     with gate.enter_at_once(ANN), pytest.raises(BusyError), gate.enter_at_once(BEN, 0.06):
         pytest.fail("two analyses ran in one slot")
     assert served(gate, BEN)
 
 
 def test_nobody_gains_turns_by_pretending_to_be_many(clock):
-    gate = Gate(slots=1, clock=clock)
-    assert served(gate, BEN)
     many = [Client("10.0.0.3", f"eve {number}") for number in range(20)]
-    with gate.enter_at_once(ANN):
+    gate = acquainted(Gate(slots=1, clock=clock), *many, ANN, BEN)
+    with gate.enter_at_once(ANN) as turn:
+        turn.decoded = True
         assert not any(served(gate, client) for client in [*many, BEN])
     turns = []
     for _ in range(3):
         turns.append("eve" if any(served(gate, client) for client in many) else "")
         turns.append("ben" if served(gate, BEN) else "")
-        with gate.enter_at_once(ANN):
+        with gate.enter_at_once(ANN) as turn:
+            turn.decoded = True
             assert not any(served(gate, client) for client in [*many[:5], BEN])
         clock.now += 0.5
     assert turns == ["eve", "ben"] * 3
 
 
 def test_the_turn_of_a_visitor_who_left_is_not_kept_for_long(clock):
-    gate = Gate(slots=1, clock=clock)
-    with gate.enter_at_once(ANN):
+    gate = acquainted(Gate(slots=1, clock=clock), ANN, BEN)
+    with gate.enter_at_once(ANN) as turn:
+        turn.decoded = True
         assert not served(gate, BEN)
     assert not served(gate, ANN)
     clock.now += LONGEST_WAIT + CLAIM_LASTS
     assert served(gate, ANN)
+
+
+def test_who_let_a_turn_pass_has_none_kept_for_a_while(clock):
+    gate = acquainted(Gate(slots=1, clock=clock), ANN, BEN)
+
+    def ben_is_refused_and_leaves() -> bool:
+        with gate.enter_at_once(ANN) as turn:
+            turn.decoded = True
+            assert not served(gate, BEN)
+        return not served(gate, ANN)
+
+    assert ben_is_refused_and_leaves()
+    clock.now += LONGEST_WAIT + CLAIM_LASTS
+    acquainted(gate, ANN, BEN)
+    assert not ben_is_refused_and_leaves()
+    clock.now += 20
+    acquainted(gate, BEN, ANN, BEN)
+    assert ben_is_refused_and_leaves()
+
+
+@given(st.lists(st.tuples(st.floats(0, 0.4), st.integers(0, 3), st.floats(0, 0.3)), max_size=80))
+@pytest.mark.parametrize("slots", [1, 2])
+def test_no_slot_stands_empty_for_names_that_are_used_once(slots, calls):
+    clock = Clock()
+    gate = Gate(slots=slots, clock=clock)
+    running: list[tuple[float, object]] = []
+    for number, (pause, address, seconds) in enumerate(calls):
+        clock.now += pause
+        for end, held in [run for run in running if run[0] <= clock.now]:
+            held.__exit__(None, None, None)
+            running.remove((end, held))
+        held = gate.enter_at_once(Client(f"10.0.0.{address}", f"name {number}"))
+        if gate._rate._buckets.get(f"10.0.0.{address}", (2, 0))[0] < 1:
+            continue
+        try:
+            turn = held.__enter__()
+        except BusyError:
+            assert len(running) == slots
+        else:
+            turn.decoded = number % 2 == 0
+            running.append((clock.now + seconds, held))
+    assert not gate._claims
+
+
+def honest_answers(name_of: Callable[[int], Client], period: float) -> int:
+    """Let two polite visitors watch for a minute, and somebody send a picture per period."""
+    clock = Clock()
+    gate = Gate(slots=1, clock=clock)
+    honest = dict.fromkeys([ANN, BEN], clock.now)
+    seconds, free_at, held = 0.027, 0.0, None
+    start = next_eve = clock.now
+    sent = answers = 0
+
+    def call(client: Client, takes: float) -> float:
+        nonlocal held, free_at, answers
+        entered = gate.enter_at_once(client)
+        try:
+            entered.__enter__().decoded = True
+        except BusyError as error:
+            return max(error.wait, 0.03)
+        held, free_at = entered, clock.now + takes
+        answers += client in honest
+        return takes + 0.02
+
+    while clock.now - start < 60:
+        clock.now += 0.001
+        if held is not None and clock.now >= free_at:
+            held.__exit__(None, None, None)
+            held = None
+        if clock.now >= next_eve:
+            call(name_of(sent), 0.001)
+            sent, next_eve = sent + 1, clock.now + period
+        for client, when in honest.items():
+            if clock.now >= when:
+                honest[client] = clock.now + call(client, seconds)
+    return answers
+
+
+@pytest.mark.parametrize("addresses", [1, 5, 500])
+@pytest.mark.parametrize("period", [0.05, 0.125, 0.7])
+@pytest.mark.parametrize("uses", [1, 2, 3])
+def test_visitors_who_do_not_return_cost_the_others_little(uses, period, addresses):
+    def eve(sent: int) -> Client:
+        return Client(f"10.0.1.{sent // uses % addresses}", f"eve {sent // uses}")
+
+    undisturbed = honest_answers(eve, math.inf)
+    assert honest_answers(eve, period) > 0.75 * undisturbed
+
+
+def test_a_name_that_sends_no_picture_any_more_is_a_new_one(clock):
+    gate = acquainted(Gate(slots=1, clock=clock), ANN, EVE)
+    assert served(gate, EVE, decoded=False)
+    with gate.enter_at_once(ANN) as turn:
+        turn.decoded = True
+        assert not served(gate, EVE)
+    assert served(gate, ANN)
+
+
+def test_so_many_turns_are_kept_for_one_address_and_no_more(clock):
+    school = [Client("10.0.0.9", f"pupil {number}") for number in range(20)]
+    gate = acquainted(Gate(slots=1, clock=clock), *school)
+    with gate.enter_at_once(school[0]) as turn:
+        turn.decoded = True
+        assert not any(served(gate, pupil) for pupil in school[1:])
+        assert len(gate._claims) == CLAIMS_PER_ADDRESS
+
+
+def test_a_newcomer_waits_where_turns_are_kept_for_all_others():
+    gate = acquainted(Gate(slots=1), ANN)
+    order: list[str] = []
+
+    def newcomer() -> None:
+        with gate.enter_at_once(BEN, first_patience=60):
+            order.append("ben")
+
+    with gate.enter_at_once(ANN) as turn:
+        turn.decoded = True
+        thread = threading.Thread(target=newcomer)
+        thread.start()
+        while not gate._claims:
+            time.sleep(0.001)
+        with pytest.raises(BusyError), gate.enter_at_once(Client(BEN.address, "x"), 0, 60):
+            pytest.fail("two newcomers of one address wait")
+    if served(gate, ANN):
+        order.append("ann")
+    thread.join(timeout=30)
+    assert order == ["ben"]
+
+
+def test_an_analysis_that_hangs_does_not_keep_its_slot(clock):
+    gate = Gate(slots=1, clock=clock)
+    with gate.enter(EVE):
+        assert not served(gate, ANN)
+        assert not gate.stuck()
+        clock.now += SLOT_LASTS + 1
+        assert gate.stuck()
+        assert served(gate, ANN)
+    assert not gate.stuck()
 
 
 def test_as_many_visitors_as_there_are_slots_never_meet_a_busy_server(clock):
@@ -185,8 +340,8 @@ def test_as_many_visitors_as_there_are_slots_never_meet_a_busy_server(clock):
 @pytest.mark.parametrize("slots", [1, 2, 3])
 @pytest.mark.parametrize("seconds", [0.02, 0.3, 1.5])
 def test_nobody_starves(clock, slots, seconds):
-    gate = Gate(slots=slots, clock=clock)
     visitors = [Client(f"10.0.0.{number}", "x") for number in range(slots + 4)]
+    gate = acquainted(Gate(slots=slots, clock=clock), *visitors)
     last = dict.fromkeys(visitors, clock.now)
     running: list[tuple[float, Client, object]] = []
     chance, longest = random.Random(0), 0.0
@@ -201,7 +356,7 @@ def test_nobody_starves(clock, slots, seconds):
                 continue
             held = gate.enter_at_once(client)
             try:
-                held.__enter__()
+                held.__enter__().decoded = True
             except BusyError as error:
                 retry[client] = clock.now + max(error.wait, 0.03)
                 continue
@@ -217,7 +372,8 @@ def test_nobody_starves(clock, slots, seconds):
 def test_the_wait_that_is_proposed_follows_how_long_a_frame_takes(clock):
     gate = Gate(slots=1, clock=clock)
     for _ in range(30):
-        with gate.enter_at_once(ANN):
+        with gate.enter_at_once(ANN) as turn:
+            turn.decoded = True
             clock.now += 0.3
     with gate.enter_at_once(ANN):
         clock.now += 0.1
@@ -246,7 +402,7 @@ def test_a_photo_comes_before_the_next_frame_of_somebody_who_was_just_served():
 
 
 def test_a_live_visitor_gets_turns_between_the_photos_of_another(clock):
-    gate = Gate(slots=1)
+    gate = acquainted(Gate(slots=1), ANN)
     with gate.enter(EVE):
         assert not served(gate, ANN)
     with pytest.raises(BusyError), gate.enter(EVE, timeout=0):
@@ -323,3 +479,20 @@ def test_clients_are_told_apart_by_address_and_name():
     assert client_of(request, "ann") == ANN
     assert client_of(None) == Client("")
     assert client_of(SimpleNamespace(client=None), "ann") == Client("", "ann")
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("10.0.0.1", "10.0.0.1"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2:ffff::", "2001:db8:1:2::/64"),
+        ("2001:db8:1:3::1", "2001:db8:1:3::/64"),
+        ("::ffff:10.0.0.1", "10.0.0.1"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("unix:socket", "unix:socket"),
+        ("", ""),
+    ],
+)
+def test_who_has_one_ipv6_address_has_many(host, expected):
+    assert address_of(host) == expected

@@ -1,16 +1,19 @@
 from __future__ import annotations
 
+import io
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from emotion.analyzer import Analyzer
+from emotion.errors import ImageError
 from emotion.images import decode_image
 from emotion.labels import LABELS
 from emotion.live import TIME_CONSTANT
 from emotion.ui.gate import BusyError, Gate
-from emotion.ui.live import MAX_FACES, MAX_FRAME_BYTES, frame_analysis
+from emotion.ui.live import MAX_FACES, MAX_FRAME_BYTES, decode_frame, frame_analysis
 from emotion.ui.strings import say
 from emotion.ui.wire import data_url, read_data_url
 
@@ -182,3 +185,41 @@ def test_a_payload_that_is_no_frame_is_refused_with_a_sentence(analyze_frame, pa
     assert answer["error"] == "bad_frame"
     assert answer["detail"]
     assert not caplog.records
+
+
+def jpeg(picture: Image.Image, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", **options)
+    return buffer.getvalue()
+
+
+def many_scans(count: int) -> bytes:
+    """A progressive JPEG whose last scan is there ``count`` times more."""
+    data = jpeg(Image.new("RGB", (64, 64), "grey"), progressive=True)
+    last = data.rindex(b"\xff\xda")
+    return data[:-2] + data[last:-2] * count + data[-2:]
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"quality": 100}])
+def test_a_frame_of_any_browser_is_decoded(options):
+    picture = Image.radial_gradient("L").convert("RGB")
+    assert decode_frame(jpeg(picture, **options)).shape == (256, 256, 3)
+
+
+@pytest.mark.parametrize(
+    ("frame", "words"),
+    [
+        (jpeg(Image.new("L", (1281, 2))), "1280 px"),
+        (jpeg(Image.new("L", (2, 65000))), "1280 px"),
+        (many_scans(100), "scans"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n{} loop\n", "JPEG"),
+        (b"\xff\xd8\xff\xe0" + b"\0" * 100, "damaged"),
+        (b"", "JPEG"),
+    ],
+)
+def test_what_would_cost_more_than_a_frame_is_refused_before_it_is_decoded(
+    frame, words, monkeypatch
+):
+    monkeypatch.setattr("emotion.ui.live.decode_image", lambda _: pytest.fail("it was decoded"))
+    with pytest.raises(ImageError, match=words):
+        decode_frame(frame)

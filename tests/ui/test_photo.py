@@ -10,6 +10,7 @@ from PIL import Image
 from emotion.analyzer import Analyzer
 from emotion.labels import LABELS
 from emotion.ui.covering import why
+from emotion.ui.decoder import Decoder
 from emotion.ui.gate import Gate
 from emotion.ui.photo import MAX_CARDS, MAX_PHOTO_BYTES, examples, photo_analysis
 from emotion.ui.strings import say
@@ -26,8 +27,8 @@ def saved(picture: Image.Image, format: str, **options) -> str:
 
 
 @pytest.fixture(scope="module")
-def analyze_photo(analyzer: Analyzer):
-    return photo_analysis(analyzer, Gate(1))
+def analyze_photo(analyzer: Analyzer, decoder: Decoder):
+    return photo_analysis(analyzer, Gate(1), decoder)
 
 
 def test_a_face_gets_everything_that_its_card_shows(analyze_photo, astronaut):

@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+import gradio
 import httpx
 import numpy as np
 import pytest
 from gradio_client import Client, handle_file
-from gradio_client.exceptions import AppError
+from gradio_client.exceptions import AppError, ValidationError
 from PIL import Image
 
 import emotion
@@ -134,13 +135,13 @@ def test_a_broken_file_gets_one_sentence_and_leaves_no_traceback(
 
 
 def test_a_missing_picture_gets_one_sentence(client, capfd):
-    with pytest.raises(AppError, match="Send a picture"):
+    with pytest.raises(ValidationError, match="Send a picture"):
         client.predict(None, api_name="/classify")
     assert "Traceback" not in capfd.readouterr().err
 
 
 def test_an_unknown_class_gets_one_sentence(client, portrait, capfd):
-    with pytest.raises(AppError, match="happiness"):
+    with pytest.raises(ValidationError, match="happiness"):
         client.predict(handle_file(portrait), "joy", api_name="/explain")
     assert "Traceback" not in capfd.readouterr().err
 
@@ -164,9 +165,9 @@ def test_the_gate_knows_visitors_by_address_and_name(served, monkeypatch):
     seen = []
     enter = gate.Gate.enter_at_once
 
-    def watched(self: gate.Gate, client: gate.Client, patience: float) -> object:
+    def watched(self: gate.Gate, client: gate.Client, *patience: float) -> object:
         seen.append(client)
-        return enter(self, client, patience)
+        return enter(self, client, *patience)
 
     monkeypatch.setattr(gate.Gate, "enter_at_once", watched)
     call = {
@@ -186,6 +187,12 @@ def test_garbage_for_a_server_function_is_answered_with_a_sentence(served):
     answer = component_call(served)
     assert answer.status_code == 200
     assert answer.json()["error"] == "bad_frame"
+
+
+def test_every_part_of_the_page_is_drawn_by_gradio(served):
+    # The page asks for scripts that are not there where it does not know a part's type.
+    types = {part["type"] for part in httpx.get(f"{served.url}config").json()["components"]}
+    assert types <= {name.lower() for name in dir(gradio)}
 
 
 @pytest.mark.parametrize(

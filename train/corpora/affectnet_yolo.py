@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import yaml
 
+from emotion import plain_yaml
 from emotion.errors import DataError
 from train.corpora.archive import Archive, base_name
 from train.corpora.schema import Finding, Reading, Sample, canonical_label
@@ -85,7 +86,7 @@ def _label_file(relative: str) -> str:
 
 def _class_names(archive: Archive, config: str) -> dict[int, str]:
     try:
-        content = yaml.safe_load(archive.read(config, _MAX_TEXT))
+        content = plain_yaml.parse(archive.read(config, _MAX_TEXT).decode("utf-8"))
         names = content["names"]
         pairs = names.items() if isinstance(names, Mapping) else enumerate(names)
         return {int(number): str(name) for number, name in pairs}

@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from emotion import plain_yaml
 from emotion.errors import ConfigError
 
 Place = Sequence[str | int]
@@ -38,12 +39,12 @@ class Document:
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(f"{path} cannot be read as text ({error}).") from None
         try:
-            self._root = yaml.compose(text, yaml.SafeLoader)
-            self.values: Any = yaml.safe_load(text)
-        except yaml.YAMLError as error:
+            self._root = yaml.compose(text, plain_yaml.PlainLoader)
+            self.values: Any = plain_yaml.parse(text)
+        except (yaml.YAMLError, RecursionError) as error:
             mark = getattr(error, "problem_mark", None)
             line = f", line {mark.line + 1}" if mark else ""
-            problem = getattr(error, "problem", None) or "it has an unreadable character"
+            problem = getattr(error, "problem", None) or " ".join(str(error).split())[:100]
             raise ConfigError(f"{path.name}{line} is no valid YAML: {problem}.") from None
         if not isinstance(self._root, yaml.MappingNode):
             raise ConfigError(f"{path.name} must consist of KEY: VALUE lines.")

@@ -1,0 +1,144 @@
+"""Visitors as programs, each from an address of its own: a page, a program, an attacker.
+
+All of ``127.0.0.0/8`` is this machine on Linux, so that many addresses ask one server.
+"""
+
+from __future__ import annotations
+
+import io
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import httpx
+import numpy as np
+from PIL import Image
+
+from emotion.ui.wire import data_url
+from tests.support.visit import App, one_face
+
+_API = "/gradio_api"
+_TIMEOUT = 60.0
+
+
+class Client:
+    """Sends requests from one address, until it is told to stop."""
+
+    def __init__(self, app: App, address: str) -> None:
+        """Connect to an app from an address as ``127.0.0.2``."""
+        transport = httpx.HTTPTransport(local_address=address, retries=0)
+        self.http = httpx.Client(base_url=app.url, transport=transport, timeout=_TIMEOUT)
+        config = self.http.get("/config").json()
+        parts = {part["props"].get("elem_id"): part["id"] for part in config["components"]}
+        self._live, self._photo = parts["live"], parts["photo"]
+
+    def frame(self, jpeg: str, visitor: str) -> dict[str, Any]:
+        """Send a camera frame; return the answer."""
+        data = {"jpeg": jpeg, "visitor": visitor, "time": time.monotonic(), "explain": -1}
+        return self._component(self._live, "analyze_frame", data)
+
+    def photo(self, picture: str) -> dict[str, Any]:
+        """Send a photo as the Photo tab does; return the answer."""
+        return self._component(self._photo, "analyze_photo", {"image": picture})
+
+    def classify(self, content: bytes) -> bool:
+        """Upload a picture and call ``/classify``; say whether faces came."""
+        paths = self.http.post(f"{_API}/upload", files={"files": ("a.jpg", content)})
+        if paths.status_code != 200:
+            return False
+        called = self.http.post(f"{_API}/call/classify", json={"data": paths.json()})
+        if called.status_code != 200:
+            return False
+        return (
+            "event: complete"
+            in self.http.get(f"{_API}/call/classify/{called.json()['event_id']}").text
+        )
+
+    def _component(self, part: int, function: str, data: object) -> dict[str, Any]:
+        call = {"component_id": part, "fn_name": function, "session_hash": "x", "data": data}
+        answer = self.http.post(f"{_API}/component_server/", json=call)
+        return answer.json() if answer.status_code == 200 else {"refused": answer.status_code}
+
+
+class Watch:
+    """Live visitors: each sends the next frame as soon as the last one was answered."""
+
+    def __init__(self, app: App, address: str, visitor: str) -> None:
+        """Begin to watch."""
+        self.answers = 0
+        self._client = Client(app, address)
+        self._visitor = visitor
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._loop, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End."""
+        self._over.set()
+        self._thread.join(_TIMEOUT)
+
+    def _loop(self) -> None:
+        jpeg = camera_frame()
+        while not self._over.is_set():
+            try:
+                answer = self._client.frame(jpeg, self._visitor)
+            except httpx.HTTPError:
+                self._over.wait(0.5)  # as the page does
+                continue
+            if "faces" in answer:
+                self.answers += 1
+            else:
+                self._over.wait(answer.get("wait", 500) / 1000)
+
+
+def camera_frame() -> str:
+    """Return a frame of 640x480 px with one face, as the page sends it."""
+    return data_url(np.asarray(one_face()))
+
+
+def portrait() -> bytes:
+    """Return the same picture as a file."""
+    buffer = io.BytesIO()
+    one_face().save(buffer, "JPEG", quality=88)
+    return buffer.getvalue()
+
+
+def photo_of(width: int, height: int) -> str:
+    """Return the same picture in another size, as the Photo tab sends it."""
+    return data_url(np.asarray(one_face().resize((width, height), Image.Resampling.BILINEAR)))
+
+
+@contextmanager
+def in_background(threads: int, step: Callable[[int], None]) -> Iterator[None]:
+    """Repeat a step in threads, whatever becomes of it, while the block runs.
+
+    Args:
+        threads: how many.
+        step: is given the number of the call.
+    """
+    over, numbers, lock = threading.Event(), iter(range(1 << 60)), threading.Lock()
+
+    def loop() -> None:
+        while not over.is_set():
+            with lock:
+                number = next(numbers)
+            with suppress(httpx.HTTPError, OSError, ValueError, KeyError):
+                step(number)
+
+    started = [threading.Thread(target=loop, daemon=True) for _ in range(threads)]
+    for thread in started:
+        thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        for thread in started:
+            thread.join(_TIMEOUT)
+
+
+def open_silently(app: App, address: str) -> socket.socket:
+    """Open a connection that says nothing."""
+    return socket.create_connection(("127.0.0.1", app.port), 5, (address, 0))

@@ -1,0 +1,151 @@
+"""Visitors who want nothing but to keep others out, and what honest visitors keep beside them."""
+
+from __future__ import annotations
+
+import statistics
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+
+from benchmarks import _rows
+from benchmarks._clients import Client, Watch, camera_frame, in_background, open_silently, portrait
+from tests.support.visit import App
+
+HONEST = ("127.0.0.2", "127.0.0.3")
+HOSTILE = "127.0.0.9"
+SETTLING = 3.0
+
+Attack = Callable[[App], AbstractContextManager[None]]
+
+
+@contextmanager
+def nobody(app: App) -> Iterator[None]:
+    """Attack with nothing."""
+    yield
+
+
+def _names(app: App, address: str, data: str) -> Iterator[None]:
+    client = Client(app, address)
+
+    def step(number: int) -> None:
+        client.frame(data, f"name{number}-{time.monotonic()}")
+        time.sleep(1 / 8)
+
+    with in_background(8, step):
+        yield
+
+
+@contextmanager
+def names_used_once(app: App) -> Iterator[None]:
+    """Eight times eight requests a second at most, without a picture, each under a new name."""
+    yield from _names(app, HOSTILE, "data:image/jpeg;base64,")
+
+
+@contextmanager
+def names_beside_a_visitor(app: App) -> Iterator[None]:
+    """The same from the address of an honest visitor, as behind a school's router."""
+    yield from _names(app, HONEST[0], "data:image/jpeg;base64,")
+
+
+@contextmanager
+def pictures_under_names_used_once(app: App) -> Iterator[None]:
+    """The same with real frames."""
+    yield from _names(app, HOSTILE, camera_frame())
+
+
+@contextmanager
+def uploads_without_end(app: App) -> Iterator[None]:
+    """Four loops that upload 8 MB each time and ask for nothing."""
+    client, content = Client(app, HOSTILE), b"\xff\xd8" + bytes(8 * 1024 * 1024 - 2)
+    files = {"files": ("a.jpg", content)}
+    with in_background(4, lambda _: client.http.post("/gradio_api/upload", files=files)):
+        yield
+
+
+@contextmanager
+def connections_that_say_nothing(app: App) -> Iterator[None]:
+    """1,100 connections that are opened again as soon as they end."""
+    over = threading.Event()
+    with ExitStack() as stack:
+
+        def keep() -> None:
+            while not over.is_set():
+                for _ in range(1100):
+                    with suppress(OSError):
+                        stack.enter_context(open_silently(app, HOSTILE))
+                over.wait(10)
+
+        thread = threading.Thread(target=keep, daemon=True)
+        thread.start()
+        yield
+        over.set()
+        thread.join(20)
+
+
+@contextmanager
+def calls_without_end(app: App) -> Iterator[None]:
+    """60 loops of one address that call /classify."""
+    client, content = Client(app, HOSTILE), portrait()
+    with in_background(60, lambda _: client.classify(content)):
+        yield
+
+
+ATTACKS = (
+    nobody,
+    names_used_once,
+    names_beside_a_visitor,
+    pictures_under_names_used_once,
+    uploads_without_end,
+    connections_that_say_nothing,
+    calls_without_end,
+)
+
+
+def measure(app: App, seconds: float) -> list[_rows.Row]:
+    """Print what two honest visitors and an honest program get beside each attack.
+
+    Args:
+        app: that is attacked.
+        seconds: for which each attack lasts.
+
+    Returns:
+        A row for each attack; ``kept`` is the share of the live answers without one.
+    """
+    print("\n| beside | live answers a second | kept | /classify: answered, median s |")
+    print("|---|---|---|---|")
+    rows: list[_rows.Row] = []
+    for attack in ATTACKS:
+        rate, answered, median = _beside(attack, app, seconds)
+        kept = rate / rows[0]["live_answers_per_s"] if rows else 1.0  # type: ignore[operator]
+        name = attack.__name__.replace("_", " ")
+        print(f"| {name} | {rate:.1f} | {kept:.0%} | {answered:.0%}, {median:.2f} |", flush=True)
+        rows.append(
+            {
+                "attack": name,
+                "live_answers_per_s": rate,
+                "kept": kept,
+                "classify_answered": answered,
+                "classify_median_s": median,
+            }
+        )
+        time.sleep(SETTLING)
+    return rows
+
+
+def _beside(attack: Attack, app: App, seconds: float) -> tuple[float, float, float]:
+    program, content = Client(app, "127.0.0.4"), portrait()
+    watches = [Watch(app, address, f"honest{address}") for address in HONEST]
+    with attack(app):
+        time.sleep(SETTLING)
+        began, first = time.monotonic(), sum(watch.answers for watch in watches)
+        tries, times = 0, []
+        while (passed := time.monotonic() - began) < seconds:
+            tries += 1
+            if program.classify(content):
+                times.append(time.monotonic() - began - passed)
+            time.sleep(1)
+        rate = (sum(watch.answers for watch in watches) - first) / (time.monotonic() - began)
+    for watch in watches:
+        watch.stop()
+    return rate, len(times) / tries, statistics.median(times) if times else float("nan")

@@ -1,0 +1,311 @@
+"""What stands between every request and Gradio."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import re
+from collections import Counter
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from emotion.errors import EmotionError
+from emotion.ui import routes
+from emotion.ui.calls import Calls
+from emotion.ui.clients import RateLimit, address_of
+
+MAX_BODY = 12 * 1024 * 1024
+"""Largest accepted request body in bytes: an 8 MB picture in base64, and what surrounds it."""
+
+BODIES_PER_ADDRESS, BODIES_ALTOGETHER = 64 * 1024 * 1024, 256 * 1024 * 1024
+"""Most bytes of bodies that are held at a time."""
+
+CALLS_PER_SECOND, CALLS_AT_ONCE = 10.0, 30.0
+"""How many calls and uploads one address may send; two cores answer about as many."""
+
+REQUESTS_PER_SECOND, REQUESTS_AT_ONCE = 150.0, 300.0
+"""How many requests with a body one address may send, camera frames among them."""
+
+REFUSED_AFTER = 0.5
+"""Seconds that a refusal of too many calls takes, so that asking at once again gains nothing."""
+
+ANCESTORS = "EMOTION_FRAME_ANCESTORS"
+"""Environment variable: which sites may show the page in a frame, as in a CSP; default 'self'."""
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Message, Receive, Send], Awaitable[None]]
+
+_log = logging.getLogger(__name__)
+_SENTENCES = {
+    400: "The request is not understood; reload the page.",
+    403: "Another site sent this request; open the page itself.",
+    404: "There is nothing here.",
+    413: f"The request is larger than {MAX_BODY // 1024**2} MB; send a smaller picture.",
+    429: "Too many requests; wait a second and try again.",
+    500: "Something went wrong on the server; try again.",
+    503: "The server holds too many uploads at the moment; try again in a few seconds.",
+}
+
+
+class _RefusedError(Exception):
+    """Ends a request with a status and a sentence; ``detail`` has it as gradio_client wants it."""
+
+    def __init__(self, status: int, sentence: str = "") -> None:
+        super().__init__(sentence or _SENTENCES[status])
+        self.status = status
+        self.detail: object = str(self)
+
+
+class Front:
+    """ASGI application that refuses what it should and hands the rest to Gradio's."""
+
+    def __init__(self, app: Any) -> None:
+        """Stand before ``app``, the server application of a ``demo.Page``."""
+        self._app: App = app
+        page = app.get_blocks()
+        self._uploads = page.services.uploads
+        self._calls = Calls(page, self._uploads)
+        self._call_rate = RateLimit(CALLS_PER_SECOND, CALLS_AT_ONCE)
+        self._upload_rate = RateLimit(CALLS_PER_SECOND, CALLS_AT_ONCE)
+        self._rate = RateLimit(REQUESTS_PER_SECOND, REQUESTS_AT_ONCE)
+        self._held: Counter[str] = Counter()  # bytes of bodies under way, by address
+        self._headers = security_headers(os.environ.get(ANCESTORS, "").strip() or "'self'")
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = False
+
+        async def sent(message: Message) -> None:
+            nonlocal started
+            if body.refused and not started:
+                return  # the application's own answer to a broken body; ours follows
+            if message["type"] == "http.response.start":
+                started = True
+                present = {name.lower() for name, _ in message.get("headers", [])}
+                extra = [pair for pair in self._headers if pair[0] not in present]
+                message = {**message, "headers": [*message.get("headers", []), *extra]}
+            await send(message)
+
+        address = address_of(scope["client"][0] if scope.get("client") else "")
+        body = _Body(receive, self._held, address)
+        try:
+            await self._handle(scope, body, sent, address)
+        except _RefusedError as error:
+            body.refused = 0
+            if not started:
+                await _refuse(sent, error)
+        except Exception:
+            _log.exception("a request for %s failed", scope["path"][:200])
+            if not started:
+                await _refuse(sent, _RefusedError(500))
+        finally:
+            body.release()
+
+    async def _handle(self, scope: Message, body: _Body, send: Send, address: str) -> None:
+        method, path = scope["method"], _path(scope)
+        headers = dict(scope["headers"])
+        if not routes.is_allowed(method, path):
+            raise _RefusedError(404)
+        _check_names(scope)
+        if method not in ("GET", "HEAD"):
+            if not _is_own(headers):
+                raise _RefusedError(403)
+            if self._rate.wait(address):
+                raise _RefusedError(429)
+            if _declared(headers) > MAX_BODY:
+                raise _RefusedError(413)
+            if path.startswith((routes.CALL, routes.JOIN)):
+                await self._admit(self._call_rate, address)
+        if path == routes.UPLOAD:
+            await self._admit(self._upload_rate, address)
+            await self._app(scope, body.receive, send)
+            body.check()
+        elif method == "POST":
+            await self._call(scope, path, body, send, address)
+        elif path.startswith(f"{routes.API}/file="):
+            await self._file(scope, path, body, send)
+        else:
+            event = re.fullmatch(rf"{routes.CALL}/.*/([^/]+)", path)
+            if event and not self._calls.is_known(event[1]):
+                raise _RefusedError(404, "There is no such call, or its answer was fetched.")
+            await self._app(scope, body.receive, send)
+
+    async def _admit(self, rate: RateLimit, address: str) -> None:
+        if rate.wait(address):
+            await asyncio.sleep(REFUSED_AFTER)
+            raise _RefusedError(429)
+
+    async def _call(self, scope: Message, path: str, body: _Body, send: Send, address: str) -> None:
+        self._calls.forget_unfetched()
+        try:
+            content = self._calls.rewrite(path, await body.read(), address)
+        except EmotionError as error:
+            refused = _RefusedError(422, str(error))
+            if path.startswith(routes.JOIN):
+                refused.detail = [
+                    {"__type__": "validate", "is_valid": False, "message": str(error)}
+                ]
+            raise refused from None
+        except BlockingIOError:
+            raise _RefusedError(429) from None
+        fixed = [pair for pair in scope["headers"] if pair[0] not in _ABOUT_THE_BODY]
+        fixed += [
+            (b"content-type", b"application/json"),
+            (b"content-length", str(len(content)).encode()),
+        ]
+        replayed = False
+
+        async def replay() -> Message:
+            nonlocal replayed
+            if replayed:
+                return await body.receive()
+            replayed = True
+            return {"type": "http.request", "body": content, "more_body": False}
+
+        await self._app({**scope, "headers": fixed}, replay, send)
+
+    async def _file(self, scope: Message, path: str, body: _Body, send: Send) -> None:
+        """Hand a file out, and delete it: nobody fetches it twice."""
+        status, whole = 0, False
+
+        async def watched(message: Message) -> None:
+            nonlocal status, whole
+            status = message.get("status", status)
+            await send(message)
+            whole = message["type"] == "http.response.body" and not message.get("more_body")
+
+        await self._app(scope, body.receive, watched)
+        if whole and status == 200 and scope["method"] == "GET":
+            self._uploads.forget(path.partition("/file=")[2])
+
+
+_ABOUT_THE_BODY = (b"content-type", b"content-length", b"content-encoding", b"transfer-encoding")
+
+
+class _Body:
+    """A request's body: counted while it arrives, against what is allowed and what is held."""
+
+    def __init__(self, receive: Receive, held: Counter[str], address: str) -> None:
+        self._receive = receive
+        self._held = held
+        self._address = address
+        self._count = 0
+        self.refused = 0
+
+    async def receive(self) -> Message:
+        """Receive the next part; one too many looks like a client that went away."""
+        message = await self._receive()
+        if message["type"] == "http.request":
+            size = len(message.get("body", b""))
+            self._count += size
+            self._held[self._address] += size
+            if self._count > MAX_BODY:
+                self.refused = 413
+            elif self._held[self._address] > BODIES_PER_ADDRESS:
+                self.refused = 429
+            elif self._held.total() > BODIES_ALTOGETHER:
+                self.refused = 503
+        self.check()
+        return message
+
+    async def read(self) -> bytes:
+        """Return the whole body."""
+        parts = []
+        while True:
+            message = await self.receive()
+            if message["type"] == "http.disconnect":
+                raise _RefusedError(400)
+            parts.append(message.get("body", b""))
+            if not message.get("more_body", False):
+                return b"".join(parts)
+
+    def check(self) -> None:
+        """Refuse what came."""
+        if self.refused:
+            raise _RefusedError(self.refused)
+
+    def release(self) -> None:
+        """Hold nothing any more."""
+        self._held[self._address] -= self._count
+        if self._held[self._address] <= 0:
+            del self._held[self._address]
+
+
+def security_headers(ancestors: str) -> list[tuple[bytes, bytes]]:
+    """Return the headers of every answer; Gradio's scripts need inline code and ``eval``.
+
+    Args:
+        ancestors: the sites that may show the page in a frame, as CSP's frame-ancestors has them.
+    """
+    policy = {
+        "default-src": "'self'",
+        "script-src": "'self' 'unsafe-inline' 'unsafe-eval'",
+        "style-src": "'self' 'unsafe-inline'",
+        "img-src": "'self' data: blob:",
+        "media-src": "'self' data: blob:",
+        "font-src": "'self' data:",
+        "connect-src": "'self' data: blob:",
+        "worker-src": "'self' blob:",
+        "object-src": "'none'",
+        "base-uri": "'self'",
+        "form-action": "'self'",
+        "frame-ancestors": re.sub(r"[^\x21-\x7e]+", " ", ancestors).replace(";", " "),
+    }
+    headers = {
+        "content-security-policy": "; ".join(f"{key} {value}" for key, value in policy.items()),
+        "x-content-type-options": "nosniff",
+        "referrer-policy": "same-origin",
+        "permissions-policy": "camera=(self), microphone=(), geolocation=(), payment=(), usb=()",
+    }
+    return [(name.encode(), value.encode()) for name, value in headers.items()]
+
+
+def _path(scope: Message) -> str:
+    """Return the path without the prefix that a proxy may have left on it."""
+    path, root = str(scope["path"]), str(scope.get("root_path") or "").rstrip("/")
+    return path.removeprefix(root) if root and path.startswith(f"{root}/") else path
+
+
+def _check_names(scope: Message) -> None:
+    for values in parse_qs(scope.get("query_string", b"").decode("latin-1")).values():
+        if any(len(value) > routes.MAX_NAME for value in values):
+            raise _RefusedError(422, f"A name has at most {routes.MAX_NAME} characters.")
+
+
+def _is_own(headers: dict[bytes, bytes]) -> bool:
+    """Tell whether a request comes from the page itself or from a program, not from another site.
+
+    Browsers say the first in Sec-Fetch-Site where the page is served securely, and elsewhere in
+    Origin, which then has to name the host that was asked. Programs send neither.
+    """
+    site = headers.get(b"sec-fetch-site")
+    if site is not None:
+        return site in (b"same-origin", b"none")
+    origin = headers.get(b"origin")
+    if origin is None:
+        return True
+    return urlsplit(origin.decode("latin-1")).netloc == headers.get(b"host", b"").decode("latin-1")
+
+
+def _declared(headers: dict[bytes, bytes]) -> int:
+    value = headers.get(b"content-length", b"0")
+    return int(value) if value.isdigit() and len(value) < 16 else MAX_BODY + 1
+
+
+async def _refuse(send: Send, error: _RefusedError) -> None:
+    body = json.dumps({"detail": error.detail, "error": str(error)}).encode()
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(body)).encode()),
+        (b"connection", b"close"),
+    ]
+    await send({"type": "http.response.start", "status": error.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

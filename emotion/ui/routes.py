@@ -1,0 +1,57 @@
+"""Which routes of the server exist; Gradio has some sixty more that nothing here uses."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+API = "/gradio_api"
+UPLOAD = f"{API}/upload"
+CALL = f"{API}/call"
+JOIN = f"{API}/queue/join"
+COMPONENT = f"{API}/component_server"
+
+MAX_NAME = 64
+"""Longest name of a session or a call; Gradio keeps both."""
+
+NAME = rf"[A-Za-z0-9_.-]{{1,{MAX_NAME}}}"
+_ENDPOINT = "(classify|explain|model_info|health)"
+_READ = ("GET", "HEAD")
+
+
+class Route(NamedTuple):
+    """Methods and paths that are answered, and why."""
+
+    methods: tuple[str, ...]
+    path: str
+    reason: str
+
+
+ALLOWED = (
+    Route(_READ, "/", "the page"),
+    Route(_READ, "/config/?", "the page; gradio_client"),
+    Route(_READ, "/(assets|static)/.+", "scripts, styles, fonts"),
+    Route(_READ, rf"({API})?/theme\.css", "styles"),
+    Route(_READ, "/(favicon.ico|manifest.json|robots.txt)", "what browsers ask for by themselves"),
+    Route(_READ, "/(live|ready)", "whoever watches over the server"),
+    Route(_READ, rf"{API}/(info/?|openapi\.json)", "the documentation of the HTTP interface"),
+    Route(_READ, rf"{API}/(app_id|login_check/?|startup-events)", "the page; the start"),
+    Route(("GET",), rf"{API}/heartbeat/{NAME}", "the page; gradio_client"),
+    Route(("POST",), rf"{JOIN}/?", "the page; gradio_client"),
+    Route(("GET",), f"{API}/queue/data", "the page; gradio_client"),
+    Route(("POST",), f"{API}/cancel", "the page; gradio_client"),
+    Route(("POST",), f"{COMPONENT}/?", "the page's own functions"),
+    Route(("POST",), f"{CALL}/(v2/)?{_ENDPOINT}/?", "the HTTP interface"),
+    Route(("GET",), f"{CALL}/(v2/)?{_ENDPOINT}/{NAME}", "its answers"),
+    Route(("POST",), UPLOAD, "its pictures"),
+    Route(_READ, f"{API}/file=.+", "its pictures, once"),
+)
+
+_COMPILED = [(route.methods, re.compile(route.path)) for route in ALLOWED]
+
+
+def is_allowed(method: str, path: str) -> bool:
+    """Tell whether a request is for something that exists."""
+    return any(
+        method in methods and pattern.fullmatch(path) is not None for methods, pattern in _COMPILED
+    )
