@@ -11,7 +11,7 @@ ARGS ?=
 
 # Two at a time, each with one thread; a file's tests share its servers and browsers, so they stay
 # together.
-PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --max-worker-restart 2
 
 BENCHMARKS := $(wildcard benchmarks/[!_]*.py)
 

@@ -2,8 +2,8 @@
 
 All take turns, frame by frame, so that a busy machine slows each of them alike; compare the ratios.
 
-    python -m benchmarks.live [--rounds N] [--threads N] [--weights SPEC] [--with-fer]
-        [--json F]
+    python -m benchmarks.live [--rounds N] [--threads N] [--weights SPEC] [--against SPEC]
+        [--with-fer] [--json F]
 """
 
 from __future__ import annotations
@@ -53,13 +53,17 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=usable_threads(), help="of every contestant")
     parser.add_argument("--weights", default="embedded", metavar="SPEC")
     parser.add_argument(
+        "--against", metavar="SPEC", help="other weights too, on the fastest engine they have"
+    )
+    parser.add_argument(
         "--with-fer", action="store_true", help="the fer package too, if it is installed"
     )
     _rows.add_option(parser)
     arguments = parser.parse_args()
     rounds, threads = max(1, arguments.rounds), max(1, arguments.threads)
     try:
-        rows = measure(rounds, threads, arguments.weights, with_fer=arguments.with_fer)
+        specs = [spec for spec in (arguments.weights, arguments.against) if spec]
+        rows = measure(rounds, threads, *specs, with_fer=arguments.with_fer)
         _rows.write(arguments.json, rows, rounds=rounds, threads=threads)
     except EmotionError as error:
         print(error, file=sys.stderr)
@@ -67,7 +71,9 @@ def main() -> int:
     return 0
 
 
-def measure(rounds: int, threads: int, weights: str, *, with_fer: bool) -> list[_rows.Row]:
+def measure(
+    rounds: int, threads: int, weights: str, against: str | None = None, *, with_fer: bool
+) -> list[_rows.Row]:
     """Time every contestant on every scene, and the stages of the fastest one.
 
     Returns:
@@ -82,6 +88,10 @@ def measure(rounds: int, threads: int, weights: str, *, with_fer: bool) -> list[
         "torch, full size": _answer(analyzers["torch"].analyze),
         **{name: _answer(analyzer.analyze_frame) for name, analyzer in analyzers.items()},
     }
+    if against is not None:
+        other = list(_analyzers(load(against), threads).values())[-1]
+        name = f"{other.classifier.engine}, {against}"
+        contestants[name] = _answer(other.analyze_frame)
     if with_fer:
         contestants["fer (no heat map)"] = _fer(threads)
     print(f"{machine()}; {threads} threads; {rounds} frames each, in turns; ms, JPEG to JSON\n")

@@ -43,8 +43,38 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip("no chromium or google-chrome that runs; install one: apt install chromium")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        # The browser's driver swallows an exception out of a signal: only a thread ends its tests.
+        if item.get_closest_marker("browser") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(180, method="thread"))
+
+
 def pytest_unconfigure() -> None:
     shutil.rmtree(os.environ["HF_HOME"], ignore_errors=True)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(FailuresAtOnce(config))
+
+
+class FailuresAtOnce:
+    """Name each test that fails when it fails: who stops a long run early has seen why."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        terminal = self._config.pluginmanager.getplugin("terminalreporter")
+        if report.failed and terminal is not None:
+            terminal.write_line(f"\n{report.when} of {report.nodeid} failed: {_reason(report)}")
+
+
+def _reason(report: pytest.TestReport) -> str:
+    lines = report.longreprtext.strip().splitlines() or ["no reason"]
+    return next((line[1:].strip() for line in lines if line.startswith("E ")), lines[-1])
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

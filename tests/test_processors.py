@@ -24,12 +24,10 @@ from tests.support.answers import MEASURED, ask
 
 Answers = dict[str, Any]
 
+AVX2 = {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2"}
+
 PROCESSORS = {
-    "AVX2 and two threads": {
-        "ONEDNN_MAX_CPU_ISA": "AVX2",
-        "ATEN_CPU_CAPABILITY": "avx2",
-        "OMP_NUM_THREADS": "2",
-    },
+    "AVX2": AVX2,
     "AVX alone": {
         "ONEDNN_MAX_CPU_ISA": "AVX",
         "ATEN_CPU_CAPABILITY": "default",
@@ -38,7 +36,14 @@ PROCESSORS = {
         "NPY_DISABLE_CPU_FEATURES": "AVX2 FMA3 AVX512_SKX X86_V3 X86_V4",
         "MKL_CBWR": "COMPATIBLE",
     },
+    "AVX2 and two threads": AVX2 | {"OMP_NUM_THREADS": "2"},
 }
+
+PARAMETERS = [
+    # Two threads wait for each other where another test has the second core: minutes, not seconds.
+    pytest.param(name, marks=pytest.mark.slow if "threads" in name else ())
+    for name in PROCESSORS
+]
 
 pytestmark = pytest.mark.timeout(600)  # two processes that import everything
 
@@ -48,7 +53,7 @@ def here() -> Answers:
     return ask()
 
 
-@pytest.fixture(scope="module", params=list(PROCESSORS))
+@pytest.fixture(scope="module", params=PARAMETERS)
 def there(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Answers:
     if platform.machine().lower() not in ("x86_64", "amd64"):
         pytest.skip("these instructions are those of x86 processors")

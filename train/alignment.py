@@ -34,6 +34,7 @@ _COPIED = (
     "split",
     "sample_id",
     "original_label",
+    "expression",
     "votes",
     "calm",
     "second_label",

@@ -11,8 +11,8 @@ from huggingface_hub import EvalResult, ModelCardData
 
 from emotion.labels import LABELS
 from emotion.network import NetworkConfig
-from train.corpora.licences import LICENCES
-from train.prepared import VALIDATION_SPLITS
+from train.corpora.licences import licence_of
+from train.prepared import validation_split
 
 Evaluation = Mapping[str, Any]
 
@@ -137,7 +137,7 @@ def model_card(
 
 
 def _front(name: str, corpora: Sequence[str], evaluations: Sequence[Evaluation]) -> str:
-    known = [LICENCES[corpus] for corpus in corpora if corpus in LICENCES]
+    known = [licence_of(corpus) for corpus in corpora]
     free = bool(known) and all(licence.redistributable for licence in known)
     data = ModelCardData(
         license="mit" if free else "other",
@@ -166,7 +166,7 @@ def _front(name: str, corpora: Sequence[str], evaluations: Sequence[Evaluation])
 
 
 def _title(corpus: str) -> str:
-    return LICENCES[corpus].title if corpus in LICENCES else corpus
+    return licence_of(corpus).title
 
 
 def _results(evaluations: Sequence[Evaluation], used: Container[str]) -> str:
@@ -206,7 +206,7 @@ def _sentence(result: Evaluation, used: Container[str]) -> str:
     parts = [f"{result['faces_not_found']:,} images without a detected face."]
     if result.get("excluded"):
         parts.append(f"{result['excluded']:,} images were left out by a list.")
-    if result["corpus"] in used and VALIDATION_SPLITS.get(result["corpus"]) == result["split"]:
+    if result["corpus"] in used and validation_split(result["corpus"]) == result["split"]:
         parts.append("Epoch and calibration were chosen on this split, which flatters it.")
     calibration = result.get("calibration")
     if calibration:
@@ -243,9 +243,8 @@ def _data(splits: Sequence[str], corpora: Sequence[str]) -> str:
     rows = []
     for corpus in corpora:
         own = [split.partition("/")[2] for split in splits if split.startswith(f"{corpus}/")]
-        licence = LICENCES.get(corpus)
-        terms, origin = (licence.terms, licence.origin) if licence else ("unknown", "unknown")
-        rows.append([_title(corpus), ", ".join(own), terms, origin])
+        licence = licence_of(corpus)
+        rows.append([licence.title, ", ".join(own), licence.terms, licence.origin])
     return (
         table(["corpus", "splits trained on", "licence", "origin"], rows)
         + "\n\nThe weights are MIT as far as they are ours to license; the corpora's terms go "

@@ -17,6 +17,7 @@ from train.copies import Excluded
 from train.corpora import OTHER, class_indices, load_corpus, parse_corpus
 from train.corpora.published import TRAINING_SPLIT
 from train.prepared import VALIDATION, check_zoom, read_rows
+from train.report import print_findings
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,7 @@ def load_rows(corpus: str, split: str, excluded: Excluded, prepared: Path | None
     name, path = parse_corpus(corpus)
     stored = TRAINING_SPLIT if prepared and split == VALIDATION else split
     loaded = load_corpus(name, path, splits=[stored])
+    print_findings(loaded)
     rows = concatenate_datasets([data for key, data in loaded.splits.items() if key != OTHER])
     if prepared:
         wanted = set(read_rows(prepared, name, split)["sample_id"])

@@ -17,9 +17,9 @@ from train.prepared import (
     HELD_OUT,
     TRAINING,
     VALIDATION,
-    VALIDATION_SPLITS,
     prepared_zoom,
     read_neutral_rows,
+    validation_split,
 )
 from train.store import (
     FaceStore,
@@ -80,7 +80,7 @@ def read_data(config: FitConfig, data: Path) -> TrainingData:
             soft_labels=options.soft_labels,
             soft_share=options.soft_share,
         )
-        if corpus not in VALIDATION_SPLITS:
+        if validation_split(corpus) is None:
             faces, _ = hold_out(faces, HELD_OUT, seed=0)
         held = read_split(data, corpus, VALIDATION)
         if options.neutral:

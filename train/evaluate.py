@@ -19,7 +19,7 @@ from emotion.labels import LABELS
 from emotion.network import COMMON
 from emotion.weights import load
 from train.copies import Excluded
-from train.corpora import SOURCES, parse_corpus
+from train.corpora import parse_corpus
 from train.crops import Crops, align_crops, load_rows, read_crops
 from train.face_options import EvaluateConfig as EvaluateConfig
 from train.metrics import (
@@ -132,7 +132,7 @@ def _parse(config: EvaluateConfig) -> tuple[str, str | None, str]:
     """Return the corpus's name, where its pictures are, and its own word for the split."""
     if config.degrade < 0:
         raise ConfigError(f"--degrade must be 0 or a number of pictures, not {config.degrade}.")
-    if config.data is not None and config.corpus in SOURCES:
+    if config.data is not None and "=" not in config.corpus:
         if config.degrade:
             raise ConfigError(
                 "Degraded are pictures, before the face is searched; say where they are: "

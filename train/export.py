@@ -22,7 +22,7 @@ from emotion.errors import ConfigError, DataError
 from emotion.network import EmotionNet
 from emotion.weights import load
 from train.metrics import calibration_error
-from train.prepared import HELD_OUT, VALIDATION, VALIDATION_SPLITS
+from train.prepared import HELD_OUT, VALIDATION, prepared_corpora, validation_split
 from train.store import FaceStore, hold_out, read_split
 
 MAX_LOSS = 0.003
@@ -72,7 +72,9 @@ def export(weights: str, data: Path | None, calibration: int, limit: int) -> int
             f"The weights {weights} do not say what they were trained on, so no faces "
             "are known to be like theirs; train them with python -m train fit."
         )
-    training, validation = read_faces(data, corpora, calibration, limit)
+    # Fine-tuned weights name those of the weights before them, too.
+    there = [corpus for corpus in dict.fromkeys(corpora) if corpus in prepared_corpora(data)]
+    training, validation = read_faces(data, there or corpora, calibration, limit)
     try:
         engine = OpenVINOEngine()
     except ImportError as error:
@@ -121,7 +123,7 @@ def read_faces(
     training, validation = [], {}
     for corpus in corpora:
         faces = read_split(data, corpus, "train")
-        if corpus not in VALIDATION_SPLITS:
+        if validation_split(corpus) is None:
             faces, _ = hold_out(faces, HELD_OUT, seed=0)
         held = read_split(data, corpus, VALIDATION)
         training.append(some(faces, -(-calibration // len(corpora))).faces)

@@ -35,7 +35,10 @@ def class_weights(
     """
     empty = [SEVEN_LABELS[i] for i in np.flatnonzero(counts == 0)]
     if empty:
-        raise DataError(f"The training split has no image of {', '.join(empty)}; add some.")
+        raise DataError(
+            f"The training split has no image of {', '.join(empty)}; add some, or train together "
+            "with a corpus that has some."
+        )
     n = counts.astype(np.float64)
     if scheme == "dynamic":
         return torch.tensor(np.log(n.max() / n) + 1, dtype=torch.float32)

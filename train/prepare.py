@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -30,9 +30,10 @@ from emotion.files import write_text
 from train import fingerprint
 from train.alignment import PREPARED, AlignConfig, align_rows
 from train.corpora import OTHER, Corpus, load_corpus, parse_corpus
+from train.corpora.published import TRAINING_SPLIT
 from train.duplicates import without_duplicates
 from train.posterior import PosteriorSummary, add_soft_labels
-from train.report import CorpusReport, Report
+from train.report import CorpusReport, Report, by_kind
 from train.report_page import to_html
 from train.workers import attended, one_thread
 
@@ -87,7 +88,7 @@ def prepare_corpora(corpora: Sequence[Corpus], config: PrepareConfig) -> Report:
     key = fingerprint.of_prepared(corpora, config.align)
     finished = _read_report(config.out)
     if finished and finished.fingerprint == key:
-        return finished
+        return _with_findings(finished, corpora, config.out)
     try:
         return _prepare(corpora, config, key)
     except OSError as error:
@@ -126,6 +127,7 @@ def _prepare(corpora: Sequence[Corpus], config: PrepareConfig, key: str) -> Repo
             for name, splits in aligned.items()
         }
         kept, duplicates = without_duplicates(readable)
+        _check_left(readable, kept)
         soft = {name: add_soft_labels(splits, name) for name, splits in kept.items()}
         # Whoever finds a report may trust the folders beside it.
         (config.out / "report.json").unlink(missing_ok=True)
@@ -139,10 +141,25 @@ def _prepare(corpora: Sequence[Corpus], config: PrepareConfig, key: str) -> Repo
         corpora=list(reports.values()),
         **asdict(duplicates),
     )
-    write_text(config.out / "report.html", to_html(report))
-    write_text(config.out / "report.json", json.dumps(asdict(report), indent=1) + "\n")
+    _write(report, config.out)
     shutil.rmtree(work, ignore_errors=True)
     return report
+
+
+def _with_findings(report: Report, corpora: Sequence[Corpus], out: Path) -> Report:
+    """Renew what is said of the files that are left out, since faces do not depend on them."""
+    found = {corpus.name: by_kind(corpus.findings) for corpus in corpora}
+    renewed = [replace(corpus, findings=found[corpus.name]) for corpus in report.corpora]
+    if renewed == report.corpora:
+        return report
+    report = replace(report, corpora=renewed)
+    _write(report, out)
+    return report
+
+
+def _write(report: Report, out: Path) -> None:
+    write_text(out / "report.html", to_html(report))
+    write_text(out / "report.json", json.dumps(asdict(report), indent=1) + "\n")
 
 
 def _align_corpus(corpus: Corpus, work: Path, config: PrepareConfig) -> DatasetDict:
@@ -235,6 +252,16 @@ def _check_readable(corpus: Corpus, splits: DatasetDict) -> None:
             f"{len(bad)} of {total} pictures of {corpus.name} cannot be read, and more than "
             f"{MAX_UNREADABLE:.0%} stops the run; fetch the corpus again or remove them ({listed})."
         )
+
+
+def _check_left(readable: Mapping[str, DatasetDict], kept: Mapping[str, DatasetDict]) -> None:
+    for name, splits in kept.items():
+        count = len(readable[name].get(TRAINING_SPLIT, ()))
+        if count and not len(splits[TRAINING_SPLIT]):
+            raise DataError(
+                f"Every training picture of {name} ({count}) also stands in a held-out split, so "
+                "nothing is left to learn; give other pictures to validate or to test."
+            )
 
 
 def _readable(rows: Dataset) -> Dataset:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from datasets import Dataset, DatasetDict, load_from_disk
 
 from emotion.errors import ConfigError, DataError
-from train.corpora import OTHER
+from train.corpora import OTHER, SOURCES
 from train.corpora.published import TRAINING_SPLIT
 from train.corpora.schema import canonical_label
 
@@ -22,10 +22,17 @@ TRAINING = "training"
 """Names what is trained on: all of ``train`` but that held-out part."""
 
 VALIDATION_SPLITS = {"fer2013": "public", "affectnet": "valid", "synthetic": "valid"}
-"""Which official split validates; other corpora hold out a stratified part of ``train``."""
+"""Published corpus -> the official split that validates; see ``validation_split``."""
 
 HELD_OUT = 0.1
 """Share of each class that is held out where no official split validates."""
+
+
+def validation_split(corpus: str) -> str | None:
+    """Return the split that validates; None where a stratified part of ``train`` does."""
+    if corpus in SOURCES:
+        return VALIDATION_SPLITS.get(corpus)
+    return "valid"  # anybody's pictures have one, see train.corpora.own
 
 
 def prepared_corpora(directory: Path) -> list[str]:
@@ -70,7 +77,7 @@ def check_zoom(directory: Path, zoom: float) -> None:
 
 def official_split(corpus: str, split: str) -> str:
     """Replace ``validation`` by the corpus's own word where it has one."""
-    return VALIDATION_SPLITS.get(corpus, split) if split == VALIDATION else split
+    return validation_split(corpus) or split if split == VALIDATION else split
 
 
 def read_rows(directory: Path, corpus: str, split: str) -> Dataset:
@@ -119,12 +126,18 @@ def read_neutral_rows(directory: Path, corpus: str, part: str) -> Dataset:
     if not (directory / corpus / OTHER).exists():
         return read_rows(directory, corpus, VALIDATION).select([])
     rows = read_rows(directory, corpus, OTHER)
-    official = VALIDATION_SPLITS.get(corpus)
+    official = validation_split(corpus)
     split = official if official and part == VALIDATION else TRAINING_SPLIT
+    known = "expression" in rows.column_names  # faces of an earlier version lack it
+    expressions = (
+        rows["expression"]
+        if known
+        else [canonical_label(corpus, label) for label in rows["original_label"]]
+    )
     chosen = np.flatnonzero(
         [
-            of == split and canonical_label(corpus, label) == "neutral"
-            for of, label in zip(rows["split"], rows["original_label"], strict=True)
+            of == split and expression == "neutral"
+            for of, expression in zip(rows["split"], expressions, strict=True)
         ]
     )
     if not official:

@@ -13,7 +13,7 @@ from huggingface_hub import DatasetCardData
 from emotion.errors import ConfigError, DataError
 from train import upload
 from train.card import table
-from train.corpora.licences import LICENCES
+from train.corpora.licences import licence_of
 from train.prepare import no_bars_of_datasets
 
 REPORT = "report.json"
@@ -65,10 +65,10 @@ def check(repo: str, corpora: Iterable[str], *, public: bool) -> upload.Reposito
         HubError: if there is no token, or the Hub refuses.
     """
     name = upload.parse_name(repo)
-    kept = [corpus for corpus in corpora if not LICENCES[corpus].redistributable]
+    kept = [corpus for corpus in corpora if not licence_of(corpus).redistributable]
     if public and kept:
         reasons = "; ".join(
-            f"{LICENCES[corpus].title}: {LICENCES[corpus].terms}" for corpus in kept
+            f"{licence_of(corpus).title}: {licence_of(corpus).terms}" for corpus in kept
         )
         raise ConfigError(
             f"These faces may not be published ({reasons}); leave out --public for a private "
@@ -130,7 +130,7 @@ def dataset_card(name: str, splits: dict[str, DatasetDict], *, public: bool) -> 
         public: whether everybody may see it.
     """
     front = DatasetCardData(
-        license="mit" if all(LICENCES[corpus].redistributable for corpus in splits) else "other",
+        license="mit" if all(licence_of(corpus).redistributable for corpus in splits) else "other",
         task_categories=["image-classification"],
         configs=[
             {
@@ -144,10 +144,10 @@ def dataset_card(name: str, splits: dict[str, DatasetDict], *, public: bool) -> 
     )
     rows = [
         [
-            LICENCES[corpus].title,
+            licence_of(corpus).title,
             ", ".join(f"{split} {len(faces):,}" for split, faces in parts.items()),
-            LICENCES[corpus].terms,
-            LICENCES[corpus].origin,
+            licence_of(corpus).terms,
+            licence_of(corpus).origin,
         ]
         for corpus, parts in splits.items()
     ]

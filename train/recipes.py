@@ -14,7 +14,7 @@ _RESNET = override(_BASELINE, backbone="resnet18", sizes=(32, 40, 64), epochs=(4
 
 RECIPES: dict[str, FitConfig] = {
     "baseline": _BASELINE,
-    # Of the ways to use three corpora the best on all their validations, see docs/results.md.
+    # The best way to use three corpora on all their validations: docs/experiments/adaptation.md
     "union": override(
         _BASELINE, corpora=_CORPORA, annotation="mean", outlier_exposure=True, degrade=0.2
     ),
@@ -48,6 +48,17 @@ RECIPES: dict[str, FitConfig] = {
         lr=1e-4,
         warmup_epochs=0.2,
     ),
+    # Given weights, and a few hundred pictures or more of one's own.
+    "finetune": override(
+        _BASELINE,
+        init="embedded",
+        annotation="mean",
+        outlier_exposure=True,
+        degrade=0.2,
+        epochs=(8,),
+        lr=3e-4,
+        warmup_epochs=0.5,
+    ),
     "demo": override(
         _RESNET,
         corpora=("synthetic",),
@@ -65,8 +76,8 @@ RECIPES: dict[str, FitConfig] = {
 """``baseline`` is the default of fit and ``union`` that of ``python -m train``. ``resnet18`` and
 ``alexnet`` are other networks, ``report`` and ``sgd`` minimise in other ways, ``quick`` takes
 minutes, ``demo`` learns drawn faces. ``progressive`` lets other corpora in part by part, ``bort2``
-trains given weights against wrong labels. What else differs in one choice is
-``override(RECIPES["baseline"], option=value)``.
+trains given weights against wrong labels, ``finetune`` trains them on, for pictures of one's own.
+What else differs in one choice is ``override(RECIPES["baseline"], option=value)``.
 """
 
 

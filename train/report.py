@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,6 +12,7 @@ from datasets import DatasetDict
 
 from emotion.labels import LABELS
 from train.corpora import Corpus
+from train.corpora.schema import Finding
 from train.posterior import PosteriorSummary
 
 HISTOGRAMS: dict[str, tuple[int, ...]] = {
@@ -74,9 +77,6 @@ class CorpusReport:
                 for key, error in zip(rows["sample_id"], rows["error"], strict=True)
                 if error
             ]
-        findings: dict[str, list[str]] = {}
-        for finding in corpus.findings:
-            findings.setdefault(finding.kind, []).append(f"{finding.where}: {finding.detail}")
         return cls(
             corpus.name,
             corpus.layout,
@@ -85,7 +85,7 @@ class CorpusReport:
             unreadable,
             upscaled,
             list(corpus.differences),
-            findings,
+            by_kind(corpus.findings),
             _histograms(aligned),
         )
 
@@ -98,6 +98,29 @@ class CorpusReport:
         counts, found = self.counts[split], self.found[split]
         hits = sum(found[name] * count for name, count in counts.items())
         return hits / max(1, self.total(split)) if counts else 1.0
+
+
+def by_kind(findings: Iterable[Finding]) -> dict[str, list[str]]:
+    """Return kind -> ``where: detail`` of what a loader left out or found odd."""
+    kinds: dict[str, list[str]] = {}
+    for finding in findings:
+        kinds.setdefault(finding.kind, []).append(f"{finding.where}: {finding.detail}")
+    return kinds
+
+
+def findings_lines(findings: Mapping[str, list[str]]) -> list[str]:
+    """Render what ``by_kind`` returned for a terminal."""
+    lines = []
+    for kind, places in findings.items():
+        lines.append(f"  {kind}: {len(places):,}")
+        lines += [f"    {text}" for text in cut(places)]
+    return lines
+
+
+def print_findings(corpus: Corpus) -> None:
+    """Say on standard error what the loader left out or found odd."""
+    for line in findings_lines(by_kind(corpus.findings)):
+        print(line, file=sys.stderr)
 
 
 def _histograms(aligned: DatasetDict) -> dict[str, list[int]]:
@@ -165,9 +188,7 @@ def to_text(report: Report) -> str:
         if corpus.upscaled:
             lines.append(f"  {corpus.upscaled} pictures were super-resolved.")
         lines += [f"  unreadable: {text}" for text in cut(corpus.unreadable)]
-        for kind, places in corpus.findings.items():
-            lines.append(f"  {kind}: {len(places)} times")
-            lines += [f"    {text}" for text in cut(places)]
+        lines += findings_lines(corpus.findings)
     lines.append(duplicate_sentence(report))
     return "\n".join(lines)
 

@@ -30,6 +30,7 @@ from train.prepare import PrepareConfig, prepare
 from train.report import Report, to_text
 from train.store import read_split
 
+RAF = "1=surprise,2=fear,3=disgust,4=happiness,5=sadness,6=anger,7=neutral"
 CLASSES = ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise")
 
 
@@ -187,7 +188,7 @@ def test_a_photograph_in_two_corpora_is_counted_and_dropped_once(
         archive.writestr("DATASET/train/4/train_00099_aligned.jpg", face)
 
     report = prepare(
-        PrepareConfig((f"fer2013={fer}", f"raf-db={raf}"), tmp_path / "out", AlignConfig(), 1)
+        PrepareConfig((f"fer2013={fer}", f"raf-db={raf},{RAF}"), tmp_path / "out", AlignConfig(), 1)
     )
 
     assert (report.groups, report.across, report.leaks) == (1, 1, 2)
@@ -226,6 +227,27 @@ def test_repeats_in_training_become_one_picture_with_the_mean_of_their_labels(
     assert train.labels[mixed].tolist() == [5]
     assert train.calm[mixed].tolist() == [0.25]
     assert train.calm[~mixed].sum() == 0
+
+
+def test_the_same_pictures_in_train_and_valid_leave_nothing_to_learn(tmp_path: Path) -> None:
+    random = np.random.default_rng(5)
+    for name in ("happy", "sad"):
+        for number in range(3):
+            noise = Image.fromarray(random.integers(0, 256, (48, 48), np.uint8))
+            for split in ("train", "valid"):
+                (tmp_path / "own" / split / name).mkdir(parents=True, exist_ok=True)
+                noise.save(tmp_path / "own" / split / name / f"{number}.png")
+    config = PrepareConfig((f"mine=folder:{tmp_path / 'own'}",), tmp_path / "out", AlignConfig(), 1)
+
+    with pytest.raises(DataError, match=r"Every training picture of mine \(6\) also stands"):
+        prepare(config)
+
+    Image.fromarray(random.integers(0, 256, (48, 48), np.uint8)).save(
+        tmp_path / "own" / "train" / "sad" / "new.png"
+    )
+    assert prepare(config).leaks == 6
+    assert len(read_split(tmp_path / "out", "mine", "train")) == 1
+    assert len(read_split(tmp_path / "out", "mine", "validation")) == 6
 
 
 def test_votes_beside_the_corpus_become_soft_labels(fer: Path, tmp_path: Path) -> None:
@@ -275,6 +297,24 @@ def test_an_unchanged_second_run_aligns_nothing(
     aligned_rows.clear()
 
     assert run(fer, tmp_path / "out") == first
+    assert not aligned_rows
+
+
+def test_a_second_run_says_what_is_left_out_now(
+    fer: Path, tmp_path: Path, aligned_rows: list[str]
+) -> None:
+    first = run(fer, tmp_path / "out")
+    aligned_rows.clear()
+    (fer / "val" / "happy").mkdir(parents=True)
+    (fer / "val" / "happy" / "new.png").write_bytes(b"x")
+
+    second = run(fer, tmp_path / "out")
+
+    assert first.corpora[0].findings == {}
+    assert second.corpora[0].findings == {"unused folder": ["val/happy: 1 pictures; left out"]}
+    assert "val/happy: 1 pictures; left out" in to_text(second)
+    assert "val/happy" in (tmp_path / "out" / "report.html").read_text("utf-8")
+    assert run(fer, tmp_path / "out") == second
     assert not aligned_rows
 
 

@@ -38,11 +38,13 @@ def run(arguments: Arguments) -> int:
     from train.corpora import load_corpus, parse_corpus
     from train.corpora.load import ALL_SPLITS
     from train.corpora.published import TRAINING_SPLIT
+    from train.report import print_findings
 
     if arguments.split in (TRAINING_SPLIT, ALL_SPLITS):
         raise ConfigError(f"--split must name a held-out split, not {arguments.split}.")
     name, path = parse_corpus(arguments.corpus)
     corpus = load_corpus(name, path, splits=[TRAINING_SPLIT, arguments.split])
+    print_findings(corpus)
     training, held_out = corpus.splits[TRAINING_SPLIT], corpus.splits[arguments.split]
     found = find_copies(training, held_out)
     write_text(arguments.out, "".join(f"{key}\n" for key in found))

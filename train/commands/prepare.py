@@ -16,11 +16,14 @@ from train.face_options import AlignConfig
 class Arguments:
     """Turn corpora into aligned 64x64 faces, once.
 
-    Example: python -m train prepare --corpus fer2013=data/fer2013.zip --out prepared
+    Examples: python -m train prepare --corpus fer2013=data/fer2013.zip --out prepared;
+    python -m train prepare --corpus mine=folder:pictures --out prepared
     """
 
     corpus: Annotated[tuple[str, ...], tyro.conf.UseAppendAction]
-    """NAME=PATH; may be repeated. PATH is a zip, a folder or hf://datasets/USER/NAME."""
+    """NAME=PATH; may be repeated. PATH is a zip, a folder or hf://datasets/USER/NAME. With
+    folder: before it, it holds pictures of your own in folders named after expressions, or a csv
+    (path,label[,split]); behind it other words and numbers are explained: ,wut=anger,3=fear."""
     out: Path
     """Folder for the prepared faces and the report."""
     align: Annotated[AlignConfig, tyro.conf.OmitArgPrefixes] = field(default_factory=AlignConfig)

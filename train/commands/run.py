@@ -1,13 +1,16 @@
-"""``python -m train`` without a command: prepare, fit and evaluate what is there."""
+"""``python -m train`` without a command: prepare, fit and evaluate what is there, or named."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from emotion.errors import DataError
+import tyro
+
+from emotion.errors import ConfigError, DataError
 from emotion.files import write_text
 from train.config import override
 from train.face_options import AlignConfig, EvaluateConfig
@@ -23,19 +26,28 @@ ARCHIVES = {
 
 @dataclass(frozen=True)
 class Arguments:
-    """Train from the corpora that are there: prepare, fit and evaluate in one go.
+    """Train from the corpora that are there, or from pictures of your own: prepare, fit, evaluate.
 
     Repeating the command goes on where it stopped.
 
-    Examples: python -m train --data-root ../shared/data; python -m train --demo
+    Examples: python -m train --data-root ../shared/data; python -m train --demo;
+    python -m train --corpus mine=folder:pictures --init embedded
     """
 
+    corpus: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
+    """NAME=folder:PATH or NAME=PATH, may be repeated: train from these instead of --data-root. In
+    folder:PATH (a zip, a folder or a csv of path,label) folders are named after expressions;
+    explain other words and numbers behind it: folder:PATH,wut=anger,3=fear."""
+    init: str = ""
+    """Weights to start from, such as embedded: fine-tuning, for a few hundred pictures or more."""
     data_root: Path = Path("data")
     """Folder with fer2013.zip, raf-db.zip, affectnet-yolo.zip, or folders of those names."""
-    out: Path = Path("runs/union")
-    """Folder of the run; the prepared faces go to its folder 'prepared'."""
-    recipe: str = "union"
-    """Named training, see python -m train fit --help; corpora that are not there are left out."""
+    out: Path | None = None
+    """Folder of the run, by default runs/union, or runs/NAME of the first --corpus; the prepared
+    faces go to its folder 'prepared'."""
+    recipe: str = ""
+    """Named training, see python -m train fit --help, by default union, or finetune with --init;
+    corpora that are not there are left out."""
     demo: bool = False
     """Draw faces instead of reading a corpus, and train on them for two minutes."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
@@ -46,9 +58,10 @@ def run(arguments: Arguments) -> int:
     """Prepare, fit and evaluate.
 
     Raises:
-        ConfigError: if the recipe is unknown.
+        ConfigError: if the recipe or a corpus is unknown.
         DataError: if no corpus is there.
     """
+    from train.corpora import parse_corpus
     from train.data import has_outliers
     from train.evaluate import evaluate, to_text
     from train.fit import fit
@@ -56,25 +69,44 @@ def run(arguments: Arguments) -> int:
     from train.prepared import VALIDATION
     from train.report import to_text as report_text
 
-    config = recipe("demo" if arguments.demo else arguments.recipe)
-    corpora = {"synthetic": "synthetic"} if arguments.demo else _find(arguments.data_root)
-    wanted = config.data.corpora
-    chosen = tuple(corpus for corpus in wanted if corpus in corpora) or tuple(corpora)
+    if arguments.demo and arguments.corpus:
+        raise ConfigError("--demo draws its faces; leave it out to train from --corpus.")
+    default = "demo" if arguments.demo else "finetune" if arguments.init else "union"
+    config = recipe(arguments.recipe or default)
+    if arguments.corpus:
+        corpora = {parse_corpus(text)[0]: text for text in arguments.corpus}
+        chosen = tuple(corpora)
+    else:
+        corpora = {"synthetic": "synthetic"} if arguments.demo else _find(arguments.data_root)
+        wanted = config.data.corpora
+        chosen = tuple(corpus for corpus in wanted if corpus in corpora) or tuple(corpora)
     config = override(config, corpora=chosen, precision=arguments.precision)
-    prepared = arguments.out / "prepared"
-    texts = tuple(corpora[corpus] for corpus in chosen)
+    if arguments.init:
+        config = override(config, init=arguments.init)
+    out = arguments.out or Path("runs") / (chosen[0] if arguments.corpus else "union")
+    prepared = out / "prepared"
+    texts = arguments.corpus or tuple(corpora[corpus] for corpus in chosen)
     print(report_text(prepare(PrepareConfig(texts, prepared, AlignConfig()))))
     if config.data.outlier_exposure and not has_outliers(chosen, prepared):
         print("There are no neutral faces to show, so outlier exposure is left out.")
-        config = override(config, outlier_exposure=False)
-    fit(config, prepared, arguments.out, resume=(arguments.out / "fit.json").exists())
+        config = override(config, outlier_exposure=False, calm_weight=0.0)
+    config = override(config, batch_size=_batch_size(config.data.batch_size, chosen, prepared))
+    fit(config, prepared, out, resume=(out / "fit.json").exists())
     for corpus in chosen:
-        result = evaluate(EvaluateConfig(str(arguments.out), corpus, VALIDATION, data=prepared))
+        result = evaluate(EvaluateConfig(str(out), corpus, VALIDATION, data=prepared))
         print(to_text(result))
-        target = arguments.out / f"{corpus}-{result['split']}.json"
+        target = out / f"{corpus}-{result['split']}.json"
         write_text(target, json.dumps(result, indent=2) + "\n")
-    print(f"Use it with: python app.py --weights {arguments.out}")
+    print(f"Use it with: python app.py --weights {out}")
     return 0
+
+
+def _batch_size(wanted: int, corpora: Iterable[str], prepared: Path) -> int:
+    """Return a smaller batch for few pictures, so that an epoch has at least eight steps."""
+    from train.prepared import read_rows
+
+    count = sum(len(read_rows(prepared, corpus, "train")) for corpus in corpora)
+    return max(2, min(wanted, count // 8))
 
 
 def _find(root: Path) -> dict[str, str]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from train.corpora.load import Corpus, load_corpus, parse_corpus
+from train.corpora.load import Corpus, load_corpus
+from train.corpora.place import parse_corpus
 from train.corpora.schema import (
     FEATURES,
     NO_LABEL,

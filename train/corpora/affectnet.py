@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
 from emotion.errors import DataError
+from train.corpora.affectnet_npy import EXPRESSIONS, find_annotations, read_npy
 from train.corpora.affectnet_yolo import NAME, SPLIT_WORDS, read_yolo
-from train.corpora.archive import Archive, base_name, describe, read_table, table_header
+from train.corpora.archive import Archive, base_name
+from train.corpora.causes import describe
+from train.corpora.landmarks import five_landmarks
 from train.corpora.schema import Finding, Reading, Sample, canonical_label
+from train.corpora.tables import read_table, table_header
 
 SPLIT_SEED = 0
 """Seed of the split that layouts without one get."""
@@ -31,18 +34,23 @@ _OFFICIAL_COLUMNS = (
     "facial_landmarks",
     "expression",
 )
-_OFFICIAL_NAMES = ("neutral", "happy", "sad", "surprise", "fear", "disgust", "anger", "contempt")
 _NO_EXPRESSION = {"8": "none", "9": "uncertain", "10": "no face"}
 
 
-def read(archive: Archive) -> Reading:
+def read(archive: Archive, names: Mapping[str, str]) -> Reading:
     """Read whichever AffectNet layout ``archive`` has.
+
+    Args:
+        archive: where it lies.
+        names: words that the user explained, see ``train.corpora.place``.
 
     Raises:
         DataError: if it has none of them, or an incomplete one.
     """
     if (config := archive.find("data.yaml")) is not None:
-        return read_yolo(archive, config)
+        return read_yolo(archive, config, names)
+    if annotations := find_annotations(archive):
+        return read_npy(archive, NAME, annotations)
     headers = {
         name: table_header(archive, name)
         for name in archive.sizes
@@ -53,27 +61,14 @@ def read(archive: Archive) -> Reading:
         return _read_official(archive, official)
     labels = archive.find("labels.csv")
     if labels is not None and {"pth", "label"} <= {*headers[labels]}:
-        return _read_labels_csv(archive, labels)
+        return _read_labels_csv(archive, labels, names)
     raise DataError(
         f"{archive.location} is not laid out as AffectNet: understood are data.yaml with images/ "
-        "and labels/ (YOLO), folders of images with labels.csv (columns pth, label), and the "
-        "official manual annotations (training.csv, validation.csv with subDirectory_filePath); "
+        "and labels/ (YOLO), folders of images with labels.csv (columns pth, label), the official "
+        "manual annotations (training.csv, validation.csv with subDirectory_filePath), and the "
+        "official train_set and val_set with images/ and annotations/*_exp.npy; "
         f"found instead {describe(archive)}."
     )
-
-
-def five_landmarks(points: npt.NDArray[np.float64]) -> tuple[float, ...]:
-    """Reduce 68 landmarks to the five that alignment uses.
-
-    Args:
-        points: (68, 2) x, y in pixels, in the order of the 300-W annotation (Sagonas et al. 2013).
-
-    Returns:
-        Ten numbers: left eye, right eye, nose tip, left and right mouth corner as seen in the
-        image.
-    """
-    five = [points[36:42].mean(0), points[42:48].mean(0), points[30], points[48], points[54]]
-    return tuple(float(value) for point in five for value in point)
 
 
 def seeded_split(samples: Iterable[Sample], seed: int = SPLIT_SEED) -> list[Sample]:
@@ -99,7 +94,7 @@ def _rank(seed: int, sample_id: str) -> bytes:
     return hashlib.sha256(f"{seed}:{sample_id}".encode()).digest()
 
 
-def _read_labels_csv(archive: Archive, table: str) -> Reading:
+def _read_labels_csv(archive: Archive, table: str, names: Mapping[str, str]) -> Reading:
     """Read Kaggle's 96x96 copy: the csv's label counts, the folder's name is a second label.
 
     The csv holds labels that its makers corrected with a model; the folders keep AffectNet's.
@@ -113,7 +108,7 @@ def _read_labels_csv(archive: Archive, table: str) -> Reading:
     for line, row in read_table(archive, table, ("pth", "label")):
         where = f"{table}, line {line}"
         path = _lookup(archive, index, prefix, row["pth"])
-        label = canonical_label(NAME, row["label"])
+        label = canonical_label(NAME, row["label"], names)
         if path is None:
             findings.append(Finding("label without image", where, f"{row['pth']} was not found"))
         elif path not in unused:
@@ -125,7 +120,7 @@ def _read_labels_csv(archive: Archive, table: str) -> Reading:
             relative = path.removeprefix(prefix)
             folders = [part.casefold() for part in relative.split("/")[:-1]]
             split = next((SPLIT_WORDS[word] for word in folders if word in SPLIT_WORDS), "")
-            second = canonical_label(NAME, folders[-1]) if folders else None
+            second = canonical_label(NAME, folders[-1], names) if folders else None
             original = row["label"].strip()
             samples.append(Sample(relative, split, original, label, path, second_label=second))
         unused.discard(path or "")
@@ -169,7 +164,7 @@ def _official_sample(
         detail = f"{name} is marked {_NO_EXPRESSION[expression]!r}; left out"
         findings.append(Finding("no expression", where, detail))
         return None
-    if not expression.isdecimal() or int(expression) >= len(_OFFICIAL_NAMES):
+    if not expression.isdecimal() or int(expression) >= len(EXPRESSIONS):
         detail = f"{name} has the expression {expression!r}, not 0 to 10; left out"
         findings.append(Finding("unknown class", where, detail))
         return None
@@ -181,7 +176,7 @@ def _official_sample(
     if box is None or points is None:
         detail = f"box or landmarks of {name} are not numbers; kept without them"
         findings.append(Finding("unreadable annotation", where, detail))
-    original = _OFFICIAL_NAMES[int(expression)]
+    original = EXPRESSIONS[int(expression)]
     label = canonical_label(NAME, original)
     assert label is not None  # all eight names are in the table
     return Sample(

@@ -10,8 +10,9 @@ import yaml
 
 from emotion import plain_yaml
 from emotion.errors import DataError
-from train.corpora.archive import Archive, base_name, read_table
+from train.corpora.archive import Archive, base_name
 from train.corpora.schema import Finding, Reading, Sample, canonical_label
+from train.corpora.tables import read_table
 
 NAME = "affectnet"
 
@@ -22,8 +23,13 @@ _MAX_TEXT = 2**20
 _SECOND_LABELS = "second_labels.csv"
 
 
-def read_yolo(archive: Archive, config: str) -> Reading:
+def read_yolo(archive: Archive, config: str, explained: Mapping[str, str]) -> Reading:
     """Read the layout whose class ids the file ``config`` (data.yaml) explains.
+
+    Args:
+        archive: where it lies.
+        config: path of the file in it.
+        explained: words that the user explained, see ``train.corpora.place``.
 
     Raises:
         DataError: if data.yaml names no classes or an accompanying table cannot be read.
@@ -33,29 +39,34 @@ def read_yolo(archive: Archive, config: str) -> Reading:
     findings: list[Finding] = []
     root = config.rpartition("/")[0]
     prefix = f"{root}/" if root else ""
-    label_files = {name for name in archive.sizes if _is_label_file(name.removeprefix(prefix))}
+    # Folders are written in either case; here their names are compared in lower case.
+    label_files = {
+        name.casefold(): name
+        for name in archive.sizes
+        if _is_label_file(name.removeprefix(prefix).casefold())
+    }
     for path in archive.images():
         relative = path.removeprefix(prefix)
-        folders = relative.split("/")[:-1]
+        folders = relative.casefold().split("/")[:-1]
         split = next((SPLIT_WORDS[word] for word in folders if word in SPLIT_WORDS), None)
         if "images" not in folders or split is None:
             detail = "lies in no images folder of train, valid or test; left out"
             findings.append(Finding("image without label", path, detail))
             continue
-        label_file = prefix + _label_file(relative)
-        if label_file not in label_files:
-            findings.append(Finding("image without label", path, f"no {label_file}; left out"))
+        wanted = prefix + _label_file(relative)
+        label_file = label_files.pop(wanted.casefold(), None)
+        if label_file is None:
+            findings.append(Finding("image without label", path, f"no {wanted}; left out"))
             continue
-        label_files.discard(label_file)
-        annotation = _annotation(archive, label_file, names, findings)
+        annotation = _annotation(archive, label_file, names, explained, findings)
         if annotation is not None:
             original, box = annotation
-            label = canonical_label(NAME, original)
+            label = canonical_label(NAME, original, explained)
             assert label is not None  # _annotation returns known names only
             samples.append(Sample(relative, split, original, label, path, relative_box=box))
     findings.extend(
         Finding("label without image", name, "no image belongs to it")
-        for name in sorted(label_files)
+        for name in sorted(label_files.values())
     )
     samples = _with_second_labels(archive, samples, findings)
     return Reading("YOLO", samples, findings, official=False)
@@ -68,8 +79,8 @@ def _is_label_file(relative: str) -> bool:
 def _label_file(relative: str) -> str:
     """Apply Ultralytics' rule: the last images folder becomes labels, the suffix .txt."""
     folders = relative.rpartition(".")[0].split("/")
-    last = len(folders) - 1 - folders[::-1].index("images")
-    folders[last] = "labels"
+    lower = [folder.casefold() for folder in folders]
+    folders[len(lower) - 1 - lower[::-1].index("images")] = "labels"
     return f"{'/'.join(folders)}.txt"
 
 
@@ -87,7 +98,11 @@ def _class_names(archive: Archive, config: str) -> dict[int, str]:
 
 
 def _annotation(
-    archive: Archive, label_file: str, names: Mapping[int, str], findings: list[Finding]
+    archive: Archive,
+    label_file: str,
+    names: Mapping[int, str],
+    explained: Mapping[str, str],
+    findings: list[Finding],
 ) -> tuple[str, tuple[float, ...]] | None:
     """Return class name and box (shares of width and height) of the largest face in the file."""
     try:
@@ -105,7 +120,7 @@ def _annotation(
         if box is None:
             detail = "is not `class centre-x centre-y width height` with shares from 0 to 1"
             findings.append(Finding("unreadable annotation", where, detail))
-        elif name is None or canonical_label(NAME, name) is None:
+        elif name is None or canonical_label(NAME, name, explained) is None:
             known = f" ({name})" if name is not None else ""
             detail = (
                 f"class id {fields[0]}{known} is no expression that data.yaml explains; left out"
@@ -150,7 +165,7 @@ def _with_second_labels(
             detail = f"{row['label']!r} is no AffectNet expression; not used as a second label"
             findings.append(Finding("unknown class", where, detail))
         else:
-            split = SPLIT_WORDS.get(row["split"].strip(), row["split"])
+            split = SPLIT_WORDS.get(row["split"].strip().casefold(), row["split"])
             second[split, row["image"].strip()] = (label, where)
     labelled = []
     for sample in samples:

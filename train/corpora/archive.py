@@ -6,21 +6,28 @@ refused before the first member is read.
 
 from __future__ import annotations
 
-import csv
 import functools
-import io
 import os
 import zipfile
 import zlib
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import IO
 
 from emotion.errors import DataError
 
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif"})
+IMAGE_SUFFIXES = frozenset(
+    {
+        *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif"),
+        *(".heic", ".heif", ".avif", ".jp2"),
+    }
+)
+
+ARCHIVE_SUFFIXES = frozenset({".zip", ".tar", ".gz", ".tgz", ".7z", ".rar", ".bz2", ".xz"})
+
+MAX_FILES = 3_000_000
+"""Files up to which a folder is taken for a corpus; the largest has a million."""
 
 MAX_MEMBER_BYTES = 64 * 2**20
 """Largest member that is read whole; every image of the corpora is far below it."""
@@ -30,7 +37,7 @@ MAX_INFLATION = 100
 
 _SMALL = 2**20  # a text file of a megabyte may compress better than MAX_INFLATION without harm
 _JUNK = frozenset({".ds_store", "thumbs.db", "desktop.ini"})
-_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError)
+DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +64,7 @@ class Archive:
             if self.members is None:
                 return (self.location / name).open("rb")
             return _zip(self.location).open(self.members[name])
-        except _DAMAGED as error:
+        except DAMAGED as error:
             raise DataError(_damaged(self, name, error)) from None
 
     def read(self, name: str, limit: int = MAX_MEMBER_BYTES) -> bytes:
@@ -74,7 +81,7 @@ class Archive:
         try:
             with self.open(name) as file:
                 return file.read(limit)
-        except _DAMAGED as error:
+        except DAMAGED as error:
             raise DataError(_damaged(self, name, error)) from None
 
     def locate(self, name: str) -> str:
@@ -126,56 +133,8 @@ def read_location(location: str) -> bytes:
         member, _, archive = location.removeprefix("zip://").rpartition("::")
         with _zip(Path(archive)).open(member) as inside:
             return inside.read(MAX_MEMBER_BYTES)
-    except (KeyError, *_DAMAGED) as error:
+    except (KeyError, *DAMAGED) as error:
         raise DataError(f"{location} cannot be read any more ({error}); load it again.") from None
-
-
-def read_table(
-    archive: Archive, name: str, columns: Sequence[str]
-) -> Iterator[tuple[int, dict[str, str]]]:
-    """Yield line number and fields of each row of a csv file, column names in lower case.
-
-    The file is streamed, so that tables of several hundred megabytes need no memory.
-
-    Raises:
-        DataError: if a column of ``columns`` is missing or the text cannot be parsed.
-    """
-    with archive.open(name) as file:
-        reader = csv.reader(io.TextIOWrapper(file, "utf-8-sig", newline=""))
-        try:
-            header = [column.strip().casefold() for column in next(reader, [])]
-            missing = [column for column in columns if column not in header]
-            if missing:
-                raise DataError(
-                    f"{name} has no column {', '.join(missing)}; it has {', '.join(header)}."
-                )
-            for fields in reader:
-                if fields:
-                    # A short row gets empty cells, which the reader of the layout then reports.
-                    padded = fields + [""] * (len(header) - len(fields))
-                    yield reader.line_num, dict(zip(header, padded, strict=False))
-        except (csv.Error, UnicodeDecodeError, *_DAMAGED) as error:
-            place = f"{name}, line {reader.line_num}"
-            raise DataError(f"{place} is not readable csv ({error}); fetch it again.") from None
-
-
-def table_header(archive: Archive, name: str) -> tuple[str, ...]:
-    """Return the column names of a csv file in lower case; empty if it is not text."""
-    with archive.open(name) as file:
-        line = file.readline(65_536)
-    try:
-        fields = next(csv.reader([line.decode("utf-8-sig")]), [])
-    except (csv.Error, UnicodeDecodeError):
-        return ()
-    return tuple(field.strip().casefold() for field in fields)
-
-
-def describe(archive: Archive) -> str:
-    """Say in a few words what an archive holds, for the message that it is not understood."""
-    kinds = Counter(PurePosixPath(name).suffix.lower() or "no suffix" for name in archive.sizes)
-    listed = ", ".join(f"{count:,} {kind}" for kind, count in kinds.most_common(4))
-    first = next(iter(archive.sizes))
-    return f"{len(archive.sizes):,} files ({listed}), for example {first}"
 
 
 def base_name(name: str) -> str:
@@ -190,7 +149,17 @@ def is_image(name: str) -> bool:
 
 def _walk(folder: Path) -> Iterator[tuple[str, int]]:
     seen: set[str] = set()
-    for root, folders, files in os.walk(folder, followlinks=True):
+    count = 0
+
+    def refuse(error: OSError) -> None:
+        raise DataError(f"{error.filename} cannot be read ({error.strerror}).")
+
+    for root, folders, files in os.walk(folder, onerror=refuse, followlinks=True):
+        count += len(files)
+        if count > MAX_FILES:
+            raise DataError(
+                f"{folder} holds more than {MAX_FILES:,} files; give the folder of the corpus."
+            )
         # A link may point back up the tree; each real folder is visited once.
         real = os.path.realpath(root)
         if real in seen:
@@ -210,7 +179,9 @@ def _walk(folder: Path) -> Iterator[tuple[str, int]]:
 def _open_zip(location: Path) -> Archive:
     try:
         entries = _zip(location).infolist()
-    except (*_DAMAGED, ValueError) as error:
+    except (*DAMAGED, ValueError) as error:
+        if kind := _other_kind(location):
+            raise DataError(f"{location} is a {kind}; unpack it and give the folder.") from None
         raise DataError(
             f"{location} is not a complete zip ({error}); give a zip or a folder, or fetch it "
             "again."
@@ -236,6 +207,21 @@ def _open_zip(location: Path) -> Archive:
     return Archive(
         location, {name: sizes[name] for name in order}, {name: members[name] for name in order}
     )
+
+
+def _other_kind(location: Path) -> str | None:
+    """Name the kind of an archive that is no zip, by how it begins."""
+    with location.open("rb") as file:
+        head = file.read(262)
+    marks = {
+        b"\x1f\x8b": "gzip or tar.gz archive",
+        b"Rar!": "RAR archive",
+        b"7z\xbc\xaf": "7z archive",
+    }
+    marks |= {b"BZh": "bzip2 archive", b"\xfd7zXZ": "xz archive"}
+    if head[257:262] == b"ustar":
+        return "tar archive"
+    return next((kind for mark, kind in marks.items() if head.startswith(mark)), None)
 
 
 def _refuse_bomb(location: Path, entries: Sequence[zipfile.ZipInfo]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 
 import cv2
@@ -12,45 +13,57 @@ import numpy.typing as npt
 
 from emotion.errors import DataError
 from emotion.labels import CORPUS_LABELS
-from train.corpora.archive import Archive, base_name, describe, is_image, read_table
+from train.corpora import numbering
+from train.corpora.archive import Archive, base_name, is_image
+from train.corpora.causes import describe
 from train.corpora.ferplus import Ballot, VoteTable, find_votes, is_no_face, sees_no_face
-from train.corpora.folders import FolderFile, class_folders, require_expressions
+from train.corpora.folders import FolderFile, class_folders, left_out, require_expressions
 from train.corpora.published import TRAINING_SPLIT
 from train.corpora.schema import Finding, Reading, Sample, canonical_label
+from train.corpora.tables import read_table
 
 NAME = "fer2013"
 
 _SIDE = 48
 _SPLIT_OF_USAGE = {"training": "train", "publictest": "public", "privatetest": "private"}
+_SPLIT_FOLDERS = {"train": "train", "test": None, **_SPLIT_OF_USAGE}
 _CSV_NAMES = ("fer2013.csv", "icml_face_data.csv")
 
 
-def read(archive: Archive) -> Reading:
+def read(archive: Archive, names: Mapping[str, str]) -> Reading:
     """Read whichever FER-2013 layout ``archive`` has.
 
+    Args:
+        archive: where it lies.
+        names: words and numbers that the user explained, see ``train.corpora.place``.
+
     Raises:
-        DataError: if it has none of them, or an incomplete one.
+        DataError: if it has none of the layouts, or an incomplete one, or if classes are told by
+            numbers that nobody explained and that do not occur as often as published.
     """
     for csv_name in _CSV_NAMES:
         if (table := archive.find(csv_name)) is not None:
-            return _read_csv(archive, table)
+            return _read_csv(archive, table, names)
     emotions = {name for name in CORPUS_LABELS[NAME] if not name.isdecimal()}
-    files = class_folders(archive, ("train", "test"), emotions)
+    files = class_folders(archive, _SPLIT_FOLDERS, emotions | {*names})
     if files is None:
         raise DataError(
             f"{archive.location} is not laid out as FER-2013: understood are the folders "
             f"train/<emotion> and test/<emotion> ({', '.join(sorted(emotions))}), "
             f"{' and '.join(_CSV_NAMES)}; found instead {describe(archive)}."
         )
-    return _read_folders(archive, files)
+    return _read_folders(archive, files, names)
 
 
-def _read_folders(archive: Archive, files: list[FolderFile]) -> Reading:
-    require_expressions(archive, NAME, files)
+def _read_folders(archive: Archive, files: list[FolderFile], names: Mapping[str, str]) -> Reading:
+    require_expressions(archive, NAME, files, names)
     samples: list[Sample] = []
-    findings: list[Finding] = []
+    findings = left_out(archive, [file.path for file in files])
     for file in files:
-        label = canonical_label(NAME, file.label)
+        # Folders are named; their numbers are believed only where the user explained them.
+        label = None
+        if not file.label.isdecimal() or numbering.are_explained(names):
+            label = canonical_label(NAME, file.label, names)
         split = _split_of(file)
         if not is_image(file.path):
             findings.append(Finding("not an image", file.path, "left out"))
@@ -111,12 +124,13 @@ def _stem(sample: Sample) -> str:
 def _split_of(file: FolderFile) -> str | None:
     # The name decides: Kaggle's test/ mixes both official test splits.
     usage = base_name(file.path).partition("_")[0].casefold()
-    return _SPLIT_OF_USAGE.get(usage, "train" if file.split == "train" else None)
+    return _SPLIT_OF_USAGE.get(usage) or _SPLIT_FOLDERS[file.split]
 
 
-def _read_csv(archive: Archive, table: str) -> Reading:
+def _read_csv(archive: Archive, table: str, names: Mapping[str, str]) -> Reading:
     samples: list[Sample] = []
-    findings: list[Finding] = []
+    findings = left_out(archive, [])
+    numbers: dict[str, Counter[str]] = {}
     no_faces: list[Sample] = []
     votes = find_votes(archive, findings)
     count = 0
@@ -125,7 +139,8 @@ def _read_csv(archive: Archive, table: str) -> Reading:
         usage, emotion = row["usage"].strip().casefold(), row["emotion"].strip()
         split, label, pixels = _SPLIT_OF_USAGE.get(usage), None, None
         if emotion.isdecimal():
-            label = canonical_label(NAME, emotion)
+            label = canonical_label(NAME, emotion, names)
+            numbers.setdefault(split or "", Counter())[emotion] += 1
         if split is None:
             detail = f"Usage is {row['usage']!r}; left out"
             findings.append(Finding("unknown split", where, detail))
@@ -149,6 +164,8 @@ def _read_csv(archive: Archive, table: str) -> Reading:
             else:
                 samples.append(sample)
         count += 1
+    if not numbering.are_explained(names):
+        numbering.check_numbers(NAME, numbers, f"{table} in {archive.location}")
     if votes is not None:
         _check_rows(votes, count, table)
     layout = f"{base_name(table)}, votes from {votes.place}" if votes else base_name(table)

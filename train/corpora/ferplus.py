@@ -20,8 +20,9 @@ import numpy as np
 
 from emotion.errors import DataError
 from emotion.labels import LABELS
-from train.corpora.archive import Archive, base_name, read_table, table_header
+from train.corpora.archive import Archive, base_name
 from train.corpora.schema import Finding
+from train.corpora.tables import read_table, table_header
 
 VOTES: tuple[str, ...] = ("neutral", *LABELS, "contempt", "unknown", "nf")
 """What a tagger may answer, in the order of the tables; ``nf`` is "no face"."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from emotion.errors import DataError
 from emotion.labels import LABELS
 from train.corpora.archive import Archive
-from train.corpora.schema import canonical_label
+from train.corpora.schema import Finding, canonical_label
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,22 @@ def class_folders(
     return files
 
 
-def require_expressions(archive: Archive, corpus: str, files: Collection[FolderFile]) -> None:
+def left_out(archive: Archive, read: Iterable[str]) -> list[Finding]:
+    """List the folders with pictures that are not among those ``read``, and how many there are."""
+    used = {*read}
+    rest = Counter(name.rpartition("/")[0] for name in archive.images() if name not in used)
+    return [
+        Finding("unused folder", folder or "top folder", f"{count:,} pictures; left out")
+        for folder, count in sorted(rest.items())
+    ]
+
+
+def require_expressions(
+    archive: Archive,
+    corpus: str,
+    files: Collection[FolderFile],
+    names: Mapping[str, str] | None = None,
+) -> None:
     """Refuse a split folder without a folder for each of the six expressions.
 
     A model trained on such a corpus could never answer with the missing class, and nothing later
@@ -78,7 +94,8 @@ def require_expressions(archive: Archive, corpus: str, files: Collection[FolderF
         DataError: if a class folder is missing or empty.
     """
     for split in sorted({file.split for file in files}):
-        present = {canonical_label(corpus, file.label) for file in files if file.split == split}
+        labels = {file.label for file in files if file.split == split}
+        present = {canonical_label(corpus, label, names) for label in labels}
         missing = [label for label in LABELS if label not in present]
         if missing:
             raise DataError(

@@ -26,9 +26,8 @@ from emotion.errors import DataError
 from emotion.hub_client import SILENCE, explain, find_hub_error, patiently, quiet_client
 from emotion.labels import CORPUS_LABELS
 from train.corpora.archive import IMAGE_SUFFIXES
-from train.corpora.schema import FEATURES, SOURCES, calm_share, canonical_label, label_id
-
-PREFIX = "hf://datasets/"
+from train.corpora.place import HUB as PREFIX
+from train.corpora.schema import FEATURES, calm_share, canonical_label, label_id
 
 _ROWS = {".parquet", ".arrow", ".jsonl", ".json", ".tar"}
 _ASIDE = ("README.md", ".gitattributes", "dataset_infos.json")
@@ -177,10 +176,34 @@ def rename_splits(
     return renamed
 
 
-def unify(rows: AnyDataset, corpus: str, split: str, num_proc: int = 1) -> AnyDataset:
+def tells_numbers(rows: IterableDataset, location: str) -> bool:
+    """Tell whether the classes of a repository are numbers without names.
+
+    Raises:
+        DataError: if its first row cannot be fetched.
+    """
+    label = (rows.features or {}).get("label")
+    if label is None:
+        return False  # ``unify`` says what is missing
+    if isinstance(label, ClassLabel):
+        return any(name.isdecimal() for name in label.names)
+    with _sentences(location), quiet_client():
+        return any(
+            str(row["label"]).strip().isdecimal() for row in rows.select_columns("label").take(1)
+        )
+
+
+def unify(
+    rows: AnyDataset,
+    corpus: str,
+    split: str,
+    num_proc: int = 1,
+    explained: Mapping[str, str] | None = None,
+) -> AnyDataset:
     """Bring the rows of a repository, with columns ``image`` and ``label``, into ``FEATURES``.
 
-    Labels are understood as class names, as the corpus's own numbers, or as its folder names.
+    Labels are understood as class names, as the corpus's own numbers, or as its folder names;
+    ``explained`` words and numbers come first, see ``train.corpora.place``.
 
     Raises:
         DataError: if a column is missing or a class name is none of the corpus's expressions.
@@ -194,8 +217,8 @@ def unify(rows: AnyDataset, corpus: str, split: str, num_proc: int = 1) -> AnyDa
     names = features["label"].names if isinstance(features["label"], ClassLabel) else None
     if names is not None:
         for name in names:
-            _understand(corpus, name)
-    arguments = {"corpus": corpus, "split": split, "names": names}
+            understand(corpus, name, explained)
+    arguments = {"corpus": corpus, "split": split, "names": names, "explained": explained}
     undecoded = rows.cast_column("image", Image(decode=False))
     parallel = {"num_proc": num_proc} if isinstance(rows, Dataset) and num_proc > 1 else {}
     return undecoded.map(
@@ -208,34 +231,47 @@ def unify(rows: AnyDataset, corpus: str, split: str, num_proc: int = 1) -> AnyDa
     )
 
 
-def count_classes(corpus: str, originals: Mapping[str, int]) -> dict[str, int]:
+def count_classes(
+    corpus: str, originals: Mapping[str, int], explained: Mapping[str, str] | None = None
+) -> dict[str, int]:
     """Add up the counts of a repository's own class names by canonical name."""
     counts: Counter[str] = Counter()
     for name, number in originals.items():
-        counts[_understand(corpus, name)] += number
+        counts[understand(corpus, name, explained)] += number
     return dict(counts)
 
 
 def _unified_row(
-    row: Mapping[str, Any], index: int, corpus: str, split: str, names: list[str] | None
+    row: Mapping[str, Any],
+    index: int,
+    corpus: str,
+    split: str,
+    names: list[str] | None,
+    explained: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     original = names[row["label"]] if names is not None else str(row["label"])
     image = row["image"] or {"bytes": b"", "path": None}
-    label = _understand(corpus, original)
+    label = understand(corpus, original, explained)
     return {
         **dict.fromkeys(FEATURES),
         "image": image,
         "label": label_id(label),
         "calm": calm_share(label),
-        "source": SOURCES.index(corpus),
+        "source": corpus,
         "split": split,
         "sample_id": f"{split}/{index:06d}",
         "original_label": original,
+        "expression": label,
     }
 
 
-def _understand(corpus: str, name: str) -> str:
-    label = canonical_label(corpus, name) or _NAMES.get(name.strip().casefold())
+def understand(corpus: str, name: str, explained: Mapping[str, str] | None = None) -> str:
+    """Return the canonical name of a class of a repository.
+
+    Raises:
+        DataError: if it is none of the corpus's expressions.
+    """
+    label = canonical_label(corpus, name, explained) or _NAMES.get(name.strip().casefold())
     if label is None:
         raise DataError(
             f"The {corpus} repository has the class {name!r}, which is no expression of {corpus}; "

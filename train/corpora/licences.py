@@ -49,4 +49,15 @@ LICENCES: dict[str, Licence] = {
         redistributable=True,
     ),
 }
-"""Corpus -> its terms; every corpus has some."""
+"""Published corpus -> its terms."""
+
+
+def licence_of(corpus: str) -> Licence:
+    """Return the terms of a corpus; of pictures that somebody brought nothing is known."""
+    unknown = Licence(
+        corpus,
+        "not known to this project; ask whoever brought the pictures",
+        "pictures that whoever trained brought",
+        redistributable=False,
+    )
+    return LICENCES.get(corpus, unknown)

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from datasets import DatasetDict, IterableDataset, IterableDatasetDict, concatenate_datasets
 
 from emotion.errors import ConfigError, DataError
 from emotion.labels import LABELS
-from train.corpora import affectnet, fer2013, hub, raf_db, synthetic
+from train.corpora import affectnet, fer2013, hub, numbering, own, raf_db, synthetic
 from train.corpora.archive import Archive, open_archive
-from train.corpora.published import SPLITS, differences
+from train.corpora.causes import find_cause
+from train.corpora.place import HUB, Place, parse_place
+from train.corpora.published import differences, splits_of
 from train.corpora.schema import NO_LABEL, OTHER, SOURCES, Finding, Reading, build_dataset
+from train.corpora.tables import open_tables
 
 ALL_SPLITS = "all"
 """Selects every split that a corpus has."""
 
 _READERS = {"fer2013": fer2013.read, "raf-db": raf_db.read, "affectnet": affectnet.read}
+_NUMBERED = ("fer2013", "raf-db")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +33,7 @@ class Corpus:
     """A loaded corpus.
 
     Attributes:
-        name: one of ``SOURCES``.
+        name: one of ``SOURCES``, or what its owner calls it.
         layout: how it was laid out, for reports.
         splits: the corpus's split words with the rows of the six expressions, and ``other`` with
             the neutral and contempt rows of all of them; each row keeps its own ``split``.
@@ -60,26 +65,6 @@ class Corpus:
         return dict(Counter(finding.kind for finding in self.findings))
 
 
-def parse_corpus(text: str) -> tuple[str, str | None]:
-    """Split ``NAME=PATH`` as users write it; ``synthetic`` and ``synthetic=COUNT`` need no path.
-
-    Raises:
-        ConfigError: if the name is unknown or the path is missing.
-    """
-    name, _, path = text.partition("=")
-    if name not in SOURCES:
-        raise ConfigError(
-            f"{text!r} names no known corpus; write NAME=PATH, with NAME one of "
-            f"{', '.join(SOURCES)}."
-        )
-    if not path and name != "synthetic":
-        raise ConfigError(
-            f"{text!r} lacks a path; write {name}=PATH with a zip, a folder or "
-            f"{hub.PREFIX}USER/NAME."
-        )
-    return name, path or None
-
-
 def load_corpus(
     name: str,
     path: str | os.PathLike[str] | None,
@@ -91,9 +76,10 @@ def load_corpus(
     """Load a corpus from a zip, a folder or the Hub, or draw the synthetic one.
 
     Args:
-        name: ``fer2013``, ``raf-db``, ``affectnet`` or ``synthetic``.
-        path: a zip, a folder, or ``hf://datasets/USER/NAME[@REVISION]``; for ``synthetic`` the
-            number of images, or ``None``.
+        name: ``fer2013``, ``raf-db``, ``affectnet`` or ``synthetic``, or any with ``folder:``.
+        path: a zip, a folder, or ``hf://datasets/USER/NAME[@REVISION]``, each maybe with
+            ``folder:`` before it and a map behind it, see ``train.corpora.place``; for
+            ``synthetic`` the number of images, or ``None``.
         splits: the corpus's own words; ``None`` or a sequence with ``all`` in it is everything.
         num_proc: processes that convert a Hub repository; archives are fast enough with one.
         streaming: for Hub repositories: read rows while they are needed.
@@ -105,19 +91,50 @@ def load_corpus(
         ConfigError: if the name is unknown, the number is none, or an archive is to be streamed.
         DataError: if the path, its layout or a split is not there.
     """
-    if name not in SOURCES:
-        raise ConfigError(f"{name!r} is no corpus; known are {', '.join(SOURCES)}.")
     if name == "synthetic":
         count = synthetic.parse_count(None if path is None else str(path))
         return _from_reading(name, synthetic.read(count), None, splits)
     if path is None:
         raise ConfigError(f"{name} needs a path; write {name}=PATH.")
-    if str(path).startswith("hf://"):
-        return _from_hub(name, str(path), splits, num_proc, streaming)
+    place = parse_place(path)
+    if place.kind != "published":
+        return _from_reading(name, *_read_own(place, streaming), splits)
+    if name not in SOURCES:
+        raise ConfigError(
+            f"{name!r} is no corpus; known are {', '.join(SOURCES)}, and any name for pictures of "
+            f"your own: {name}=folder:PATH."
+        )
+    if place.path.startswith("hf://"):
+        return _from_hub(name, place, splits, num_proc, streaming)
     if streaming:
-        raise ConfigError(f"Only {hub.PREFIX} repositories can be streamed; {path} is local.")
-    archive = open_archive(path)
-    return _from_reading(name, _READERS[name](archive), archive, splits)
+        raise ConfigError(f"Only {HUB} repositories can be streamed; {path} is local.")
+    table = place.path.lower().endswith(".csv")
+    archive = open_tables(place.path) if table else open_archive(place.path)
+    return _from_reading(name, _READERS[name](archive, place.names), archive, splits)
+
+
+def _read_own(place: Place, streaming: bool) -> tuple[Reading, Archive]:
+    """Read anybody's pictures from a zip, a folder, a csv or a repository of such files."""
+    location: str | os.PathLike[str] = place.path
+    if streaming:
+        raise ConfigError(f"Pictures of your own cannot be streamed; load {location} as a whole.")
+    if place.path.startswith("hf://"):
+        found = hub.fetch_archive(place.path)
+        if found is None:
+            raise DataError(
+                f"{location} holds rows, not pictures in class folders; fetch it and lay it out so."
+            )
+        location = found
+    file = Path(location).expanduser()
+    if file.suffix.lower() == ".csv":
+        archive = open_archive(file.parent)
+        if file.name not in archive.sizes:
+            raise DataError(f"{location} does not exist; give a csv with the columns path, label.")
+        return own.read(archive, place.names, file.name), archive
+    if place.kind == "csv":
+        raise DataError(f"{location} is no csv; give NAME=csv:FILE.csv, or NAME=folder:{location}.")
+    archive = open_archive(location)
+    return own.read(archive, place.names), archive
 
 
 def _from_reading(
@@ -127,9 +144,13 @@ def _from_reading(
     if not present:
         kinds = Counter(finding.kind for finding in reading.findings).most_common(3)
         found = ", ".join(f"{count} times {kind}" for kind, count in kinds) or "nothing at all"
+        cause = find_cause(archive) if archive else None
         where = archive.location if archive else name
-        raise DataError(f"{where} holds no labelled image that can be used ({found}).")
-    chosen = _choose(name, [word for word in SPLITS[name] if word in present], splits)
+        raise DataError(
+            f"{where} holds no labelled image that can be used ({found}"
+            + (f"; {cause})." if cause else ").")
+        )
+    chosen = _choose(name, [word for word in splits_of(name) if word in present], splits)
     findings = list(reading.findings)
     counts: dict[str, dict[str, int]] = {}
     class_counts: dict[str, dict[str, int]] = {}
@@ -171,22 +192,25 @@ def _choose(name: str, present: Sequence[str], wanted: Sequence[str] | None) -> 
 
 
 def _from_hub(
-    name: str, location: str, splits: Sequence[str] | None, num_proc: int, streaming: bool
+    name: str, where: Place, splits: Sequence[str] | None, num_proc: int, streaming: bool
 ) -> Corpus:
+    location = where.path
     place = hub.fetch_archive(location, folders=not streaming)
     if place is not None and streaming:
         raise ConfigError(f"{location} holds a zip, which cannot be streamed.")
     if place is not None:
         archive = open_archive(place)
         try:
-            return _from_reading(name, _READERS[name](archive), archive, splits)
+            return _from_reading(name, _READERS[name](archive, where.names), archive, splits)
         except DataError:
             if archive.members is not None:
                 raise
             # Not the corpus's own layout; datasets reads any folders named by split and class.
     loaded = hub.load_repository(name, location, streaming=streaming)
-    chosen = _choose(name, [word for word in SPLITS[name] if word in loaded], splits)
-    rows = {split: hub.unify(loaded[split], name, split, num_proc) for split in chosen}
+    chosen = _choose(name, [word for word in splits_of(name) if word in loaded], splits)
+    if streaming and name in _NUMBERED and not numbering.are_explained(where.names):
+        _refuse_uncounted(location, [loaded[split] for split in chosen])
+    rows = {split: hub.unify(loaded[split], name, split, num_proc, where.names) for split in chosen}
     if streaming:
         layout = "Hub repository, streamed (not counted)"
         return Corpus(name, layout, _divide_stream(rows), {}, {}, (), ())
@@ -197,9 +221,29 @@ def _from_hub(
         [rows[split].select(np.flatnonzero(labels[split] == NO_LABEL)) for split in chosen]
     )
     counts = {split: dict(Counter(rows[split]["original_label"])) for split in chosen}
-    class_counts = {split: hub.count_classes(name, counts[split]) for split in chosen}
+    _check_numbers(name, where, counts)
+    class_counts = {split: hub.count_classes(name, counts[split], where.names) for split in chosen}
     different = differences(name, class_counts)
     return Corpus(name, "Hub repository", data, counts, class_counts, different, ())
+
+
+def _refuse_uncounted(location: str, streams: Iterable[IterableDataset]) -> None:
+    """Refuse numbers that cannot be counted, since rows are read only while they are needed."""
+    if any(hub.tells_numbers(rows, location) for rows in streams):
+        raise ConfigError(
+            f"{location} tells classes by numbers, which are believed only when they can be "
+            "counted; load it as a whole, or say behind it which is which, such as ,0=anger,3=joy."
+        )
+
+
+def _check_numbers(name: str, where: Place, counts: Mapping[str, Mapping[str, int]]) -> None:
+    """Check a repository's numbers that the user did not explain."""
+    if name in _NUMBERED and not numbering.are_explained(where.names):
+        numbers = {
+            split: {word: count for word, count in words.items() if word.isdecimal()}
+            for split, words in counts.items()
+        }
+        numbering.check_numbers(name, numbers, where.path)
 
 
 def _divide_stream(rows: Mapping[str, IterableDataset]) -> IterableDatasetDict:

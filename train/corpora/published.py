@@ -21,6 +21,9 @@ SPLITS: dict[str, tuple[str, ...]] = {
 }
 """Corpus -> its own split words, in order."""
 
+OWN_SPLITS = ("train", "valid", "test")
+"""Those of anybody's pictures; ``valid`` is always there, see ``train.corpora.own``."""
+
 TRAINING_SPLIT = "train"
 """The split that may be trained on; the same word in every corpus."""
 
@@ -45,6 +48,11 @@ PUBLISHED: dict[str, dict[str, dict[str, int]]] = {
     for corpus, splits in _COUNTS.items()
 }
 """Corpus -> split -> canonical name -> published number of images."""
+
+
+def splits_of(corpus: str) -> tuple[str, ...]:
+    """Return the split words of a corpus, in order."""
+    return SPLITS.get(corpus, OWN_SPLITS)
 
 
 def differences(corpus: str, found: Mapping[str, Mapping[str, int]]) -> tuple[str, ...]:

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from emotion.errors import DataError
 from emotion.labels import CORPUS_LABELS
-from train.corpora.archive import (
-    Archive,
-    base_name,
-    describe,
-    is_image,
-    read_table,
-    table_header,
-)
-from train.corpora.folders import FolderFile, class_folders, require_expressions
+from train.corpora import numbering
+from train.corpora.archive import Archive, base_name, is_image
+from train.corpora.causes import describe
+from train.corpora.folders import FolderFile, class_folders, left_out, require_expressions
 from train.corpora.schema import Finding, Reading, Sample, canonical_label
+from train.corpora.tables import read_table, table_header
 
 NAME = "raf-db"
 
@@ -37,25 +34,30 @@ class _Row:
     where: str
 
 
-def read(archive: Archive) -> Reading:
+def read(archive: Archive, names: Mapping[str, str]) -> Reading:
     """Read whichever RAF-DB layout ``archive`` has.
 
+    Args:
+        archive: where it lies.
+        names: words and numbers that the user explained, see ``train.corpora.place``.
+
     Raises:
-        DataError: if it has none of them, or an incomplete one.
+        DataError: if it has none of the layouts, or an incomplete one, or if the numbers of its
+            classes are not explained and do not occur as often as published.
     """
     if (partition := archive.find(_PARTITION)) is not None:
-        return _read_official(archive, partition)
+        return _read_official(archive, partition, names)
     tables = [
         name
         for name in archive.sizes
         if name.casefold().endswith(".csv") and {"image", "label"} <= {*table_header(archive, name)}
     ]
     rows = [row for table in tables for row in _csv_rows(archive, table)]
-    files = class_folders(archive, _SPLITS, set(CORPUS_LABELS[NAME]))
+    files = class_folders(archive, _SPLITS, {*CORPUS_LABELS[NAME], *names})
     if files is not None:
-        return _read_folders(archive, files, rows)
+        return _read_folders(archive, files, rows, names)
     if rows:
-        return _read_flat(archive, rows)
+        return _read_flat(archive, rows, names)
     raise DataError(
         f"{archive.location} is not laid out as RAF-DB: understood are the folders train/<1..7> "
         "and test/<1..7>, images with train_labels.csv and test_labels.csv (columns "
@@ -65,14 +67,18 @@ def read(archive: Archive) -> Reading:
     )
 
 
-def _read_folders(archive: Archive, files: list[FolderFile], rows: list[_Row]) -> Reading:
-    require_expressions(archive, NAME, files)
+def _read_folders(
+    archive: Archive, files: list[FolderFile], rows: list[_Row], names: Mapping[str, str]
+) -> Reading:
+    pictures = [file for file in files if is_image(file.path)]
+    _check_numbers(archive, names, [(file.split, file.label) for file in pictures])
+    require_expressions(archive, NAME, files, names)
     samples: list[Sample] = []
-    findings: list[Finding] = []
+    findings = left_out(archive, [file.path for file in files])
     listed = {(row.split, base_name(row.image)): row for row in rows}
     tabled = {row.split for row in rows}
     for file in files:
-        label = canonical_label(NAME, file.label)
+        label = canonical_label(NAME, file.label, names)
         if not is_image(file.path):
             findings.append(Finding("not an image", file.path, "left out"))
             continue
@@ -92,7 +98,7 @@ def _read_folders(archive: Archive, files: list[FolderFile], rows: list[_Row]) -
     return Reading("Kaggle folders", samples, findings)
 
 
-def _read_flat(archive: Archive, rows: list[_Row]) -> Reading:
+def _read_flat(archive: Archive, rows: list[_Row], names: Mapping[str, str]) -> Reading:
     by_name: dict[str, list[str]] = {}
     for path in archive.images():
         by_name.setdefault(base_name(path), []).append(path)
@@ -103,11 +109,12 @@ def _read_flat(archive: Archive, rows: list[_Row]) -> Reading:
         same_split = [path for path in candidates if row.split in path.split("/")]
         return next(iter(same_split or candidates), None)
 
-    samples, findings = _match(rows, path_of, archive.images())
+    _check_numbers(archive, names, [(row.split, row.label) for row in rows])
+    samples, findings = _match(rows, path_of, archive.images(), names)
     return Reading("flat images with csv", samples, findings)
 
 
-def _read_official(archive: Archive, partition: str) -> Reading:
+def _read_official(archive: Archive, partition: str, names: Mapping[str, str]) -> Reading:
     folder = PurePosixPath(partition).parent
     root = folder.parent if folder.name.casefold() == "emolabel" else folder
     # basic/ and compound/ use the same file names: only what lies beside the label file counts.
@@ -122,8 +129,10 @@ def _read_official(archive: Archive, partition: str) -> Reading:
         return inside.get(f"{stem}_aligned.{suffix}" if aligned else row.image)
 
     rows = list(_partition_rows(archive, partition))
-    samples, findings = _match(rows, path_of, aligned or images)
+    _check_numbers(archive, names, [(row.split, row.label) for row in rows])
+    samples, findings = _match(rows, path_of, aligned or images, names)
     samples = [replace(sample, sample_id=sample.path.removeprefix(prefix)) for sample in samples]
+    findings += left_out(archive, aligned or images)
     if aligned:
         return Reading("official, aligned images", samples, findings)
     annotated = [_annotate(archive, sample, inside, findings) for sample in samples]
@@ -131,7 +140,10 @@ def _read_official(archive: Archive, partition: str) -> Reading:
 
 
 def _match(
-    rows: Iterable[_Row], path_of: Callable[[_Row], str | None], images: Iterable[str]
+    rows: Iterable[_Row],
+    path_of: Callable[[_Row], str | None],
+    images: Iterable[str],
+    names: Mapping[str, str],
 ) -> tuple[list[Sample], list[Finding]]:
     """Bring label rows and images together; whatever is left over on either side is a finding."""
     samples: list[Sample] = []
@@ -139,7 +151,7 @@ def _match(
     used: set[str] = set()
     for row in rows:
         path = path_of(row)
-        label = canonical_label(NAME, row.label)
+        label = canonical_label(NAME, row.label, names)
         if path is None:
             findings.append(_without_image(row))
         elif path in used:
@@ -160,6 +172,19 @@ def _match(
         if path not in used
     )
     return samples, findings
+
+
+def _check_numbers(
+    archive: Archive, names: Mapping[str, str], labels: Iterable[tuple[str | None, str]]
+) -> None:
+    """Check numbers that the user did not explain, see ``train.corpora.numbering``."""
+    if numbering.are_explained(names):
+        return
+    counts: dict[str, Counter[str]] = {}
+    for split, label in labels:
+        if label.isdecimal():
+            counts.setdefault(split or "", Counter())[label] += 1
+    numbering.check_numbers(NAME, counts, str(archive.location))
 
 
 def _csv_rows(archive: Archive, table: str) -> Iterator[_Row]:

@@ -17,9 +17,10 @@ from PIL import Image as PILImage
 from emotion.errors import DataError
 from emotion.labels import CORPUS_LABELS, LABELS
 from train.corpora.archive import Archive, read_location
+from train.corpora.expressions import plain
 
 SOURCES: tuple[str, ...] = tuple(CORPUS_LABELS)
-"""Names of the corpora, in the order of the ``source`` class label."""
+"""Names of the corpora that have layouts of their own; anybody's pictures have another name."""
 
 NO_LABEL = -1
 """``label`` of a row that shows none of the six expressions; ``ClassLabel`` allows this value."""
@@ -32,10 +33,11 @@ FEATURES = Features(
         # Undecoded: a damaged image is found, counted and set aside by whoever decodes it.
         "image": Image(decode=False),
         "label": ClassLabel(names=list(LABELS)),
-        "source": ClassLabel(names=list(SOURCES)),
+        "source": Value("string"),
         "split": Value("string"),
         "sample_id": Value("string"),
         "original_label": Value("string"),
+        "expression": Value("string"),
         "votes": List(Value("int32"), length=10),
         "calm": Value("float32"),
         "second_label": Value("string"),
@@ -46,12 +48,14 @@ FEATURES = Features(
 )
 """Columns of every corpus, the same for all, so that they concatenate without a cast.
 
-``label``: 0..5, or ``NO_LABEL``. ``split``: the corpus's own word. ``sample_id``: unique within its
-source. ``votes``: how many taggers gave each answer of ``train.corpora.ferplus.VOTES``, or null.
-``calm``: how likely the face is neutral, 0..1, see ``calm_share``. ``second_label``: another
-annotation's canonical name, neutral and contempt included, or null. ``box``: x0, y0, x1, y1 in
-pixels, or null. ``landmarks``: x, y in pixels of left eye, right eye, nose tip, left and right
-mouth corner as seen in the image, or null. ``phash``: null until the pixels have been decoded.
+``label``: 0..5, or ``NO_LABEL``. ``source``: name of the corpus. ``split``: its own word.
+``sample_id``: unique within its source. ``original_label``: its own word. ``expression``: the
+canonical name of that, neutral and contempt included. ``votes``: how many taggers gave each answer
+of ``train.corpora.ferplus.VOTES``, or null. ``calm``: how likely the face is neutral, 0..1, see
+``calm_share``. ``second_label``: another annotation's canonical name, neutral and contempt
+included, or null. ``box``: x0, y0, x1, y1 in pixels, or null. ``landmarks``: x, y in pixels of left
+eye, right eye, nose tip, left and right mouth corner as seen in the image, or null. ``phash``: null
+until the pixels have been decoded.
 """
 
 EMBED_LIMIT = 2**30
@@ -132,9 +136,21 @@ class Reading:
     no_faces: tuple[Sample, ...] = ()
 
 
-def canonical_label(corpus: str, original: str) -> str | None:
-    """Return the canonical name of a corpus's own label, or ``None`` if it has no such label."""
-    return CORPUS_LABELS[corpus].get(original.strip().casefold())
+def canonical_label(
+    corpus: str, original: str, names: Mapping[str, str] | None = None
+) -> str | None:
+    """Return the canonical name of a corpus's own label, or ``None`` if it has no such label.
+
+    Args:
+        corpus: a published one.
+        original: its own word or number.
+        names: words and numbers that the user explained, in lower case. They come first, and with
+            one number explained the others mean nothing any more.
+    """
+    word = plain(original)
+    if names and (word in names or (word.isdecimal() and any(map(str.isdecimal, names)))):
+        return names.get(word)
+    return CORPUS_LABELS[corpus].get(word)
 
 
 def label_id(canonical: str) -> int:
@@ -198,16 +214,16 @@ def _columns(
     findings: list[Finding],
 ) -> dict[str, list[Any]]:
     columns: dict[str, list[Any]] = {name: [] for name in FEATURES}
-    source_id = SOURCES.index(source)
     for sample in samples:
         image = _image(sample, archive, embed, findings)
         values = {
             "image": image,
             "label": label_id(sample.label),
-            "source": source_id,
+            "source": source,
             "split": sample.split,
             "sample_id": sample.sample_id,
             "original_label": sample.original_label,
+            "expression": sample.label,
             "votes": sample.votes,
             "calm": calm_share(sample.label, sample.votes, sample.second_label),
             "second_label": sample.second_label,

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 from collections import Counter
 
 import numpy as np
@@ -337,3 +338,74 @@ def test_published_names_follow_the_official_numbers(pack, official):
     for split, images in (("train", 2), ("valid", 1)):
         assert corpus.counts[split] == dict.fromkeys(sorted(OFFICIAL), images)
     assert len(corpus.differences) == 2
+
+
+def _npy(value) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, value)
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def release(picture):
+    """The owners' release: two training pictures and one validation picture of each expression."""
+    files = {}
+    for folder, copies in (("train_set", 2), ("val_set", 1)):
+        for number in range(8 * copies):
+            files[f"AffectNet/{folder}/images/{number}.jpg"] = picture(number, 224)
+            stem = f"AffectNet/{folder}/annotations/{number}"
+            files[f"{stem}_exp.npy"] = _npy(np.array(str(number % 8)))
+            files[f"{stem}_lnd.npy"] = _npy(POINTS.ravel())
+            files[f"{stem}_aro.npy"] = _npy(np.array("0.1"))
+    return files
+
+
+def test_the_owners_release_is_read_with_its_landmarks(pack, release):
+    corpus = load_corpus("affectnet", pack(release))
+
+    assert corpus.layout == "images with annotations as npy"
+    assert corpus.totals == {"train": 12, "valid": 6}
+    assert _labels(corpus.splits["train"]) == MEANING
+    assert sorted(corpus.splits["other"]["original_label"]) == ["contempt"] * 3 + ["neutral"] * 3
+    assert corpus.findings == ()
+    assert corpus.differences[0].startswith("affectnet train differs from the published counts")
+    for row in corpus.splits["valid"]:
+        np.testing.assert_allclose(row["landmarks"], five_landmarks(POINTS), rtol=1e-6)
+        assert row["image"]["bytes"] == release[f"{row['sample_id']}"]
+
+
+@pytest.mark.parametrize("number", [3, 3.0, np.int64(3), np.array(["3"])])
+def test_numbers_of_the_release_may_have_any_type(pack, release, number):
+    release["AffectNet/train_set/annotations/0_exp.npy"] = _npy(np.array(number))
+    corpus = load_corpus("affectnet", pack(release))
+    assert corpus.counts["train"]["surprise"] == 3
+
+
+def test_annotations_of_the_release_that_cannot_be_used_are_listed(pack, release, picture):
+    stem = "AffectNet/train_set/annotations/"
+    release[f"{stem}0_exp.npy"] = _npy(np.array("8"))
+    release[f"{stem}1_exp.npy"] = b"no npy"
+    release[f"{stem}2_exp.npy"] = _npy(np.array([{"a": 1}], dtype=object))
+    release[f"{stem}3_lnd.npy"] = _npy(np.zeros(3))
+    release[f"{stem}99_exp.npy"] = _npy(np.array("1"))
+    release["AffectNet/train_set/images/98.jpg"] = picture(98)
+
+    corpus = load_corpus("affectnet", pack(release))
+
+    assert corpus.finding_counts == {
+        "unknown class": 3,
+        "unreadable annotation": 1,
+        "label without image": 1,
+        "image without label": 1,
+    }
+    assert sum(corpus.totals.values()) == 12 + 6 - 2
+
+
+def test_yolo_folders_are_understood_in_either_case(pack, affectnet_yolo):
+    files = {
+        name.replace("/train/", "/Train/").replace("/images/", "/Images/"): content
+        for name, content in affectnet_yolo.items()
+    }
+    corpus = load_corpus("affectnet", pack(files))
+    assert corpus.totals == {"train": 6, "valid": 6, "test": 6}
+    assert corpus.findings == ()

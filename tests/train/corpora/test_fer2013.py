@@ -101,6 +101,52 @@ def test_images_in_an_unknown_class_folder_are_left_out_and_listed(pack, fer_fol
     assert len(corpus.splits["train"]) == 12
 
 
+def test_folders_that_are_no_split_are_left_out_and_said(pack, fer_folders, picture):
+    fer_folders["val/happy/im1.jpg"] = fer_folders["val/happy/im2.jpg"] = picture(98)
+    fer_folders["train/im3.jpg"] = picture(99)
+    corpus = load_corpus("fer2013", pack(fer_folders))
+    assert [(f.kind, f.where, f.detail) for f in corpus.findings] == [
+        ("unused folder", "train", "1 pictures; left out"),
+        ("unused folder", "val/happy", "2 pictures; left out"),
+    ]
+
+
+def test_pictures_beside_a_csv_are_left_out_and_said(pack, fer_folders):
+    corpus = load_corpus("fer2013", pack({**fer_folders, "fer2013.csv": FER_CSV}))
+    assert len(corpus.splits["train"]) == 12
+    assert {f.kind for f in corpus.findings} == {"unused folder"}
+    assert len(corpus.findings) == 14
+
+
+def test_folders_named_after_the_usage_are_splits(pack, picture):
+    files = {}
+    for number, emotion in enumerate(
+        ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise")
+    ):
+        for place, usage in enumerate(("Training", "PublicTest", "PrivateTest")):
+            files[f"FER/{usage}/{emotion}/{number}.jpg"] = picture(10 * number + place)
+    corpus = load_corpus("fer2013", pack(files))
+    assert corpus.totals == {"train": 6, "public": 6, "private": 6}
+    assert corpus.findings == ()
+
+
+def test_a_csv_can_be_named_itself(as_folder):
+    path = as_folder({"fer2013.csv": FER_CSV, "deep/happy/1.jpg": b""}) / "fer2013.csv"
+    corpus = load_corpus("fer2013", path)
+    assert corpus.totals == {"train": 12, "public": 12, "private": 12}
+    assert corpus.findings == ()
+    with pytest.raises(DataError, match="does not exist"):
+        load_corpus("fer2013", path.with_name("none.csv"))
+
+
+def test_a_map_behind_the_path_explains_words_and_numbers(as_folder, fer_folders):
+    files = {name.replace("/happy/", "/3/"): data for name, data in fer_folders.items()}
+    path = as_folder({name.replace("/sad/", "/traurig/"): data for name, data in files.items()})
+    corpus = load_corpus("fer2013", f"{path},3=joy,Traurig=sadness")
+    assert corpus.totals == {"train": 12, "public": 6, "private": 6}
+    assert corpus.findings == ()
+
+
 def test_two_corpora_side_by_side_are_refused(pack, fer_folders):
     twice = {f"{top}/{name}": data for top in ("a", "b") for name, data in fer_folders.items()}
     with pytest.raises(DataError, match=r"side by side \(a, b\)"):
@@ -190,7 +236,7 @@ def test_a_csv_without_a_needed_column_is_refused_by_name(pack):
 
 
 def test_a_csv_that_is_no_text_is_refused(pack):
-    with pytest.raises(DataError, match="not readable csv"):
+    with pytest.raises(DataError, match="not readable csv: it is UTF-16"):
         load_corpus("fer2013", pack({"fer2013.csv": b"\xff\xfe\x00" * 50}))
 
 

@@ -1,11 +1,19 @@
 from __future__ import annotations
 
 import pytest
-from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, Value
+from datasets import (
+    ClassLabel,
+    Dataset,
+    DatasetDict,
+    Features,
+    Image,
+    IterableDatasetDict,
+    Value,
+)
 
-from emotion.errors import DataError
+from emotion.errors import ConfigError, DataError
 from emotion.labels import LABELS
-from train.corpora import FEATURES, load_corpus
+from train.corpora import FEATURES, hub, load_corpus
 from train.corpora.hub import rename_splits, unify
 
 FER_NAMES = ["angry", "disgust", "fear", "happy", "neutral", "sad", "surprise"]
@@ -96,3 +104,57 @@ def test_an_unreachable_repository_is_one_sentence(streaming):
     with pytest.raises(DataError, match="cannot be loaded") as caught:
         load_corpus("fer2013", "hf://datasets/nobody/nothing@v1", streaming=streaming)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("feature", "labels"),
+    [
+        (Value("int64"), [0, 3]),
+        (Value("string"), ["4", "5"]),
+        (ClassLabel(names=[*"0123456"]), [0, 3]),
+    ],
+)
+def test_numbers_that_are_streamed_are_refused_until_they_are_explained(
+    repository, monkeypatch, feature, labels
+):
+    stream = IterableDatasetDict(train=repository(feature, labels).to_iterable_dataset())
+    monkeypatch.setattr(hub, "fetch_archive", lambda *_, **__: None)
+    monkeypatch.setattr(hub, "load_repository", lambda *_, **__: stream)
+    location = "hf://datasets/me/faces"
+
+    with pytest.raises(ConfigError, match="believed only when they can be counted"):
+        load_corpus("fer2013", location, streaming=True)
+
+    told = ",0=sad,1=joy,2=joy,3=fear,4=sad,5=fear,6=neutral"
+    rows = load_corpus("fer2013", f"{location}{told}", streaming=True).splits["train"]
+    assert [row["expression"] for row in rows] == ["sadness", "fear"]
+
+
+def test_words_are_streamed(repository, monkeypatch):
+    stream = IterableDatasetDict(
+        train=repository(Value("string"), ["happy", "sad"]).to_iterable_dataset()
+    )
+    monkeypatch.setattr(hub, "fetch_archive", lambda *_, **__: None)
+    monkeypatch.setattr(hub, "load_repository", lambda *_, **__: stream)
+
+    rows = load_corpus("fer2013", "hf://datasets/me/faces", streaming=True).splits["train"]
+
+    assert [row["expression"] for row in rows] == ["happiness", "sadness"]
+
+
+@pytest.mark.parametrize("feature", [Value("int64"), ClassLabel(names=[*"0123456"])])
+def test_numbers_in_rows_are_refused_until_they_are_explained(
+    repository, monkeypatch, checked, feature
+):
+    rows = DatasetDict(train=repository(feature, [0, 1, 2, 3, 4, 5, 6]))
+    monkeypatch.setattr(hub, "fetch_archive", lambda *_, **__: None)
+    monkeypatch.setattr(hub, "load_repository", lambda *_, **__: rows)
+    location = "hf://datasets/me/faces"
+
+    with pytest.raises(DataError, match="Say behind the path which is which"):
+        load_corpus("fer2013", location)
+
+    told = ",0=neutral,1=joy,2=surprise,3=sad,4=angry,5=disgust,6=fear"
+    corpus = load_corpus("fer2013", f"{location}{told}")
+    assert corpus.class_counts["train"] == dict.fromkeys((*LABELS, "neutral"), 1)
+    assert corpus.splits["other"]["original_label"] == ["0"]

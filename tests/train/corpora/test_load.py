@@ -29,7 +29,7 @@ def test_all_corpora_concatenate_without_a_cast(
     whole = concatenate_datasets(parts)
     assert whole.features == FEATURES
     assert len(whole) == sum(map(len, parts))
-    assert [SOURCES[number] for number in dict.fromkeys(whole["source"])] == [*SOURCES]
+    assert tuple(dict.fromkeys(whole["source"])) == SOURCES
 
 
 def test_sample_ids_are_unique_within_a_corpus(pack, fer_folders):

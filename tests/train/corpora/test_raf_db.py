@@ -85,6 +85,12 @@ def test_a_row_without_image_and_an_image_without_row_are_listed(pack, raf_folde
     assert "train/4/train_00099_aligned.jpg" in corpus.splits["train"]["sample_id"]
 
 
+def test_a_folder_that_is_no_split_is_left_out_and_said(pack, raf_folders, picture):
+    raf_folders["DATASET/val/4/one.jpg"] = picture(99)
+    corpus = load_corpus("raf-db", pack(raf_folders))
+    assert [(f.kind, f.where) for f in corpus.findings] == [("unused folder", "DATASET/val/4")]
+
+
 def test_a_csv_that_contradicts_the_folder_is_listed(pack, raf_folders):
     raf_folders["train_labels.csv"] = raf_folders["train_labels.csv"].replace(
         "train_00004_aligned.jpg,4", "train_00004_aligned.jpg,5"
@@ -173,6 +179,8 @@ def test_the_compound_subset_beside_basic_is_not_mixed_in(pack, official, pictur
     row = next(row for row in corpus.splits["train"] if row["original_label"] == "1")
     assert row["image"]["bytes"] == official["basic/Image/aligned/train_00001_aligned.jpg"]
     assert corpus.totals == {"train": 6, "test": 6}
+    left_out = [(f.where, f.detail) for f in corpus.findings if f.kind == "unused folder"]
+    assert ("compound/Image/aligned", "1 pictures; left out") in left_out
 
 
 def test_official_lines_are_checked(pack, official):
@@ -186,6 +194,7 @@ def test_official_lines_are_checked(pack, official):
         ("label without image", f"{place} 15"),
         ("listed twice", f"{place} 16"),
         ("unknown split", f"{place} 18"),
+        ("unused folder", "basic/Image/original"),
     ]
 
 
