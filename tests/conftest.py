@@ -47,7 +47,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         # The browser's driver swallows an exception out of a signal: only a thread ends its tests.
         if item.get_closest_marker("browser") and not item.get_closest_marker("timeout"):
-            item.add_marker(pytest.mark.timeout(180, method="thread"))
+            item.add_marker(pytest.mark.timeout(600, method="thread"))
 
 
 def pytest_unconfigure() -> None:

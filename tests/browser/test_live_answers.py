@@ -372,6 +372,6 @@ def test_an_answer_that_cannot_be_drawn_does_not_end_the_view(page):
 
 
 def test_a_face_in_doubt_says_why(page):
-    answer(page, face(1, sure=False, reason="perhaps no face"))
+    answer(page, face(1, answer="not sure", sure=False, reason="perhaps no face"))
 
     assert "perhaps no face" in " ".join(panel(page))

@@ -80,7 +80,7 @@ def test_every_network_answers_with_maps_that_the_page_draws(
     (face,) = analyzer.analyze(astronaut)
 
     assert face.cams.shape == (6, 8, 8)
-    assert len(heat_bytes(face.cams[0])["cells"]) == 64
+    assert len(heat_bytes(face, face.index)["cells"]) == 64
     assert heat(face, face.index).shape == (64, 64)
 
 
