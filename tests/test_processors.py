@@ -16,8 +16,9 @@ import numpy as np
 import pytest
 
 from emotion.engine.classifier import EXAMPLE, VARYING, ClassifierGraph
-from emotion.engine.openvino_engine import OpenVINOEngine, import_openvino
+from emotion.engine.openvino_engine import OpenVINOEngine
 from emotion.network import EmotionNet, NetworkConfig
+from emotion.quiet_openvino import import_openvino
 from emotion.weights import EMBEDDED, INT8
 from tests.conftest import REPOSITORY
 from tests.support.answers import MEASURED, ask

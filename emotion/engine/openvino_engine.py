@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import sys
 import threading
 import warnings
 from pathlib import Path
@@ -16,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from emotion.engine.threads import usable_threads
+from emotion.quiet_openvino import import_openvino
 
 _KEPT_KERNELS = 256  # a network has some 60 layers, and a live view one size
 
@@ -106,18 +106,3 @@ class Run:
             self._request.infer([np.ascontiguousarray(inputs)], share_inputs=True)
             # The request's memory is written again by the next call.
             return tuple(np.array(tensor.data) for tensor in self._request.output_tensors)
-
-
-def import_openvino() -> Any:
-    """Import OpenVINO without the package that reports each import and conversion to its makers.
-
-    It would do so unasked, and this project promises its users that nothing leaves their machine.
-    A missing package is a case that OpenVINO (and nncf) provides for.
-
-    Raises:
-        ImportError: if OpenVINO is not installed, or its libraries do not load.
-    """
-    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
-    import openvino
-
-    return openvino

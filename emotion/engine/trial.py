@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -22,6 +21,7 @@ import torch
 from torch import nn
 
 from emotion.align import CROP_SIZE
+from emotion.trial_worker import HEAD
 
 CROPS = 16
 FARTHEST = 0.4
@@ -29,7 +29,6 @@ FARTHEST = 0.4
 embedded model on 480 such crops: 0.13 in the median, 0.23 at most."""
 
 _SECONDS = 120
-_HEAD = struct.Struct(">QQQ")  # bytes of structure and constants, number of crops
 _ROOT = Path(__file__).parents[2]
 
 
@@ -47,7 +46,7 @@ def check(structure: bytes, constants: bytes, graph: nn.Module) -> None:
     crops = draw_crops(secrets.randbits(64))
     with torch.inference_mode():
         expected = graph(torch.from_numpy(crops))[-1].numpy().reshape(CROPS, -1)
-    answer = _ask(_HEAD.pack(len(structure), len(constants), CROPS) + structure + constants, crops)
+    answer = _ask(HEAD.pack(len(structure), len(constants), CROPS) + structure + constants, crops)
     if len(answer) != expected.nbytes:
         raise ValueError("it computes features of another shape")
     features = np.frombuffer(answer, np.float32).reshape(expected.shape)
@@ -81,7 +80,7 @@ def _ask(model: bytes, crops: npt.NDArray[np.uint8]) -> bytes:
             environment[name] = os.environ[name]
     try:
         finished = subprocess.run(
-            [sys.executable, "-m", "emotion.engine.trial"],
+            [sys.executable, "-m", "emotion.trial_worker"],
             input=model + crops.tobytes(),
             capture_output=True,
             timeout=_SECONDS,
@@ -93,22 +92,3 @@ def _ask(model: bytes, crops: npt.NDArray[np.uint8]) -> bytes:
     if finished.returncode:
         raise ValueError("it cannot be parsed")
     return finished.stdout
-
-
-def main() -> None:
-    """Be the child: read a model and crops from standard input, write the features."""
-    from emotion.engine.openvino_engine import OpenVINOEngine
-
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what a library prints is no answer
-    source = sys.stdin.buffer
-    structure, constants, crops = _HEAD.unpack(source.read(_HEAD.size))
-    run = OpenVINOEngine(threads=1).load(source.read(structure), source.read(constants))
-    pixels = source.read(crops * CROP_SIZE * CROP_SIZE)
-    images = np.frombuffer(pixels, np.uint8).reshape(-1, CROP_SIZE, CROP_SIZE)
-    answers.write(np.ascontiguousarray(run(images)[-1], np.float32).tobytes())
-    answers.flush()
-
-
-if __name__ == "__main__":
-    main()
