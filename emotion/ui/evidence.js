@@ -38,6 +38,7 @@ const DARK = "rgba(12, 12, 16, 0.62)";
 
 /** Enlarge an 8x8 map to HEAT_SIDE, values 0..255. @param {Heat} heat */
 function enlarge({ cells }) {
+  if (cells.length !== 64) throw new RangeError(`A map of ${cells.length} cells has no place.`);
   const values = new Float32Array(HEAT_SIDE * HEAT_SIDE);
   TAPS.forEach(({ cell: row, weight: down }, y) =>
     TAPS.forEach(({ cell: column, weight: right }, x) => {
