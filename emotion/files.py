@@ -58,6 +58,19 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode("utf-8", "surrogateescape"))
 
 
+def is_folder(path: Path) -> bool:
+    """Tell whether a path leads to a folder; one that cannot be a path does not."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):  # a name too long
+        return False
+
+
+def shortened(text: str) -> str:
+    """Return a name as a sentence shows it: whole, or only its beginning."""
+    return text if len(text) < 200 else f"{text[:100]}..."
+
+
 def regular(path: Path) -> Path | None:
     """Return the ordinary file that a path leads to or will lead to; None for any other thing.
 
@@ -83,5 +96,5 @@ def _write_into(path: Path, data: bytes) -> None:
 
 def _cannot(path: Path, error: Exception) -> str:
     reason = getattr(error, "strerror", None) or str(error)
-    name = str(path) if len(str(path)) < 200 else f"{str(path)[:100]}..."
+    name = shortened(str(path))
     return f"{name} cannot be written ({reason}); free some space or choose another place."

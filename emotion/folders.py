@@ -12,6 +12,7 @@ from pathlib import Path
 from PIL import Image, UnidentifiedImageError
 
 from emotion.errors import DataError
+from emotion.files import is_folder
 from emotion.images import FORMATS
 
 
@@ -58,7 +59,7 @@ def list_pictures(folder: Path) -> Listing:
             continue
         for entry in entries:
             path = current / entry.name
-            if _is_folder(path):
+            if is_folder(path):
                 (linked if entry.is_symlink() else waiting).append(path)
             elif is_picture(path):
                 listing.pictures.append(path)
@@ -94,10 +95,3 @@ def suffixes() -> frozenset[str]:
     Image.init()
     known = Image.registered_extensions().items()
     return frozenset(end for end, kind in known if kind in FORMATS)
-
-
-def _is_folder(path: Path) -> bool:
-    try:
-        return path.is_dir()
-    except OSError:  # a name too long
-        return False

@@ -5,12 +5,12 @@ It reads a model and crops from its standard input and writes features to its st
 
 from __future__ import annotations
 
-import os
 import struct
 import sys
 
 import numpy as np
 
+from emotion import child
 from emotion.quiet_openvino import import_openvino
 
 HEAD = struct.Struct(">QQQ")
@@ -21,9 +21,7 @@ _SIDE = 64  # of a crop; emotion.align has it, with OpenCV
 
 def main() -> None:
     """Answer once."""
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what a library prints is no answer
-    source = sys.stdin.buffer
+    source, answers = sys.stdin.buffer, child.answers()
     structure, constants, crops = HEAD.unpack(source.read(HEAD.size))
     openvino = import_openvino()
     core, text = openvino.Core(), source.read(structure)

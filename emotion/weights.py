@@ -18,6 +18,7 @@ from safetensors.torch import load as parse_tensors
 
 from emotion import hub, plain_yaml
 from emotion.errors import ConfigError, WeightsError
+from emotion.files import is_folder, shortened
 from emotion.network import EmotionNet, NetworkConfig, check_serving, normalise
 
 EMBEDDED = Path(__file__).parent / "assets" / "model"
@@ -91,7 +92,7 @@ def _deployed_spec(deployment: Path) -> str:
         raise WeightsError(f"The file {deployment.name} cannot be read as YAML; {remedy}") from None
     if model != "embedded" and not (isinstance(model, str) and hub.is_pinned(model)):
         raise WeightsError(
-            f"The model in {deployment.name} is {_short(repr(model))}, neither embedded nor "
+            f"The model in {deployment.name} is {shortened(repr(model))}, neither embedded nor "
             f"hf://USER/NAME@COMMIT with all 40 digits; {remedy}"
         )
     return str(model)
@@ -171,23 +172,12 @@ def _locate(spec: str) -> tuple[Path, str | None, str | None]:
         snapshot = hub.fetch(spec, _LIMITS, _EXTRAS)
         return snapshot.folder, snapshot.commit, snapshot.notice
     folder = Path(spec)
-    if not _is_folder(folder):
+    if not is_folder(folder):
         raise WeightsError(
-            f"The weights {_short(spec)} are not there; give 'embedded', a folder with {CONFIG} "
+            f"The weights {shortened(spec)} are not there; give 'embedded', a folder with {CONFIG} "
             f"and {TENSORS}, or hf://USER/NAME@REVISION."
         )
     return folder, None, None
-
-
-def _is_folder(path: Path) -> bool:
-    try:
-        return path.is_dir()
-    except (OSError, ValueError):  # a name too long
-        return False
-
-
-def _short(text: str) -> str:
-    return text if len(text) < 200 else f"{text[:100]}..."
 
 
 def _read(folder: Path, name: str, spec: str) -> bytes:

@@ -8,11 +8,9 @@ to those of the float32 network, whose tensors are what the weights are known by
 
 from __future__ import annotations
 
-import os
 import secrets
 import subprocess
 import sys
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -20,6 +18,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from emotion import child
 from emotion.align import CROP_SIZE
 from emotion.trial_worker import HEAD
 
@@ -29,7 +28,6 @@ FARTHEST = 0.4
 embedded model on 480 such crops: 0.13 in the median, 0.23 at most."""
 
 _SECONDS = 120
-_ROOT = Path(__file__).parents[2]
 
 
 def check(structure: bytes, constants: bytes, graph: nn.Module) -> None:
@@ -74,17 +72,13 @@ def draw_crops(seed: int) -> npt.NDArray[np.uint8]:
 
 
 def _ask(model: bytes, crops: npt.NDArray[np.uint8]) -> bytes:
-    environment = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
-    for name in ("LD_LIBRARY_PATH", "OMP_NUM_THREADS"):
-        if name in os.environ:
-            environment[name] = os.environ[name]
     try:
         finished = subprocess.run(
             [sys.executable, "-m", "emotion.trial_worker"],
             input=model + crops.tobytes(),
             capture_output=True,
             timeout=_SECONDS,
-            env={**environment, "PYTHONPATH": str(_ROOT)},
+            env=child.environment("OMP_NUM_THREADS"),
             check=False,
         )
     except subprocess.TimeoutExpired:

@@ -9,11 +9,11 @@ import sys
 import threading
 import weakref
 from contextlib import suppress
-from pathlib import Path
 from typing import IO
 
 import numpy as np
 
+from emotion import child
 from emotion.decode_worker import ANSWER, PIXELS, REQUEST
 from emotion.errors import ImageError
 from emotion.images import MAX_PIXELS, RGBImage
@@ -23,10 +23,7 @@ from emotion.ui.gate import Gate
 DEADLINE = 20.0
 """Seconds within which a picture is decoded, however busy the machine is."""
 
-_ROOT = Path(__file__).parents[2]
-# The process sees none of the server's secrets, and glibc gives its memory back after each picture.
-_KEPT = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "SYSTEMROOT", "PYTHONHOME")
-_ENVIRONMENT = {
+_SETTINGS = {  # glibc gives its memory back after each picture
     "OPENBLAS_NUM_THREADS": "1",
     "OMP_NUM_THREADS": "1",
     "MALLOC_ARENA_MAX": "1",
@@ -48,8 +45,7 @@ class Decoder:
         """Start the process; it is there when the first picture comes."""
         self._deadline = deadline
         self._turns = Gate(slots=1)
-        self._process = _start()
-        self._finalizer = weakref.finalize(self, _end, self._process)
+        self._begin()
 
     @property
     def pid(self) -> int:
@@ -91,18 +87,20 @@ class Decoder:
 
     def _restart(self) -> None:
         self._finalizer()
+        self._begin()
+
+    def _begin(self) -> None:
         self._process = _start()
         self._finalizer = weakref.finalize(self, _end, self._process)
 
 
 def _start() -> subprocess.Popen[bytes]:
-    environment = {name: os.environ[name] for name in _KEPT if name in os.environ}
     return subprocess.Popen(
         [sys.executable, "-m", "emotion.decode_worker"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         cwd="/" if os.name == "posix" else None,
-        env={**environment, **_ENVIRONMENT, "PYTHONPATH": str(_ROOT)},
+        env=child.environment(**_SETTINGS),
         start_new_session=True,  # Ctrl-C is for the server, which ends this one last
     )
 

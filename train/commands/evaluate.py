@@ -9,8 +9,7 @@ from typing import Annotated
 
 import tyro
 
-from emotion.errors import DataError
-from emotion.files import write_text
+from emotion.files import check_target, write_text
 from train.face_options import EvaluateConfig
 
 
@@ -39,8 +38,8 @@ def run(arguments: Arguments) -> int:
     Raises:
         EmotionError: if weights or corpus cannot be used, or the file cannot be written.
     """
-    if arguments.json is not None and not arguments.json.parent.is_dir():
-        raise DataError(f"The folder {arguments.json.parent} does not exist; create it first.")
+    if arguments.json is not None:
+        check_target(arguments.json)
     from train.evaluate import evaluate, to_text
 
     result = evaluate(arguments.config)

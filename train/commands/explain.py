@@ -6,8 +6,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from emotion.errors import DataError
-from emotion.files import write_text
+from emotion.files import check_target, write_text
 
 
 @dataclass(frozen=True)
@@ -46,8 +45,8 @@ def run(arguments: Arguments) -> int:
         EmotionError: if options, weights or faces cannot be used, or a file cannot be written.
     """
     for path in (arguments.json, arguments.atlas):
-        if path is not None and not path.parent.is_dir():
-            raise DataError(f"The folder {path.parent} does not exist; create it first.")
+        if path is not None:
+            check_target(path)
     from train.explain.comparison import explain, to_text
 
     result, atlas = explain(
