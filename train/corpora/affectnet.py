@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -15,7 +14,7 @@ from train.corpora.affectnet_yolo import NAME, SPLIT_WORDS, read_yolo
 from train.corpora.archive import Archive, base_name
 from train.corpora.causes import describe
 from train.corpora.landmarks import five_landmarks
-from train.corpora.schema import Finding, Reading, Sample, canonical_label
+from train.corpora.schema import Finding, Reading, Sample, canonical_label, rank
 from train.corpora.tables import read_table, table_header
 
 SPLIT_SEED = 0
@@ -82,16 +81,12 @@ def seeded_split(samples: Iterable[Sample], seed: int = SPLIT_SEED) -> list[Samp
         by_class.setdefault(sample.label, []).append(sample)
     divided = []
     for members in by_class.values():
-        members.sort(key=lambda sample: _rank(seed, sample.sample_id))
+        members.sort(key=lambda sample: rank(seed, sample.sample_id))
         held_out = round(HELD_OUT_SHARE * len(members))
         words = ["test"] * held_out + ["valid"] * held_out
         words += ["train"] * (len(members) - len(words))
         divided += [replace(s, split=word) for s, word in zip(members, words, strict=True)]
     return sorted(divided, key=lambda sample: sample.sample_id)
-
-
-def _rank(seed: int, sample_id: str) -> bytes:
-    return hashlib.sha256(f"{seed}:{sample_id}".encode()).digest()
 
 
 def _read_labels_csv(archive: Archive, table: str, names: Mapping[str, str]) -> Reading:

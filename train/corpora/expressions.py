@@ -70,6 +70,11 @@ def understand(word: str, names: Mapping[str, str] | None = None) -> str | None:
     return WORDS.get(stem)
 
 
+def are_explained(names: Mapping[str, str]) -> bool:
+    """Tell whether a user's map explains numbers; then those that it leaves out mean nothing."""
+    return any(map(str.isdecimal, names))
+
+
 def suggest(word: str) -> str | None:
     """Guess the expression that a word in another language or with a slip of the pen may mean."""
     own = plain(word)

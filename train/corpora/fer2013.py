@@ -16,6 +16,7 @@ from emotion.labels import CORPUS_LABELS
 from train.corpora import numbering
 from train.corpora.archive import Archive, base_name, is_image
 from train.corpora.causes import describe
+from train.corpora.expressions import are_explained
 from train.corpora.ferplus import Ballot, VoteTable, find_votes, is_no_face, sees_no_face
 from train.corpora.folders import FolderFile, class_folders, left_out, require_expressions
 from train.corpora.published import TRAINING_SPLIT
@@ -62,7 +63,7 @@ def _read_folders(archive: Archive, files: list[FolderFile], names: Mapping[str,
     for file in files:
         # Folders are named; their numbers are believed only where the user explained them.
         label = None
-        if not file.label.isdecimal() or numbering.are_explained(names):
+        if not file.label.isdecimal() or are_explained(names):
             label = canonical_label(NAME, file.label, names)
         split = _split_of(file)
         if not is_image(file.path):
@@ -164,8 +165,7 @@ def _read_csv(archive: Archive, table: str, names: Mapping[str, str]) -> Reading
             else:
                 samples.append(sample)
         count += 1
-    if not numbering.are_explained(names):
-        numbering.check_numbers(NAME, numbers, f"{table} in {archive.location}")
+    numbering.check_numbers(NAME, numbers, f"{table} in {archive.location}", names)
     if votes is not None:
         _check_rows(votes, count, table)
     layout = f"{base_name(table)}, votes from {votes.place}" if votes else base_name(table)

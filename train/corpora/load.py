@@ -16,6 +16,7 @@ from emotion.labels import LABELS
 from train.corpora import affectnet, fer2013, hub, numbering, own, raf_db, synthetic
 from train.corpora.archive import Archive, open_archive
 from train.corpora.causes import find_cause
+from train.corpora.expressions import are_explained
 from train.corpora.place import HUB, Place, parse_place
 from train.corpora.published import differences, splits_of
 from train.corpora.schema import NO_LABEL, OTHER, SOURCES, Finding, Reading, build_dataset
@@ -208,7 +209,7 @@ def _from_hub(
             # Not the corpus's own layout; datasets reads any folders named by split and class.
     loaded = hub.load_repository(name, location, streaming=streaming)
     chosen = _choose(name, [word for word in splits_of(name) if word in loaded], splits)
-    if streaming and name in _NUMBERED and not numbering.are_explained(where.names):
+    if streaming and name in _NUMBERED and not are_explained(where.names):
         _refuse_uncounted(location, [loaded[split] for split in chosen])
     rows = {split: hub.unify(loaded[split], name, split, num_proc, where.names) for split in chosen}
     if streaming:
@@ -221,7 +222,8 @@ def _from_hub(
         [rows[split].select(np.flatnonzero(labels[split] == NO_LABEL)) for split in chosen]
     )
     counts = {split: dict(Counter(rows[split]["original_label"])) for split in chosen}
-    _check_numbers(name, where, counts)
+    if name in _NUMBERED:
+        numbering.check_numbers(name, counts, location, where.names)
     class_counts = {split: hub.count_classes(name, counts[split], where.names) for split in chosen}
     different = differences(name, class_counts)
     return Corpus(name, "Hub repository", data, counts, class_counts, different, ())
@@ -234,16 +236,6 @@ def _refuse_uncounted(location: str, streams: Iterable[IterableDataset]) -> None
             f"{location} tells classes by numbers, which are believed only when they can be "
             "counted; load it as a whole, or say behind it which is which, such as ,0=anger,3=joy."
         )
-
-
-def _check_numbers(name: str, where: Place, counts: Mapping[str, Mapping[str, int]]) -> None:
-    """Check a repository's numbers that the user did not explain."""
-    if name in _NUMBERED and not numbering.are_explained(where.names):
-        numbers = {
-            split: {word: count for word, count in words.items() if word.isdecimal()}
-            for split, words in counts.items()
-        }
-        numbering.check_numbers(name, numbers, where.path)
 
 
 def _divide_stream(rows: Mapping[str, IterableDataset]) -> IterableDatasetDict:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 
 from emotion.errors import DataError
 from emotion.labels import CORPUS_LABELS, LABELS
+from train.corpora.expressions import are_explained
 from train.corpora.published import PUBLISHED
 
 TOLERANCE = 0.01
@@ -21,18 +22,22 @@ _SIGMAS = 4.0  # a part of a corpus may differ by what chance does
 _WHOLE = 0.98  # from this share of the published pictures on it is no part but the whole
 _LEAD = 5.0  # log-likelihood by which the official order must beat every other one
 
-_FER2013 = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
-_RAF_DB = ("surprise", "fear", "disgust", "happiness", "sadness", "anger", "neutral")
 _ALPHABETICAL = ("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise")
 _FERPLUS = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt")
 _AFFECTNET = ("neutral", "happiness", "sadness", "surprise", "fear", "disgust", "anger", "contempt")
+
+
+def _official(corpus: str) -> dict[str, str]:
+    """Return class number -> canonical name, as the corpus was published."""
+    return {number: name for number, name in CORPUS_LABELS[corpus].items() if number.isdecimal()}
+
 
 _ORDERS = {
     f"{name}, counted from {first}": {str(n + first): c for n, c in enumerate(classes)}
     for first in (0, 1)
     for name, classes in {
-        "the order of FER-2013": _FER2013,
-        "the order of RAF-DB": _RAF_DB,
+        "the order of FER-2013": _official("fer2013").values(),
+        "the order of RAF-DB": _official("raf-db").values(),
         "alphabetical order": _ALPHABETICAL,
         "the order of FER+": _FERPLUS,
         "the order of AffectNet": _AFFECTNET,
@@ -41,29 +46,31 @@ _ORDERS = {
 }
 
 
-def are_explained(names: Mapping[str, str]) -> bool:
-    """Tell whether a user's map explains numbers."""
-    return any(map(str.isdecimal, names))
-
-
 Counts = Mapping[str, Mapping[str, int]]
-"""Split -> class number -> pictures."""
+"""Split -> class word or number -> pictures."""
 
 
-def check_numbers(corpus: str, counts: Counts, where: str) -> None:
+def check_numbers(
+    corpus: str, counts: Counts, where: str, explained: Mapping[str, str] | None = None
+) -> None:
     """Check that numbers mean what they mean in the published corpus.
 
     Args:
         corpus: ``fer2013`` or ``raf-db``.
-        counts: of the pictures whose class is told by a number.
+        counts: of the pictures of each class; those that are told by a word do not matter.
         where: the archive, for the message.
+        explained: words and numbers of the user's map; with a number in it nothing is checked.
 
     Raises:
         DataError: if the numbers occur otherwise than published, or too rarely to tell.
     """
-    official = {
-        number: name for number, name in CORPUS_LABELS[corpus].items() if number.isdecimal()
+    if explained and are_explained(explained):
+        return
+    counts = {
+        split: {word: count for word, count in words.items() if word.isdecimal()}
+        for split, words in counts.items()
     }
+    official = _official(corpus)
     found: Counter[str] = Counter()
     for split in counts.values():
         found.update(split)

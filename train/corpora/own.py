@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -14,7 +13,7 @@ from train.corpora.archive import Archive, is_image
 from train.corpora.causes import describe
 from train.corpora.expressions import suggest, understand
 from train.corpora.published import TRAINING_SPLIT
-from train.corpora.schema import Finding, Reading, Sample
+from train.corpora.schema import Finding, Reading, Sample, rank
 from train.corpora.tables import read_table, table_header, table_problem
 
 SPLIT_WORDS = {
@@ -240,12 +239,8 @@ def _tenth(samples: list[Sample]) -> set[str]:
     chosen: set[str] = set()
     for members in by_class.values():
         count = max(round(HELD_OUT_SHARE * len(members)), 1 if len(members) > 1 else 0)
-        chosen.update(sorted(members, key=_rank)[:count])
+        chosen.update(sorted(members, key=lambda name: rank(_SEED, name))[:count])
     return chosen
-
-
-def _rank(name: str) -> bytes:
-    return hashlib.sha256(f"{_SEED}:{name}".encode()).digest()
 
 
 def _other_files(archive: Archive, table: str | None) -> Iterator[Finding]:

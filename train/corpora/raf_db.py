@@ -178,13 +178,11 @@ def _check_numbers(
     archive: Archive, names: Mapping[str, str], labels: Iterable[tuple[str | None, str]]
 ) -> None:
     """Check numbers that the user did not explain, see ``train.corpora.numbering``."""
-    if numbering.are_explained(names):
-        return
     counts: dict[str, Counter[str]] = {}
     for split, label in labels:
         if label.isdecimal():
             counts.setdefault(split or "", Counter())[label] += 1
-    numbering.check_numbers(NAME, counts, str(archive.location))
+    numbering.check_numbers(NAME, counts, str(archive.location), names)
 
 
 def _csv_rows(archive: Archive, table: str) -> Iterator[_Row]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from PIL import Image as PILImage
 from emotion.errors import DataError
 from emotion.labels import CORPUS_LABELS, LABELS
 from train.corpora.archive import Archive, read_location
-from train.corpora.expressions import plain
+from train.corpora.expressions import are_explained, plain
 
 SOURCES: tuple[str, ...] = tuple(CORPUS_LABELS)
 """Names of the corpora that have layouts of their own; anybody's pictures have another name."""
@@ -148,9 +149,14 @@ def canonical_label(
             one number explained the others mean nothing any more.
     """
     word = plain(original)
-    if names and (word in names or (word.isdecimal() and any(map(str.isdecimal, names)))):
+    if names and (word in names or (word.isdecimal() and are_explained(names))):
         return names.get(word)
     return CORPUS_LABELS[corpus].get(word)
+
+
+def rank(seed: int, sample_id: str) -> bytes:
+    """Return what puts samples in a drawn order that does not hang on that of the files."""
+    return hashlib.sha256(f"{seed}:{sample_id}".encode()).digest()
 
 
 def label_id(canonical: str) -> int:
