@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from emotion import Analyzer, decode_image
 from emotion.align import template
 from emotion.covered import cell_features
 from emotion.files import write_text
+from tests.support.corpora import data_root
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -237,7 +237,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.fit:
         fit(arguments.fit)
-    root = Path(os.environ.get("EMOTION_DATA_ROOT", REPOSITORY.parent / "shared" / "data"))
+    root = data_root()
     if not root.is_dir():
         print(f"No corpora in {root}; set EMOTION_DATA_ROOT to their folder.")
         return

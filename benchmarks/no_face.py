@@ -9,10 +9,8 @@ scenes, and 300 validation pictures of each corpus in ../shared/data (or EMOTION
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -20,9 +18,10 @@ import numpy.typing as npt
 from skimage import data
 
 from benchmarks import _rows
-from benchmarks.doubts import CORPORA, REPOSITORY, pictures
+from benchmarks.doubts import CORPORA, pictures
 from emotion import Analyzer
 from emotion.reliability import RELIABLE
+from tests.support.corpora import data_root
 
 Pixels = npt.NDArray[np.uint8]
 Random = np.random.Generator
@@ -131,7 +130,7 @@ def main() -> None:
         look(analyzer, "crops without people", crops(random)),
         look(analyzer, "drawn scenes", scenes(random)),
     ]
-    root = Path(os.environ.get("EMOTION_DATA_ROOT", REPOSITORY.parent / "shared" / "data"))
+    root = data_root()
     for corpus in CORPORA if root.is_dir() else ():
         rows.append(look(analyzer, corpus, islice(pictures(corpus, root), FACES)))
     _rows.write(arguments.json, rows)

@@ -23,17 +23,13 @@ import numpy.typing as npt
 import pytest
 
 from tests.support.browser import find_browser
+from tests.support.corpora import data_root
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 # A deadline per example would time the machine, not the code.
 hypothesis.settings.register_profile("no deadline", deadline=None)
 hypothesis.settings.load_profile("no deadline")
-
-
-def data_root() -> Path:
-    """Return where the corpora lie, whether or not they are there."""
-    return Path(os.environ.get("EMOTION_DATA_ROOT", REPOSITORY.parent / "shared" / "data"))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

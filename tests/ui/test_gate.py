@@ -127,20 +127,26 @@ def test_visitors_behind_one_address_take_turns_too(clock):
     assert served(gate, ben)
 
 
-def test_a_patient_frame_gets_the_slot_as_soon_as_it_is_free():
-    gate = acquainted(Gate(slots=1), ANN, BEN)
-    order = []
+def ben_waits(gate: Gate, order: list[str], **patience: float) -> threading.Thread:
+    """Let Ben wait in a thread, and return once he does; then he writes down that he was served."""
 
     def frame() -> None:
-        with gate.enter_at_once(BEN, patience=60):
+        with gate.enter_at_once(BEN, **patience):
             order.append("ben")
 
+    thread = threading.Thread(target=frame)
+    thread.start()
+    while not gate._claims:
+        time.sleep(0.001)
+    return thread
+
+
+def test_a_patient_frame_gets_the_slot_as_soon_as_it_is_free():
+    gate = acquainted(Gate(slots=1), ANN, BEN)
+    order: list[str] = []
     with gate.enter_at_once(ANN) as turn:
         turn.decoded = True
-        waiting = threading.Thread(target=frame)
-        waiting.start()
-        while not gate._claims:
-            time.sleep(0.001)
+        waiting = ben_waits(gate, order, patience=60)
         assert not served(gate, ANN)
         order.append("ann")
     waiting.join(timeout=30)
@@ -300,17 +306,9 @@ def test_so_many_turns_are_kept_for_one_address_and_no_more(clock):
 def test_a_newcomer_waits_where_turns_are_kept_for_all_others():
     gate = acquainted(Gate(slots=1), ANN)
     order: list[str] = []
-
-    def newcomer() -> None:
-        with gate.enter_at_once(BEN, first_patience=60):
-            order.append("ben")
-
     with gate.enter_at_once(ANN) as turn:
         turn.decoded = True
-        thread = threading.Thread(target=newcomer)
-        thread.start()
-        while not gate._claims:
-            time.sleep(0.001)
+        thread = ben_waits(gate, order, first_patience=60)
         with pytest.raises(BusyError), gate.enter_at_once(Client(BEN.address, "x"), 0, 60):
             pytest.fail("two newcomers of one address wait")
     if served(gate, ANN):
