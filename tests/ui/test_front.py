@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import logging
 import re
@@ -25,9 +26,14 @@ from emotion.ui.wire import data_url
 GREY = data_url(np.full((64, 64, 3), 128, np.uint8))
 
 
+ADDRESSES = (f"127.1.{number // 250}.{number % 250 + 1}" for number in itertools.count())
+
+
 @pytest.fixture
 def http(served):
-    with httpx.Client(base_url=served.url, timeout=60) as client:
+    # An address of its own for each test: on a quick machine all of them together call too often.
+    transport = httpx.HTTPTransport(local_address=next(ADDRESSES))
+    with httpx.Client(base_url=served.url, transport=transport, timeout=60) as client:
         yield client
 
 
