@@ -12,9 +12,8 @@ from pathlib import Path
 from PIL import Image, UnidentifiedImageError
 
 from emotion.errors import DataError
+from emotion.images import STUBS
 
-# Formats whose plugins only recognise a file and leave decoding to programs that are not there.
-_STUBS = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
 # Recognised without fail by how their files begin; others are pictures only with the right name.
 _BY_CONTENT = ("AVIF", "BMP", "GIF", "HEIF", "JPEG", "JPEG2000", "PNG", "TIFF", "WEBP")
 
@@ -97,7 +96,7 @@ def suffixes() -> frozenset[str]:
     """Return the endings, in lower case with their dot, of every format that is read."""
     Image.init()
     known = Image.registered_extensions().items()
-    return frozenset(end for end, kind in known if kind in Image.OPEN and kind not in _STUBS)
+    return frozenset(end for end, kind in known if kind in Image.OPEN and kind not in STUBS)
 
 
 def _is_folder(path: Path) -> bool:

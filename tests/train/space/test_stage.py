@@ -113,7 +113,7 @@ def test_every_library_that_the_page_imports_is_pinned() -> None:
                 continue
             packages = {canonicalize_name(package) for package in providers[name]}
             # What gradio's server is made of comes with it, in versions that fit it.
-            if not packages & {*config.pins, "starlette", "gradio-client"}:
+            if not packages & {*config.pins, *comes_with_gradio}:
                 unpinned[path] = name
 
     assert unpinned == {}, "add them to requirements in space.yaml"
