@@ -28,7 +28,7 @@ FORMATS = ("JPEG", "PNG", "WEBP", "HEIF", "AVIF", "BMP", "GIF", "TIFF")
 """Pillow's parsers that may see what others send; the rest is never asked, whatever a name says."""
 
 STUBS = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"})
-"""Formats that Pillow only recognises: other programs decode them, or nobody. Never asked either."""
+"""Formats that Pillow only recognises: other programs decode them, or nobody. Never asked, too."""
 
 RGBImage = npt.NDArray[np.uint8]
 
