@@ -1,6 +1,6 @@
 """How often faces that are covered, cut off or upside down stay sure, and whole ones do not.
 
-    python -m benchmarks.doubts                     # measures on validation pictures
+    python -m benchmarks.doubts [--json F]          # measures on validation pictures
     python -m benchmarks.doubts --fit PREPARED      # first fits emotion/assets/covered.json anew
 
 Measured on the raw pictures of the corpora in ../shared/data (or EMOTION_DATA_ROOT), fitted on
@@ -20,6 +20,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks import _rows
 from emotion import Analyzer, decode_image
 from emotion.align import template
 from emotion.covered import cell_features
@@ -189,8 +190,8 @@ def pictures(corpus: str, root: Path) -> Iterator[Pixels]:
         yield decode_image(image_bytes(rows[int(index)]["image"]))
 
 
-def measure(root: Path) -> None:
-    """Print a row per kind: how many are found, stay sure, and are called what."""
+def measure(root: Path) -> list[_rows.Row]:
+    """Print and return a row per kind: how many are found, stay sure, and are called what."""
     analyzer, random = Analyzer.from_weights(), np.random.default_rng(7)
     kinds: dict[str, Callable[..., Pixels]] = {
         "whole": lambda image, _: image,
@@ -219,15 +220,20 @@ def measure(root: Path) -> None:
                 break
     outcomes = ["sure", "not sure", "covered", "cut off", "turned", "perhaps no face", "not found"]
     print("| of 100 faces | " + " | ".join(outcomes) + " |")
+    rows: list[_rows.Row] = []
     for kind, given in answers.items():
-        shares = [f"{100 * given.count(name) / len(given):.1f}" for name in outcomes]
-        print(f"| {kind} ({len(given)}) | " + " | ".join(shares) + " |")
+        shares = {name: 100 * given.count(name) / len(given) for name in outcomes}
+        percent = [f"{share:.1f}" for share in shares.values()]
+        print(f"| {kind} ({len(given)}) | " + " | ".join(percent) + " |")
+        rows.append({"kind": kind, "faces": len(given)} | {f"{k}, %": v for k, v in shares.items()})
+    return rows
 
 
 def main() -> None:
     """Fit where that is asked for, and measure where the corpora are."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
     parser.add_argument("--fit", type=Path, metavar="PREPARED", help="folder of train prepare")
+    _rows.add_option(parser)
     arguments = parser.parse_args()
     if arguments.fit:
         fit(arguments.fit)
@@ -235,7 +241,7 @@ def main() -> None:
     if not root.is_dir():
         print(f"No corpora in {root}; set EMOTION_DATA_ROOT to their folder.")
         return
-    measure(root)
+    _rows.write(arguments.json, measure(root))
 
 
 if __name__ == "__main__":

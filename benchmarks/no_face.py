@@ -1,6 +1,6 @@
 """How often something that is no face is found, and how often validation faces are missed.
 
-    python -m benchmarks.no_face
+    python -m benchmarks.no_face [--json F]
 
 Looked through are 500 crops of the pictures without people that scikit-image ships, 200 drawn
 scenes, and 300 validation pictures of each corpus in ../shared/data (or EMOTION_DATA_ROOT).
@@ -8,6 +8,7 @@ scenes, and 300 validation pictures of each corpus in ../shared/data (or EMOTION
 
 from __future__ import annotations
 
+import argparse
 import os
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -18,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from skimage import data
 
+from benchmarks import _rows
 from benchmarks.doubts import CORPORA, REPOSITORY, pictures
 from emotion import Analyzer
 from emotion.reliability import RELIABLE
@@ -94,8 +96,8 @@ def _rgb(picture: object) -> Pixels:
     return np.ascontiguousarray(image[:, :, :3], np.uint8)
 
 
-def look(analyzer: Analyzer, name: str, images: Iterable[Pixels]) -> None:
-    """Print a row: pictures, those with a detection, detections, and what is left of them."""
+def look(analyzer: Analyzer, name: str, images: Iterable[Pixels]) -> _rows.Row:
+    """Print and return a row: pictures, those with a detection, detections, what is left."""
     seen = with_any = detected = kept = reliable = pictures_with = 0
     for image in images:
         raw, faces = analyzer.detector.detect(image), analyzer.find(image)
@@ -104,20 +106,35 @@ def look(analyzer: Analyzer, name: str, images: Iterable[Pixels]) -> None:
         kept, reliable = kept + len(faces), reliable + sure
         pictures_with += bool(sure)
     print(f"| {name} | {seen} | {with_any} | {detected} | {kept} | {reliable} | {pictures_with} |")
+    return {
+        "kind": name,
+        "pictures": seen,
+        "pictures with a detection": with_any,
+        "detections": detected,
+        "not left out": kept,
+        "of score .9": reliable,
+        "pictures with those": pictures_with,
+    }
 
 
 def main() -> None:
     """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
+    _rows.add_option(parser)
+    arguments = parser.parse_args()
     analyzer, random = Analyzer.from_weights(), np.random.default_rng(5)
     print(
         "| | pictures | with a detection | detections | not left out | of score .9 | pictures "
         "with those |"
     )
-    look(analyzer, "crops without people", crops(random))
-    look(analyzer, "drawn scenes", scenes(random))
+    rows = [
+        look(analyzer, "crops without people", crops(random)),
+        look(analyzer, "drawn scenes", scenes(random)),
+    ]
     root = Path(os.environ.get("EMOTION_DATA_ROOT", REPOSITORY.parent / "shared" / "data"))
     for corpus in CORPORA if root.is_dir() else ():
-        look(analyzer, corpus, islice(pictures(corpus, root), FACES))
+        rows.append(look(analyzer, corpus, islice(pictures(corpus, root), FACES)))
+    _rows.write(arguments.json, rows)
 
 
 if __name__ == "__main__":

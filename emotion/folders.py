@@ -12,10 +12,7 @@ from pathlib import Path
 from PIL import Image, UnidentifiedImageError
 
 from emotion.errors import DataError
-from emotion.images import STUBS
-
-# Recognised without fail by how their files begin; others are pictures only with the right name.
-_BY_CONTENT = ("AVIF", "BMP", "GIF", "HEIF", "JPEG", "JPEG2000", "PNG", "TIFF", "WEBP")
+from emotion.images import FORMATS
 
 
 @dataclass
@@ -83,7 +80,7 @@ def is_picture(path: Path) -> bool:
     if path.suffix.lower() in suffixes():
         return True
     try:
-        with Image.open(path, formats=_BY_CONTENT):
+        with Image.open(path, formats=FORMATS):
             return True
     except UnidentifiedImageError:
         return False
@@ -96,7 +93,7 @@ def suffixes() -> frozenset[str]:
     """Return the endings, in lower case with their dot, of every format that is read."""
     Image.init()
     known = Image.registered_extensions().items()
-    return frozenset(end for end, kind in known if kind in Image.OPEN and kind not in STUBS)
+    return frozenset(end for end, kind in known if kind in FORMATS)
 
 
 def _is_folder(path: Path) -> bool:

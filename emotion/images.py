@@ -8,7 +8,6 @@ import stat
 import threading
 import warnings
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +24,7 @@ MAX_PIXELS = 40_000_000
 """Largest width x height that strangers may send: of the page's photos, of a corpus's pictures."""
 
 FORMATS = ("JPEG", "PNG", "WEBP", "HEIF", "AVIF", "BMP", "GIF", "TIFF")
-"""Pillow's parsers that may see what others send; the rest is never asked, whatever a name says."""
-
-STUBS = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"})
-"""Formats that Pillow only recognises: other programs decode them, or nobody. Never asked, too."""
+"""Pillow's parsers that may see a file; the others are never asked, whatever its name says."""
 
 RGBImage = npt.NDArray[np.uint8]
 
@@ -113,7 +109,7 @@ def _decode(source: Source, bounds: _Bounds) -> RGBImage:
     if isinstance(source, Image.Image):
         return _from_pil(source, "This picture", bounds)
     if isinstance(source, bytes | bytearray | memoryview):
-        return _from_file(io.BytesIO(bytes(source)), "This file", bounds, FORMATS)
+        return _from_file(io.BytesIO(bytes(source)), "This file", bounds)
     if not isinstance(source, str | os.PathLike):
         raise ImageError(_no_picture(source))
     path = Path(source)
@@ -122,7 +118,7 @@ def _decode(source: Source, bounds: _Bounds) -> RGBImage:
         if not stat.S_ISREG(mode := path.stat().st_mode) and not stat.S_ISDIR(mode):
             raise ImageError(f"{path} is no ordinary file; give the path of a picture.")
         with path.open("rb") as file:
-            return _from_file(file, path.name, bounds, _formats_of_files())
+            return _from_file(file, path.name, bounds)
     except IsADirectoryError:
         raise ImageError(f"{path} is a folder, not a picture; give the path of a file.") from None
     except FileNotFoundError:
@@ -152,14 +148,7 @@ def to_grey(image: RGBImage) -> npt.NDArray[np.uint8]:
     return np.asarray(np.rint(image.astype(np.float32) @ weights), np.uint8)
 
 
-@lru_cache(maxsize=1)
-def _formats_of_files() -> tuple[str, ...]:
-    """Return what may see a file that the user names: all that Pillow decodes by itself."""
-    Image.init()
-    return tuple(kind for kind in Image.OPEN if kind not in STUBS)
-
-
-def _from_file(file: Any, name: str, bounds: _Bounds, formats: tuple[str, ...]) -> RGBImage:
+def _from_file(file: Any, name: str, bounds: _Bounds) -> RGBImage:
     try:
         orientation = 1
         if file.read(3) == b"\xff\xd8\xff":
@@ -168,7 +157,7 @@ def _from_file(file: Any, name: str, bounds: _Bounds, formats: tuple[str, ...]) 
             file = io.BytesIO(data)
         file.seek(0)
         check_tiff(file, name)
-        picture = _open(file, formats)
+        picture = _open(file)
     except ImageError:
         raise
     except UnidentifiedImageError:
@@ -179,13 +168,13 @@ def _from_file(file: Any, name: str, bounds: _Bounds, formats: tuple[str, ...]) 
         return _from_pil(picture, name, bounds, orientation)
 
 
-def _open(file: Any, formats: tuple[str, ...]) -> Image.Image:
+def _open(file: Any) -> Image.Image:
     """Read a picture's header; Pillow's own limit, one for the whole process, gives way to ours."""
     with _HEADERS, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
-            return Image.open(file, formats=formats)
+            return Image.open(file, formats=FORMATS)
         finally:
             Image.MAX_IMAGE_PIXELS = limit
 

@@ -34,7 +34,7 @@ def locked(folder: Path) -> Iterator[None]:
         descriptor = os.open(folder, os.O_RDONLY)
     except OSError as error:
         raise DataError(
-            f"{folder} cannot be used ({error.strerror}); choose another --out."
+            f"{folder} cannot be written ({error.strerror}); choose another --out."
         ) from None
     try:
         try:

@@ -127,7 +127,7 @@ class Front:
                 await self._admit(self._call_rate, address)
         if path == routes.UPLOAD:
             await self._admit(self._upload_rate, address)
-            if not self._uploads.has_room(address):
+            if not self._uploads.has_room(address, _declared(headers) - _FORM):
                 await asyncio.sleep(REFUSED_AFTER)
                 raise _RefusedError(429, FULL)
             await self._app(scope, body.receive, send)
@@ -191,6 +191,7 @@ class Front:
             self._uploads.forget(path.partition("/file=")[2])
 
 
+_FORM = 2048  # bytes of a form around its file
 _ABOUT_THE_BODY = (b"content-type", b"content-length", b"content-encoding", b"transfer-encoding")
 
 

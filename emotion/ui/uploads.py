@@ -129,10 +129,10 @@ class Uploads:
             self._known[path] = address, len(data)
         return path
 
-    def has_room(self, address: str) -> bool:
-        """Tell whether this visitor may send anything at all, before it is read."""
+    def has_room(self, address: str, size: int) -> bool:
+        """Tell whether this visitor may send so much, before it is read."""
         with self._lock:
-            return self._fits(1, address)
+            return self._fits(max(1, size), address)
 
     def _fits(self, size: int, address: str) -> bool:
         self._known = {path: fact for path, fact in self._known.items() if path.exists()}

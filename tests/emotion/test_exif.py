@@ -131,12 +131,3 @@ def test_no_other_parser_of_pillow_sees_a_file(kind, monkeypatch):
             )
     with pytest.raises(ImageError, match="JPEG, PNG"):
         decode_image(FOREIGN[kind])
-
-
-def test_no_other_program_decodes_a_file_either(tmp_path, monkeypatch):
-    (tmp_path / "a.jpg").write_bytes(FOREIGN["EPS"])
-    Image.init()
-    accept = Image.OPEN["EPS"][1]
-    monkeypatch.setitem(Image.OPEN, "EPS", (lambda *_: pytest.fail("it was asked"), accept))
-    with pytest.raises(ImageError, match="JPEG, PNG"):
-        decode_image(tmp_path / "a.jpg")

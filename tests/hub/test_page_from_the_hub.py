@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -83,8 +84,13 @@ class Page:
             if any(event == "load" for _, event in call["targets"])
         ]
         call = {"fn_index": load["id"], "data": [], "session_hash": "y"}
-        answer = httpx.post(f"{self.url}gradio_api/run/predict", json=call, timeout=60).json()
-        return answer["data"][load["outputs"].index(self._card)]
+        queue = f"{self.url}gradio_api/queue"
+        httpx.post(f"{queue}/join", json=call, timeout=60).raise_for_status()
+        parameters = {"session_hash": "y"}
+        with httpx.stream("GET", f"{queue}/data", params=parameters, timeout=60) as stream:
+            said = (json.loads(line[6:]) for line in stream.iter_lines() if line)
+            done = next(message for message in said if message["msg"] == "process_completed")
+        return done["output"]["data"][load["outputs"].index(self._card)]
 
 
 @pytest.fixture

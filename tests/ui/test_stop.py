@@ -21,7 +21,7 @@ from tests.support.visit import free_port
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
-MEMORY_MB = 900
+MEMORY_MB = 1000
 """What a server may take before the first visitor came."""
 
 
