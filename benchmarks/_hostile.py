@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import statistics
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from multiprocessing.synchronize import Event
 
 from benchmarks import _rows
 from benchmarks._clients import Client, Watch, camera_frame, in_background, open_silently, portrait
@@ -135,10 +137,31 @@ def measure(app: App, seconds: float) -> list[_rows.Row]:
     return rows
 
 
+@contextmanager
+def _elsewhere(attack: Attack, app: App) -> Iterator[None]:
+    """Attack from a process of its own, so that only the machine is shared with honest visitors."""
+    context = multiprocessing.get_context("spawn")
+    ready, over = context.Event(), context.Event()
+    process = context.Process(target=_run, args=(attack, app, ready, over), daemon=True)
+    process.start()
+    ready.wait(120)
+    yield
+    over.set()
+    process.join(60)
+    if process.is_alive():
+        process.kill()
+
+
+def _run(attack: Attack, app: App, ready: Event, over: Event) -> None:
+    with attack(app):
+        ready.set()
+        over.wait()
+
+
 def _beside(attack: Attack, app: App, seconds: float) -> tuple[float, float, float]:
     program, content = Client(app, "127.0.0.4"), portrait()
     watches = [Watch(app, address, f"honest{address}") for address in HONEST]
-    with attack(app):
+    with _elsewhere(attack, app):
         time.sleep(SETTLING)
         began, first = time.monotonic(), sum(watch.answers for watch in watches)
         tries, times = 0, []

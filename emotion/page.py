@@ -10,6 +10,7 @@ import threading
 from importlib.util import find_spec
 from pathlib import Path
 
+from emotion import memory
 from emotion.errors import ConfigError
 
 DEPLOYMENT = Path("space.yaml")
@@ -70,6 +71,7 @@ def serve(arguments: argparse.Namespace, deployment: Path) -> None:
     from emotion.ui import log
     from emotion.ui.uploads import Uploads
 
+    memory.give_back_large_blocks()
     log.protect()
     uploads = Uploads()  # before Gradio, which notes once where temporary files go
     _ignore_ports()

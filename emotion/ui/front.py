@@ -16,6 +16,7 @@ from emotion.errors import EmotionError
 from emotion.ui import routes
 from emotion.ui.calls import Calls
 from emotion.ui.clients import RateLimit, address_of
+from emotion.ui.uploads import FULL
 
 MAX_BODY = 12 * 1024 * 1024
 """Largest accepted request body in bytes: an 8 MB picture in base64, and what surrounds it."""
@@ -29,7 +30,7 @@ CALLS_PER_SECOND, CALLS_AT_ONCE = 5.0, 30.0
 REQUESTS_PER_SECOND, REQUESTS_AT_ONCE = 150.0, 300.0
 """How many requests with a body one address may send, camera frames among them."""
 
-REFUSED_AFTER = 0.5
+REFUSED_AFTER = 1.0
 """Seconds that a refusal of too many calls takes, so that asking at once again gains nothing."""
 
 ANCESTORS = "EMOTION_FRAME_ANCESTORS"
@@ -126,6 +127,9 @@ class Front:
                 await self._admit(self._call_rate, address)
         if path == routes.UPLOAD:
             await self._admit(self._upload_rate, address)
+            if not self._uploads.has_room(address, _declared(headers) - _FORM):
+                await asyncio.sleep(REFUSED_AFTER)
+                raise _RefusedError(429, FULL)
             await self._app(scope, body.receive, send)
             body.check()
         elif method == "POST":
@@ -187,6 +191,7 @@ class Front:
             self._uploads.forget(path.partition("/file=")[2])
 
 
+_FORM = 2048  # bytes of a form around its file
 _ABOUT_THE_BODY = (b"content-type", b"content-length", b"content-encoding", b"transfer-encoding")
 
 

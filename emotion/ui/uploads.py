@@ -42,6 +42,8 @@ PER_ADDRESS = (32, 64 * 1024 * 1024)
 ALTOGETHER = (256, 512 * 1024 * 1024)
 """The same of all addresses."""
 
+FULL = "Too many uploads wait to be read; ask for their answers first."
+
 _PREFIX = "emotion-uploads-"
 _LOCK = "lock"
 _VARIABLE = "GRADIO_TEMP_DIR"
@@ -103,7 +105,7 @@ class Uploads:
         except ImageError as error:
             return refusal(413, str(error))
         except BlockingIOError:
-            return refusal(429, "Too many uploads wait to be read; ask for their answers first.")
+            return refusal(429, FULL)
         return JSONResponse([str(path) for path in paths])
 
     def keep(self, data: bytes, address: str, name: str = "") -> Path:
@@ -120,16 +122,26 @@ class Uploads:
         suffix = re.sub(r"[^A-Za-z0-9.]", "", Path(name).suffix)[:10]
         path = self.folder / secrets.token_hex(16) / f"picture{suffix}"
         with self._lock:
-            self._known = {path: fact for path, fact in self._known.items() if path.exists()}
-            sizes = [(sender, size) for sender, size in self._known.values()]
-            own = [size for sender, size in sizes if sender == address]
-            for (most, bound), held in ((PER_ADDRESS, own), (ALTOGETHER, [s for _, s in sizes])):
-                if len(held) >= most or sum(held) + len(data) > bound:
-                    raise BlockingIOError
+            if not self._fits(len(data), address):
+                raise BlockingIOError
             path.parent.mkdir(mode=0o700)
             path.write_bytes(data)
             self._known[path] = address, len(data)
         return path
+
+    def has_room(self, address: str, size: int) -> bool:
+        """Tell whether this visitor may send so much, before it is read."""
+        with self._lock:
+            return self._fits(max(1, size), address)
+
+    def _fits(self, size: int, address: str) -> bool:
+        self._known = {path: fact for path, fact in self._known.items() if path.exists()}
+        everybody = [size for _, size in self._known.values()]
+        own = [size for sender, size in self._known.values() if sender == address]
+        return all(
+            len(held) < most and sum(held) + size <= bound
+            for (most, bound), held in ((PER_ADDRESS, own), (ALTOGETHER, everybody))
+        )
 
     def holds(self, path: str) -> bool:
         """Tell whether a path names a file of this folder that is still there."""

@@ -111,3 +111,15 @@ def test_a_place_where_no_folder_can_be_made_is_said_in_a_sentence(parent, monke
     monkeypatch.setattr(module, "_PARENT", str(parent / "file"))
     with pytest.raises(ConfigError, match="GRADIO_TEMP_DIR"):
         Uploads()
+
+
+def test_what_has_no_room_is_refused_before_it_is_read(parent, monkeypatch):
+    monkeypatch.setattr("emotion.ui.uploads.PER_ADDRESS", (9, 100))
+    uploads = Uploads()
+    path = uploads.keep(b"x" * 60, "ann")
+    assert uploads.has_room("ann", 40)
+    assert not uploads.has_room("ann", 41)
+    assert uploads.has_room("bob", 100)
+    uploads.take(str(path))
+    assert uploads.has_room("ann", 100)
+    uploads.close()
