@@ -27,12 +27,14 @@ from skimage import data
 from benchmarks import _rows
 from benchmarks._machine import machine
 from emotion import Analyzer, decode_image
-from emotion.analyzer import FRAME_SIDE, FaceResult
+from emotion.analyzer import FRAME_SIDE
+from emotion.classifier import Classifier
 from emotion.detect import Face, RetinaFaceDetector
-from emotion.engine import Classifier, Engine, TorchEngine
+from emotion.engine import Engine, TorchEngine
 from emotion.engine.openvino_engine import OpenVINOEngine
 from emotion.engine.threads import usable_threads
 from emotion.errors import ConfigError, EmotionError
+from emotion.result import FaceResult
 from emotion.ui.wire import face_geometry, heat_bytes
 from emotion.weights import Loaded, load
 

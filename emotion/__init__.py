@@ -21,10 +21,11 @@ from emotion.errors import (
 from emotion.labels import LABELS
 
 if TYPE_CHECKING:
-    from emotion.analyzer import Analyzer, FaceResult
+    from emotion.analyzer import Analyzer
     from emotion.images import decode_image
-    from emotion.live import Tracker
     from emotion.network import EmotionNet
+    from emotion.result import FaceResult
+    from emotion.tracker import Tracker
     from emotion.weights import load_weights
 
 __version__ = "0.1.0"
@@ -50,8 +51,8 @@ __all__ = [
 _HOMES = {
     "Analyzer": "emotion.analyzer",
     "EmotionNet": "emotion.network",
-    "FaceResult": "emotion.analyzer",
-    "Tracker": "emotion.live",
+    "FaceResult": "emotion.result",
+    "Tracker": "emotion.tracker",
     "decode_image": "emotion.images",
     "load_weights": "emotion.weights",
 }

@@ -3,90 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from emotion.align import CROP_SIZE, Matrix, align_face, box_crop, plain_crop
-from emotion.calibration import CALM_BOUND, Calibration, calm_probabilities
+from emotion.calibration import Calibration, calm_probabilities
+from emotion.cam import regular_maps
+from emotion.classifier import Classifier
 from emotion.cover import CoverTest, Fill, landmarks_on_crop, part_masks, smooth_fill
 from emotion.detect import Detector, Face, RetinaFaceDetector
 from emotion.detect.plausible import plausible_faces
 from emotion.doubt import reason_for_doubt
-from emotion.engine import Classifier, TorchEngine, choose
+from emotion.engine import TorchEngine, choose
 from emotion.errors import AlignmentError, ImageError
-from emotion.explain import regular_maps
 from emotion.images import Source, as_rgb
-from emotion.labels import CALM, LABELS, NOT_SURE
+from emotion.labels import LABELS
 from emotion.network import EmotionNet
 from emotion.reliability import MIN_SCORE
+from emotion.result import FaceResult
 from emotion.upright import turned_around
 from emotion.weights import Loaded, default_spec, load
 
 FRAME_SIDE = 320
 """Longer side in px of the copy on which the faces of a live frame are looked for."""
-
-
-@dataclass(frozen=True)
-class FaceResult:
-    """What the network says about one face, and why.
-
-    Attributes:
-        box: float32 (4,), x0, y0, x1, y1 in px of the photo; None if nothing was detected.
-        landmarks: float32 (5, 2) in px of the photo, or None.
-        score: confidence of the detector, 0..1, or None.
-        probabilities: float32 (6,), in the order of ``LABELS``, summing to 1.
-        cams: float32 (6, 8, 8), evidence for each class over the crop, non-negative; the classes'
-            maps share one scale.
-        crop: uint8 (64, 64), the aligned grey face that the network saw.
-        matrix: float64 (2, 3), photo to crop pixels.
-        sure: whether the confidence reaches ``NetworkConfig.abstain_below``, and there is no reason
-            for doubt.
-        calm: probability that the face shows no clear expression, 0..1 with .5 as the bound; None
-            where the weights do not tell.
-        reason: one of ``emotion.doubt.REASONS``, or None: why no answer about this face is sure.
-    """
-
-    box: npt.NDArray[np.float32] | None
-    landmarks: npt.NDArray[np.float32] | None
-    score: float | None
-    probabilities: npt.NDArray[np.float32]
-    cams: npt.NDArray[np.float32]
-    crop: npt.NDArray[np.uint8]
-    matrix: Matrix
-    sure: bool = True
-    calm: float | None = None
-    reason: str | None = None
-
-    @property
-    def answer(self) -> str:
-        """What people are told: a class name, ``labels.NOT_SURE`` or ``labels.CALM``."""
-        if self.reason is None and self.calm is not None and self.calm >= CALM_BOUND:
-            return CALM
-        return self.label if self.sure else NOT_SURE
-
-    @property
-    def index(self) -> int:
-        """Index of the most probable class."""
-        return int(self.probabilities.argmax())
-
-    @property
-    def label(self) -> str:
-        """Name of the most probable class."""
-        return LABELS[self.index]
-
-    @property
-    def confidence(self) -> float:
-        """Probability of the most probable class."""
-        return float(self.probabilities[self.index])
-
-    @property
-    def candidates(self) -> tuple[str, str]:
-        """Names of the two most probable classes: what the answer is between if it is not sure."""
-        first, second = self.probabilities.argsort()[::-1][:2]
-        return LABELS[first], LABELS[second]
 
 
 class Classified(NamedTuple):

@@ -21,8 +21,9 @@ from emotion.labels import LABELS
 from emotion.reliability import MIN_SCORE, RELIABLE
 
 if TYPE_CHECKING:
-    from emotion.analyzer import Analyzer, FaceResult
+    from emotion.analyzer import Analyzer
     from emotion.cover import CoverTest
+    from emotion.result import FaceResult
 
 _EXAMPLES = """examples:
   python -m emotion classify portrait.jpg

@@ -18,9 +18,9 @@ from emotion.analyzer import Analyzer
 from emotion.errors import ConfigError
 from emotion.files import check_target, write_text
 from emotion.labels import LABELS
-from emotion.live import OPENING_FRAMES, TrackedFace, Tracker
 from emotion.overlay import draw_faces, heat_on_photo
 from emotion.reliability import MIN_SCORE
+from emotion.tracker import OPENING_FRAMES, TrackedFace, Tracker
 from emotion.video_file import VideoReader, VideoWriter
 
 DETECTION_SIDE = 640
@@ -47,10 +47,10 @@ class Sighting:
         face: number of the face's track, from 1.
         box: float32 (4,), x0, y0, x1, y1 in px of the frame.
         score: confidence of the detector, 0..1.
-        probabilities: float32 (6,), smoothed over time, see ``emotion.live.Tracker``.
+        probabilities: float32 (6,), smoothed over time, see ``emotion.tracker.Tracker``.
         sure: whether the highest of them reaches the threshold.
         calm: smoothed, see ``FaceResult.calm``.
-        answer: what people are told, see ``emotion.live.TrackedFace``.
+        answer: what people are told, see ``emotion.tracker.TrackedFace``.
     """
 
     frame: int

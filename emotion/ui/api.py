@@ -25,7 +25,8 @@ from emotion.ui.uploads import Uploads
 from emotion.ui.wire import JSON, encoded
 
 if TYPE_CHECKING:
-    from emotion.analyzer import Analyzer, FaceResult
+    from emotion.analyzer import Analyzer
+    from emotion.result import FaceResult
     from emotion.ui.decoder import Decoder
 
 Pixels = npt.NDArray[np.uint8]

@@ -25,7 +25,7 @@ from emotion.ui.wire import JSON, face_geometry, heat_bytes, read_data_url
 
 if TYPE_CHECKING:
     from emotion.analyzer import Analyzer
-    from emotion.live import TrackedFace
+    from emotion.tracker import TrackedFace
 
 MAX_FRAME_BYTES = 256 * 1024
 MAX_FRAME_SIDE = 1280

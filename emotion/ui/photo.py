@@ -27,8 +27,9 @@ from emotion.ui.uploads import MAX_FILE
 from emotion.ui.wire import JSON, data_url, face_geometry, heat_bytes, read_data_url
 
 if TYPE_CHECKING:
-    from emotion.analyzer import Analyzer, FaceResult
+    from emotion.analyzer import Analyzer
     from emotion.cover import CoverTest
+    from emotion.result import FaceResult
     from emotion.ui.decoder import Decoder
 
 MAX_PHOTO_BYTES = MAX_FILE

@@ -8,11 +8,11 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from emotion.live import TrackedFace, Tracker
+from emotion.tracker import TrackedFace, Tracker
 from emotion.ui.gate import BusyError
 
 if TYPE_CHECKING:
-    from emotion.analyzer import FaceResult
+    from emotion.result import FaceResult
 
 CAPACITY = 256
 """Most visitors that are followed at a time; one takes about 10 KB, numbers without pixels."""

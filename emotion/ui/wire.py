@@ -15,7 +15,7 @@ from emotion.align import CROP_SIZE, Matrix, invert
 from emotion.errors import ImageError
 
 if TYPE_CHECKING:
-    from emotion.analyzer import FaceResult
+    from emotion.result import FaceResult
 
 JSON = dict[str, Any]
 

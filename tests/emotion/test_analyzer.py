@@ -14,9 +14,9 @@ import torch
 
 from emotion import Analyzer
 from emotion.align import template
-from emotion.analyzer import FaceResult
 from emotion.labels import LABELS
 from emotion.network import EmotionNet, normalise
+from emotion.result import FaceResult
 
 Image = npt.NDArray[np.uint8]
 

@@ -12,13 +12,14 @@ import torch
 from huggingface_hub import ModelCard
 
 from emotion.calibration import Calibration
+from emotion.config import NetworkConfig
 from emotion.labels import LABELS
-from emotion.network import EmotionNet, NetworkConfig
+from emotion.network import EmotionNet
 from emotion.weights import RESULTS
 from tests.hub.client import Attempt, Client, logits
 from tests.hub.conftest import READER, STRANGER, WRITER
 from tests.hub.server import Hub
-from train.publish import push
+from train.hub.push import push
 
 CONFIG, TENSORS = "config.json", "model.safetensors"
 

@@ -11,7 +11,7 @@ from emotion.analyzer import Analyzer
 from emotion.errors import ImageError
 from emotion.images import decode_image
 from emotion.labels import LABELS
-from emotion.live import TIME_CONSTANT
+from emotion.tracker import TIME_CONSTANT
 from emotion.ui.gate import BusyError, Gate
 from emotion.ui.live import MAX_FACES, MAX_FRAME_BYTES, decode_frame, frame_analysis
 from emotion.ui.strings import say

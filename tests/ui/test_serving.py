@@ -11,8 +11,9 @@ import pytest
 import torch
 
 from emotion.analyzer import Analyzer
+from emotion.config import NetworkConfig
 from emotion.errors import WeightsError
-from emotion.network import EmotionNet, NetworkConfig
+from emotion.network import EmotionNet
 from emotion.ui import serving as module
 from emotion.ui.gate import BusyError, Gate
 from emotion.ui.serving import Serving, renewal, weights_name

@@ -10,7 +10,7 @@ from typing import Annotated
 import tyro
 
 from emotion.files import check_target, write_text
-from train.face_options import EvaluateConfig
+from train.config.faces import EvaluateConfig
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def run(arguments: Arguments) -> int:
     """
     if arguments.json is not None:
         check_target(arguments.json)
-    from train.evaluate import evaluate, to_text
+    from train.scoring.evaluation import evaluate, to_text
 
     result = evaluate(arguments.config)
     print(to_text(result))

@@ -8,8 +8,8 @@ from typing import Literal
 
 from emotion.atlas import ATLAS, atlas_svg, read_atlas
 from emotion.files import write_bytes, write_text
-from train.history import read_history
-from train.results import RESULTS, read_results
+from train.scoring.history import read_history
+from train.scoring.results import RESULTS, read_results
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ def run(arguments: Arguments) -> int:
     Raises:
         DataError: if a file cannot be read, or is something else, or ``out`` cannot be written.
     """
-    from train.figures import render
+    from train.scoring.figures import render
 
     results = read_results(arguments.results)
     lines = [line for path in arguments.log for line in read_history(path)]

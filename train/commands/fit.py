@@ -9,8 +9,8 @@ from typing import Annotated
 
 import tyro
 
-from train.config import FitConfig
-from train.recipes import recipe, take_recipe
+from train.config.fit import FitConfig
+from train.config.recipes import recipe, take_recipe
 
 
 @dataclass(frozen=True)

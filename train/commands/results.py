@@ -11,7 +11,7 @@ import tyro
 
 from emotion.errors import ConfigError
 from emotion.files import write_text
-from train.results import RESULTS, collect, name_of, read_evaluation, read_object
+from train.scoring.results import RESULTS, collect, name_of, read_evaluation, read_object
 
 
 @dataclass(frozen=True)

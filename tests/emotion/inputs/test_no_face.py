@@ -16,8 +16,8 @@ from emotion.cli import main
 from emotion.detect import Face
 from emotion.detect.plausible import has_face_shape, plausible_faces
 from emotion.images import decode_image
-from emotion.live import Tracker
 from emotion.reliability import RELIABLE
+from emotion.tracker import Tracker
 from emotion.video import analyze_video
 
 Pixels = npt.NDArray[np.uint8]
