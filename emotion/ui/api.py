@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from emotion.analyzer import Analyzer
     from emotion.result import FaceResult
     from emotion.ui.decoder import Decoder
+    from emotion.ui.serving import Serves
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -68,7 +69,7 @@ class PictureFile(gr.File):
             raise gr.Error(str(error), print_exception=False) from None
 
 
-def endpoints(analyzer: Analyzer, gate: Gate, decoder: Decoder, uploads: Uploads) -> None:
+def endpoints(serving: Serves, gate: Gate, decoder: Decoder, uploads: Uploads) -> None:
     """Add the endpoints to the page under construction; nothing of them is visible there.
 
     Their arguments are described in ``calls.ENDPOINTS`` too, which checks them.
@@ -80,7 +81,7 @@ def endpoints(analyzer: Analyzer, gate: Gate, decoder: Decoder, uploads: Uploads
         if content is None:
             raise gr.Error("Send a picture as the first argument.", print_exception=False)
         try:
-            client = client_of(sender)
+            client, analyzer = client_of(sender), serving.analyzer
             image = decoder.decode(content, client)
             with gate.enter(client):
                 results = analyzer.analyze(image, detect=detect, max_faces=MAX_CARDS)
@@ -157,11 +158,14 @@ def endpoints(analyzer: Analyzer, gate: Gate, decoder: Decoder, uploads: Uploads
 
     def model_info() -> dict[str, Any]:
         """Say which weights run, their labels in order, colours, threshold and preprocessing."""
-        return {**description(analyzer), "colors": COLORS, "version": emotion.__version__}
+        return {**description(serving.analyzer), "colors": COLORS, "version": emotion.__version__}
 
     def health() -> dict[str, Any]:
         """Say that the server is up and its network answers."""
-        return {"status": "ok" if answers(analyzer) else "broken", "version": emotion.__version__}
+        return {
+            "status": "ok" if answers(serving.analyzer) else "broken",
+            "version": emotion.__version__,
+        }
 
     with gr.Column(visible=False):
         # Bytes, not gr.Image: that one decodes by itself, and logs a traceback for a broken file.
