@@ -23,7 +23,6 @@ from emotion.files import is_folder, shortened
 from emotion.network import EmotionNet, normalise
 
 EMBEDDED = Path(__file__).parent / "assets" / "model"
-RESULTS = Path(__file__).parent / "assets" / "results.json"
 """What ``train evaluate --json`` wrote for the embedded weights, as a list."""
 VARIABLE = "EMOTION_WEIGHTS"
 """Environment variable that holds the SPEC used where none is given."""

@@ -45,5 +45,5 @@ def run(arguments: Arguments) -> int:
     result = evaluate(arguments.config)
     print(to_text(result))
     if arguments.json is not None:
-        write_text(arguments.json, json.dumps(result, indent=1) + "\n")
+        write_text(arguments.json, json.dumps(result.to_json(), indent=1) + "\n")
     return 0

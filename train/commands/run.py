@@ -95,8 +95,8 @@ def run(arguments: Arguments) -> int:
     for corpus in chosen:
         result = evaluate(EvaluateConfig(str(out), corpus, VALIDATION, data=prepared))
         print(to_text(result))
-        target = out / f"{corpus}-{result['split']}.json"
-        write_text(target, json.dumps(result, indent=2) + "\n")
+        target = out / f"{corpus}-{result.split}.json"
+        write_text(target, json.dumps(result.to_json(), indent=2) + "\n")
     print(f"Use it with: python app.py --weights {out}")
     return 0
 

@@ -10,11 +10,10 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCardData
 
 from emotion.config import NetworkConfig
+from emotion.evaluation import Evaluation
 from emotion.labels import LABELS
 from train.corpora.licences import licence_of
 from train.faces.prepared import validation_split
-
-Evaluation = Mapping[str, Any]
 
 _METRICS = (
     ("accuracy", "accuracy", "Accuracy"),
@@ -150,12 +149,12 @@ def _front(name: str, corpora: Sequence[str], evaluations: Sequence[Evaluation])
             EvalResult(
                 task_type="image-classification",
                 task_name="Facial expression recognition, six classes",
-                dataset_type=result["corpus"],
-                dataset_name=_title(result["corpus"]),
-                dataset_split=result["split"],
+                dataset_type=result.corpus,
+                dataset_name=_title(result.corpus),
+                dataset_split=result.split,
                 metric_type=kind,
                 metric_name=label,
-                metric_value=round(result[key], 4),
+                metric_value=round(getattr(result, key), 4),
             )
             for result in evaluations
             for kind, key, label in _METRICS
@@ -176,11 +175,11 @@ def _results(evaluations: Sequence[Evaluation], used: Container[str]) -> str:
     rows = [
         [
             _split(result),
-            f"{result['n']:,}",
+            f"{result.n:,}",
             _with_interval(result, "accuracy"),
             _with_interval(result, "macro_f1"),
-            *(f"{result['per_class'][label]['recall']:.2f}" for label in LABELS),
-            f"{result['ece']:.3f}",
+            *(f"{result.per_class[label]['recall']:.2f}" for label in LABELS),
+            f"{result.ece:.3f}",
         ]
         for result in evaluations
     ]
@@ -190,25 +189,25 @@ def _results(evaluations: Sequence[Evaluation], used: Container[str]) -> str:
     ]
     for result in evaluations:
         notes.append(f"{_split(result)}: {_sentence(result, used)}")
-    notes += [note for result in evaluations for note in result.get("notes", ())]
+    notes += [note for result in evaluations for note in result.notes or ()]
     return table(head, rows) + "\n\n" + "\n\n".join(notes)
 
 
 def _split(result: Evaluation) -> str:
-    averaged = result.get("tta", "none")
-    return f"{_title(result['corpus'])} {result['split']}" + (
+    averaged = result.tta or "none"
+    return f"{_title(result.corpus)} {result.split}" + (
         "" if averaged == "none" else f", averaged over {averaged}"
     )
 
 
 def _sentence(result: Evaluation, used: Container[str]) -> str:
     """Say what one must know of a measurement besides its numbers."""
-    parts = [f"{result['faces_not_found']:,} images without a detected face."]
-    if result.get("excluded"):
-        parts.append(f"{result['excluded']:,} images were left out by a list.")
-    if result["corpus"] in used and validation_split(result["corpus"]) == result["split"]:
+    parts = [f"{result.faces_not_found:,} images without a detected face."]
+    if result.excluded:
+        parts.append(f"{result.excluded:,} images were left out by a list.")
+    if result.corpus in used and validation_split(result.corpus) == result.split:
         parts.append("Epoch and calibration were chosen on this split, which flatters it.")
-    calibration = result.get("calibration")
+    calibration = result.calibration
     if calibration:
         unsure = f"*Not sure* is the answer to {1 - calibration['answered']:.0%} of these faces"
         if calibration.get("neutral"):
@@ -224,8 +223,8 @@ def _figures(files: Sequence[str]) -> str:
 
 
 def _with_interval(result: Evaluation, key: str) -> str:
-    low, high = result["confidence_intervals"][key]
-    return f"{result[key]:.3f} ({low:.3f}–{high:.3f})"
+    low, high = result.confidence_intervals[key]
+    return f"{getattr(result, key):.3f} ({low:.3f}–{high:.3f})"
 
 
 def _abstention(config: NetworkConfig) -> str:

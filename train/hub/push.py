@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -15,31 +15,14 @@ from torch import Tensor
 
 from emotion.calibration import Calibration
 from emotion.errors import ConfigError, DataError, EmotionError, HubError
-from emotion.labels import LABELS
-from emotion.weights import CONFIG, EMBEDDED, INT8, RESULTS, TENSORS, Loaded, load
+from emotion.evaluation import RESULTS, Evaluation, read_json
+from emotion.weights import CONFIG, EMBEDDED, INT8, TENSORS, Loaded, load
 from train.config.fit import read_config, to_json
 from train.hub import upload
-from train.hub.card import Evaluation, model_card
+from train.hub.card import model_card
 from train.scoring.figures import render
 from train.scoring.history import LOG, read_history, to_lines
-from train.scoring.results import read_json
 
-_EVALUATION_KEYS = frozenset(
-    {
-        "n",
-        "accuracy",
-        "macro_f1",
-        "macro_precision",
-        "macro_recall",
-        "per_class",
-        "confusion",
-        "ece",
-        "confidence_intervals",
-        "corpus",
-        "split",
-        "faces_not_found",
-    }
-)
 _MANAGED = re.compile(
     r"README\.md|config\.json|model\.safetensors|int8\.(json|xml|bin)"
     r"|figures/[\w.-]+\.svg|evaluation/[\w.-]+\.json|training/(fit\.json|log\.jsonl)"
@@ -119,7 +102,9 @@ def collect(source: str, loaded: Loaded, name: str) -> dict[str, bytes]:
     evaluations = _read_evaluations(source, loaded)
     files = {path: (folder / path).read_bytes() for path in (CONFIG, TENSORS)}
     for stem, evaluation in evaluations.items():
-        files[f"evaluation/{stem}.json"] = _to_json({**evaluation, "weights": f"hf://{name}"})
+        files[f"evaluation/{stem}.json"] = _to_json(
+            replace(evaluation, weights=f"hf://{name}").to_json()
+        )
     files |= _read_int8(folder, loaded)
     if (folder / "calibration.json").is_file():
         files["evaluation/calibration.json"] = _to_json(read_json(folder / "calibration.json"))
@@ -132,7 +117,7 @@ def collect(source: str, loaded: Loaded, name: str) -> dict[str, bytes]:
         # Read and written again, so that nothing but JSON gets through.
         history = read_history(folder / LOG)
         files[f"training/{LOG}"] = to_lines(history).encode()
-    figures = render([dict(evaluation) for evaluation in evaluations.values()], history)
+    figures = render(list(evaluations.values()), history)
     files |= {f"figures/{figure}": data for figure, data in figures.items()}
     card = model_card(
         name,
@@ -158,27 +143,26 @@ def _read_evaluations(source: str, loaded: Loaded) -> dict[str, Evaluation]:
         values = read_json(path)
         for value in values if isinstance(values, list) else [values]:
             if isinstance(value, dict) and {"confusion", "per_class"} <= value.keys():
-                _check_evaluation(path, value, loaded)
-                found[_name(value)] = value
+                evaluation = Evaluation.from_json(value, f"The result {path}")
+                _check_evaluation(path, evaluation, loaded)
+                found[_name(evaluation)] = evaluation
     return found
 
 
 def _name(evaluation: Evaluation) -> str:
     """Name what was measured, so that another measurement of it takes its place."""
-    parts = [evaluation["corpus"], evaluation["split"]]
-    parts += [evaluation["tta"]] if evaluation.get("tta", "none") != "none" else []
-    parts += ["without", evaluation["excluded"]] if evaluation.get("excluded") else []
-    return _UNSAFE.sub("-", "-".join(map(str, parts)))
+    parts = [evaluation.corpus, evaluation.split]
+    parts += [evaluation.tta] if evaluation.tta not in (None, "none") else []
+    parts += ["without", str(evaluation.excluded)] if evaluation.excluded else []
+    return _UNSAFE.sub("-", "-".join(parts))
 
 
 def _check_evaluation(path: Path, evaluation: Evaluation, loaded: Loaded) -> None:
     again = "repeat python -m train evaluate --json for it, or remove it"
-    if not (evaluation.keys() >= _EVALUATION_KEYS and evaluation["per_class"].keys() >= {*LABELS}):
-        raise DataError(f"The result {path} lacks numbers that the card needs; {again}.")
-    if evaluation.get("digest", loaded.digest) != loaded.digest:
+    if evaluation.digest not in (None, loaded.digest):
         raise DataError(f"The result {path} was measured with other weights; {again}.")
     calibration = Calibration.of(loaded.network.config).digest
-    if evaluation.get("calibration_digest", calibration) != calibration:
+    if evaluation.calibration_digest not in (None, calibration):
         raise DataError(f"The result {path} was measured with another calibration; {again}.")
 
 

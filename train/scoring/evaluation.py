@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -16,6 +16,7 @@ from emotion.calibration import CALM_BOUND, Calibration
 from emotion.config import COMMON
 from emotion.detect import RetinaFaceDetector
 from emotion.errors import ConfigError, DataError
+from emotion.evaluation import Evaluation
 from emotion.labels import LABELS
 from emotion.weights import load
 from train.config.faces import Averaging, EvaluateConfig
@@ -33,22 +34,15 @@ from train.scoring.robustness import measure_robustness
 from train.scoring.views import average_over_views
 
 
-def evaluate(config: EvaluateConfig) -> dict[str, Any]:
+def evaluate(config: EvaluateConfig) -> Evaluation:
     """Classify every six-class picture of a split.
 
     A picture without a detected face counts like any other: it is classified from its plain resized
     crop. So does one that cannot be read, as a black crop, since leaving it out would flatter.
 
     Returns:
-        The values of ``evaluate --json``: those of
-        ``train.scoring.metrics.evaluate_probabilities``; ``reliability`` and ``precision_recall``,
-        for figures; ``second_labels``, where the corpus has some, see
-        ``train.scoring.metrics.score_second_labels``; ``robustness``, where it is asked for, see
-        ``train.scoring.robustness.measure_robustness``; corpus, split, weights, convention, digest
-        (SHA-256 of their tensors), tta, excluded (pictures left out by a list), faces_not_found,
-        unreadable; mirror_agreement, the share of faces whose mirror image gets the same answer;
-        answered, the share that is told an expression, and called_calm, where the weights tell calm
-        faces.
+        All numbers; ``second_labels`` where the corpus has some, ``robustness`` where it is asked
+        for, ``called_calm`` where the weights tell calm faces.
 
     Raises:
         WeightsError: if the weights cannot be used.
@@ -76,22 +70,22 @@ def evaluate(config: EvaluateConfig) -> dict[str, Any]:
     if config.degrade:
         answer = partial(_align_and_classify, analyzer, tta=config.tta)
         more["robustness"] = measure_robustness(rows, config.degrade, answer)
-    return {
+    return Evaluation(
         **evaluate_probabilities(probabilities, crops.labels),
-        "corpus": name,
-        "split": split,
-        "weights": config.weights,
-        "digest": loaded.digest,
-        "calibration_digest": Calibration.of(network.config).digest,
-        "tta": config.tta,
-        "convention": network.config.convention,
-        "excluded": excluded.count,
-        "faces_not_found": crops.not_found,
-        "unreadable": list(crops.unreadable),
-        "reliability": reliability(probabilities, crops.labels),
-        "precision_recall": precision_recall(probabilities, crops.labels),
+        corpus=name,
+        split=split,
+        weights=config.weights,
+        digest=loaded.digest,
+        calibration_digest=Calibration.of(network.config).digest,
+        tta=config.tta,
+        convention=network.config.convention,
+        excluded=excluded.count,
+        faces_not_found=crops.not_found,
+        unreadable=list(crops.unreadable),
+        reliability=reliability(probabilities, crops.labels),
+        precision_recall=precision_recall(probabilities, crops.labels),
         **more,
-    }
+    )
 
 
 def _answers(analyzer: Analyzer, crops: Crops) -> dict[str, Any]:
@@ -159,7 +153,7 @@ def _check_unseen(config: EvaluateConfig, name: str, trained_on: tuple[str, ...]
     print(f"WARNING: these weights were trained on {', '.join(overlap)}; the score is no result.")
 
 
-def _robustness_lines(rows: list[dict[str, Any]]) -> list[str]:
+def _robustness_lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     lines = [f"{rows[0]['n']} of them degraded:    accuracy  macro F1  same answer"]
     return lines + [
         f"{row['condition']:28} {row['accuracy']:.3f}     {row['macro_f1']:.3f}"
@@ -168,37 +162,37 @@ def _robustness_lines(rows: list[dict[str, Any]]) -> list[str]:
     ]
 
 
-def to_text(result: dict[str, Any]) -> str:
+def to_text(result: Evaluation) -> str:
     """Render a result for a terminal."""
-    low, high = result["confidence_intervals"]["accuracy"]
-    f1_low, f1_high = result["confidence_intervals"]["macro_f1"]
-    how = "" if result["tta"] == "none" else f", averaged over {result['tta']}"
-    how += "" if result["convention"] == COMMON else f", convention {result['convention']}"
-    left_out = f", {result['excluded']} left out" if result["excluded"] else ""
+    low, high = result.confidence_intervals["accuracy"]
+    f1_low, f1_high = result.confidence_intervals["macro_f1"]
+    how = "" if result.tta == "none" else f", averaged over {result.tta}"
+    how += "" if result.convention == COMMON else f", convention {result.convention}"
+    left_out = f", {result.excluded} left out" if result.excluded else ""
     lines = [
-        f"{result['corpus']} {result['split']}, {result['n']} images{left_out}, weights "
-        f"{result['weights']}{how}",
-        f"accuracy {result['accuracy']:.4f} (95 % {low:.3f}-{high:.3f}), macro F1 "
-        f"{result['macro_f1']:.4f} ({f1_low:.3f}-{f1_high:.3f}), ECE {result['ece']:.4f}, "
-        f"{result['faces_not_found']} faces not found",
-        f"told an expression {result['answered']:.1%}, "
-        + (f"called calm {result['called_calm']:.1%}, " if "called_calm" in result else "")
-        + f"the same answer in the mirror {result['mirror_agreement']:.1%}",
+        f"{result.corpus} {result.split}, {result.n} images{left_out}, weights "
+        f"{result.weights}{how}",
+        f"accuracy {result.accuracy:.4f} (95 % {low:.3f}-{high:.3f}), macro F1 "
+        f"{result.macro_f1:.4f} ({f1_low:.3f}-{f1_high:.3f}), ECE {result.ece:.4f}, "
+        f"{result.faces_not_found} faces not found",
+        f"told an expression {result.answered:.1%}, "
+        + (f"called calm {result.called_calm:.1%}, " if result.called_calm is not None else "")
+        + f"the same answer in the mirror {result.mirror_agreement:.1%}",
         f"{'class':10} precision  recall     F1  images",
     ]
     for name in LABELS:
-        row = result["per_class"][name]
+        row = result.per_class[name]
         lines.append(
             f"{name:10}     {row['precision']:.3f}   {row['recall']:.3f}  {row['f1']:.3f}"
             f"  {row['support']:6}"
         )
-    if "second_labels" in result:
-        second = result["second_labels"]
+    if result.second_labels is not None:
+        second = result.second_labels
         lines.append(
             f"another annotation of {second['n']} images agrees on {second['agree']:.1%}; accuracy "
             f"against the first {second['accuracy']:.4f}, the other {second['accuracy_second']:.4f}"
             f", where they agree {second['accuracy_agreed']:.4f}"
         )
-    if "robustness" in result:
-        lines += _robustness_lines(result["robustness"])
+    if result.robustness is not None:
+        lines += _robustness_lines(result.robustness)
     return "\n".join(lines)

@@ -13,11 +13,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from emotion.errors import DataError
+from emotion.evaluation import Evaluation
 from emotion.labels import COLORS, LABELS
 from train.plots import INK, QUIET, styled, to_svg
 from train.scoring.metrics import RECALLS
-
-Result = dict[str, Any]
 
 # Each class and each corpus has a line style or marker too: colours vanish in print.
 _LINES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (6, 1, 1, 1, 1, 1)), (0, (8, 2)))
@@ -25,7 +24,7 @@ _MARKERS = "os^Dv"
 
 
 def render(
-    results: Sequence[Result], history: Sequence[dict[str, Any]], kind: str = "svg"
+    results: Sequence[Evaluation], history: Sequence[dict[str, Any]], kind: str = "svg"
 ) -> dict[str, bytes]:
     """Draw all figures that there are numbers for; the same numbers give the same bytes.
 
@@ -46,7 +45,7 @@ def render(
     return {f"{name}.{kind}": _render(figure, kind) for name, figure in figures.items()}
 
 
-def draw_results(results: Sequence[Result]) -> dict[str, Figure]:
+def draw_results(results: Sequence[Evaluation]) -> dict[str, Figure]:
     """Draw every kind of figure that results hold, one panel for each split.
 
     Args:
@@ -58,7 +57,7 @@ def draw_results(results: Sequence[Result]) -> dict[str, Figure]:
     Raises:
         DataError: if results lack what every evaluation has.
     """
-    kinds: dict[str, tuple[str, Callable[[Axes, Result], None], float]] = {
+    kinds: dict[str, tuple[str, Callable[[Axes, Evaluation], None], float]] = {
         "confusion": ("confusion", _plot_confusion, 4.1),
         "precision-recall": ("precision_recall", _plot_precision_recall, 3.9),
         "reliability": ("reliability", _plot_reliability, 3.9),
@@ -67,7 +66,7 @@ def draw_results(results: Sequence[Result]) -> dict[str, Figure]:
     figures = {}
     try:
         for name, (key, plot, height) in kinds.items():
-            shown = [result for result in results if key in result]
+            shown = [result for result in results if getattr(result, key) is not None]
             if shown:
                 figures[name] = _draw_panels(shown, plot, height)
     except (KeyError, TypeError, ValueError) as error:
@@ -76,25 +75,25 @@ def draw_results(results: Sequence[Result]) -> dict[str, Figure]:
 
 
 def _draw_panels(
-    results: Sequence[Result], plot: Callable[[Axes, Result], None], height: float
+    results: Sequence[Evaluation], plot: Callable[[Axes, Evaluation], None], height: float
 ) -> Figure:
     with _style():
         figure = Figure(figsize=(4.2 * len(results), height), layout="constrained")
         for axes, result in zip(
             figure.subplots(1, len(results), squeeze=False)[0], results, strict=True
         ):
-            axes.set_title(_title(result, result["n"]), loc="left")
+            axes.set_title(_title(result, result.n), loc="left")
             plot(axes, result)
             axes.spines[["top", "right"]].set_visible(False)
     return figure
 
 
-def _title(result: Result, count: int) -> str:
-    return f"{result['corpus']} {result['split']}, {count:,} faces"
+def _title(result: Evaluation, count: int) -> str:
+    return f"{result.corpus} {result.split}, {count:,} faces"
 
 
-def _plot_confusion(axes: Axes, result: Result) -> None:
-    confusion = np.array(result["confusion"], float)
+def _plot_confusion(axes: Axes, result: Evaluation) -> None:
+    confusion = np.array(result.confusion, float)
     support = confusion.sum(1)
     shares = confusion / np.maximum(support, 1)[:, None]
     axes.imshow(shares, cmap="Greys", vmin=0, vmax=1)
@@ -112,9 +111,9 @@ def _plot_confusion(axes: Axes, result: Result) -> None:
     axes.spines[:].set_visible(False)
 
 
-def _plot_precision_recall(axes: Axes, result: Result) -> None:
+def _plot_precision_recall(axes: Axes, result: Evaluation) -> None:
     for name, line in zip(LABELS, _LINES, strict=True):
-        curve = result["precision_recall"].get(name)
+        curve = (result.precision_recall or {}).get(name)
         if curve is not None:
             label = f"{name} {curve['average_precision']:.2f}"
             axes.plot(RECALLS, curve["precision"], linestyle=line, color=COLORS[name], label=label)
@@ -124,8 +123,8 @@ def _plot_precision_recall(axes: Axes, result: Result) -> None:
     )
 
 
-def _plot_reliability(axes: Axes, result: Result) -> None:
-    bins = result["reliability"]
+def _plot_reliability(axes: Axes, result: Evaluation) -> None:
+    bins = result.reliability or ()
     confidence, accuracy, counts = (
         np.array([entry[key] for entry in bins]) for key in ("confidence", "accuracy", "n")
     )
@@ -135,7 +134,7 @@ def _plot_reliability(axes: Axes, result: Result) -> None:
     axes.plot(confidence, accuracy, "o-", color=INK, markersize=4, label="accuracy")
     axes.set(xlabel="confidence", xlim=(0, 1), ylim=(0, 1.02))
     axes.legend(
-        title=f"calibration error {result['ece']:.3f}",
+        title=f"calibration error {result.ece:.3f}",
         loc="upper left",
         alignment="left",
         frameon=False,
@@ -143,8 +142,8 @@ def _plot_reliability(axes: Axes, result: Result) -> None:
     )
 
 
-def _plot_robustness(axes: Axes, result: Result) -> None:
-    rows = result["robustness"]
+def _plot_robustness(axes: Axes, result: Evaluation) -> None:
+    rows = result.robustness or ()
     axes.set_title(_title(result, rows[0]["n"]), loc="left")  # a part of them was changed
     places = range(len(rows))
     for key, marker, name in (("accuracy", "o", "accuracy"), ("macro_f1", "D", "macro F1")):

@@ -11,6 +11,7 @@ import pytest
 from datasets import DatasetDict, load_from_disk
 
 from emotion.errors import DataError
+from emotion.evaluation import Evaluation
 from emotion.labels import LABELS
 from train.cli import main
 from train.config.faces import EvaluateConfig
@@ -71,16 +72,18 @@ def test_the_command_writes_every_number(run: Path, tmp_path: Path) -> None:
 
     assert main(["evaluate", *arguments, "--json", str(target)]) == 0
 
-    result = json.loads(target.read_text("utf-8"))
-    assert set(result) == KEYS
-    assert np.sum(result["confusion"]) == result["n"] > 0
-    assert list(result["per_class"]) == list(LABELS)
-    assert result["corpus"] == "synthetic"
-    assert result["split"] == "test"
+    values = json.loads(target.read_text("utf-8"))
+    assert set(values) == KEYS
+    result = Evaluation.from_json(values, "out.json")
+    assert result.to_json() == values
+    assert np.sum(result.confusion) == result.n > 0
+    assert list(result.per_class) == list(LABELS)
+    assert result.corpus == "synthetic"
+    assert result.split == "test"
     config = json.loads((run / "config.json").read_text("utf-8"))
     numbers = [config["temperature"], *config["temperature_slope"], config["temperature_offset"]]
     calibration = repr([float(number) for number in (*numbers, *config["class_offsets"])])
-    assert result["calibration_digest"] == sha256(calibration.encode()).hexdigest()
+    assert result.calibration_digest == sha256(calibration.encode()).hexdigest()
 
 
 def test_pictures_without_a_face_and_broken_ones_still_count(run: Path, tmp_path: Path) -> None:
@@ -99,9 +102,9 @@ def test_pictures_without_a_face_and_broken_ones_still_count(run: Path, tmp_path
 
     result = evaluate(EvaluateConfig(str(run), f"fer2013={tmp_path / 'fer'}", "public"))
 
-    assert result["n"] == 18  # six classes, three pictures each; neutral is no class
-    assert result["faces_not_found"] == 18
-    assert len(result["unreadable"]) == 1
+    assert result.n == 18  # six classes, three pictures each; neutral is no class
+    assert result.faces_not_found == 18
+    assert len(result.unreadable) == 1
 
 
 def test_a_split_that_was_trained_on_is_refused_unless_insisted(
@@ -113,7 +116,7 @@ def test_a_split_that_was_trained_on_is_refused_unless_insisted(
 
     result = evaluate(EvaluateConfig(str(run), "synthetic=150", "train", allow_trained=True))
 
-    assert result["n"] > 0
+    assert result.n > 0
     assert "WARNING" in capsys.readouterr().out
 
 
@@ -129,10 +132,10 @@ def test_answers_are_scored_against_a_second_annotation_too(
     run: Path, prepared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     faces = load_from_disk(str(prepared / "synthetic"))
-    rows = faces["valid"]
+    rows = faces.valid
     second = [LABELS[label] if i % 3 else None for i, label in enumerate(rows["label"])]
     second[1], second[2] = "neutral", LABELS[(rows["label"][2] + 1) % 6]
-    faces["valid"] = rows.remove_columns("second_label").add_column("second_label", second)
+    faces.valid = rows.remove_columns("second_label").add_column("second_label", second)
     faces.save_to_disk(str(tmp_path / "synthetic"))
     common = ["evaluate", "--weights", str(run), "--corpus", "synthetic", "--split", "validation"]
 
@@ -159,10 +162,10 @@ def test_the_held_out_part_of_a_training_split_can_be_measured_and_nothing_else_
     result = evaluate(EvaluateConfig(str(weights), "raf-db", "validation", data=tmp_path))
 
     _, held_out = hold_out(read_split(tmp_path, "raf-db", "train"), 0.1, seed=0)
-    assert result["n"] == len(held_out)
-    support = [row["support"] for row in result["per_class"].values()]
+    assert result.n == len(held_out)
+    support = [row["support"] for row in result.per_class.values()]
     assert support == held_out.counts().tolist()
-    assert result["split"] == "validation"
+    assert result.split == "validation"
     with pytest.raises(DataError, match="trained on raf-db/train"):
         evaluate(EvaluateConfig(str(weights), "raf-db", "train", data=tmp_path))
 
@@ -177,8 +180,8 @@ def test_listed_pictures_are_left_out_of_both_kinds_of_data(
 
         every, some = evaluate(config), evaluate(replace(config, exclude=tmp_path / "ids.txt"))
 
-        assert (every["excluded"], some["excluded"]) == (0, 5)
-        assert some["n"] == every["n"] - 5
+        assert (every.excluded, some.excluded) == (0, 5)
+        assert some.n == every.n - 5
 
 
 def test_averaging_over_mirror_images_forgives_a_mirrored_face(
@@ -202,8 +205,7 @@ def test_averaging_over_mirror_images_forgives_a_mirrored_face(
     }
 
     same, other = (
-        [results[tta, f]["precision_recall"] for f in (prepared, tmp_path)]
-        for tta in ("flip", "none")
+        [results[tta, f].precision_recall for f in (prepared, tmp_path)] for tta in ("flip", "none")
     )
     assert same[0] == same[1]
     assert other[0] != other[1]
@@ -236,9 +238,9 @@ def test_the_embedded_weights_reach_their_floor_on_fer2013_public(shared_data: P
 
     result = evaluate(EvaluateConfig("embedded", corpus, "public"))
 
-    assert result["n"] == 2982
-    assert result["accuracy"] >= 0.68
-    assert result["macro_f1"] >= 0.62
+    assert result.n == 2982
+    assert result.accuracy >= 0.68
+    assert result.macro_f1 >= 0.62
     embedded = json.loads(Path("emotion/assets/results.json").read_text("utf-8"))
     (published,) = [r for r in embedded if (r["corpus"], r["split"]) == ("fer2013", "public")]
-    assert result["accuracy"] == pytest.approx(published["accuracy"], abs=0.002)
+    assert result.accuracy == pytest.approx(published["accuracy"], abs=0.002)

@@ -107,7 +107,7 @@ def test_what_was_not_measured_is_not_drawn(result: dict[str, Any], tmp_path: Pa
     [
         ("not json", "cannot be read"),
         ("{}", "no list"),
-        ('[{"confusion": [[1]]}]', "not of this version"),
+        ('[{"confusion": [[1]]}]', "no evaluation of this version"),
     ],
 )
 def test_a_file_of_something_else_is_one_sentence(
