@@ -24,6 +24,7 @@ def result(random: np.random.Generator) -> dict[str, Any]:
         **evaluate_probabilities(probabilities, labels),
         "corpus": "raf-db",
         "split": "validation",
+        "faces_not_found": 0,
         "reliability": reliability(probabilities, labels),
         "precision_recall": precision_recall(probabilities, labels),
         "robustness": [{"condition": name, "n": 30, **scores} for name in ("as it is", "turned")],
