@@ -132,10 +132,10 @@ def test_answers_are_scored_against_a_second_annotation_too(
     run: Path, prepared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     faces = load_from_disk(str(prepared / "synthetic"))
-    rows = faces.valid
+    rows = faces["valid"]
     second = [LABELS[label] if i % 3 else None for i, label in enumerate(rows["label"])]
     second[1], second[2] = "neutral", LABELS[(rows["label"][2] + 1) % 6]
-    faces.valid = rows.remove_columns("second_label").add_column("second_label", second)
+    faces["valid"] = rows.remove_columns("second_label").add_column("second_label", second)
     faces.save_to_disk(str(tmp_path / "synthetic"))
     common = ["evaluate", "--weights", str(run), "--corpus", "synthetic", "--split", "validation"]
 
