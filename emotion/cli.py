@@ -5,17 +5,14 @@ from __future__ import annotations
 import argparse
 import io
 import os
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from emotion import __version__, page
-from emotion.errors import ConfigError, EmotionError, imports_explained
+from emotion.errors import EmotionError, imports_explained
 from emotion.reliability import MIN_SCORE, RELIABLE
-
-if TYPE_CHECKING:
-    from emotion.analyzer import Analyzer
 
 _EXAMPLES = """examples:
   python -m emotion classify portrait.jpg
@@ -29,6 +26,9 @@ _EXAMPLES = """examples:
 _VIDEO_EXAMPLES = """examples:
   python -m emotion video clip.mov
   python -m emotion video clip.mov --csv clip.csv --out boxes.mp4 --heat
+  python -m emotion video film.mkv --every 1 --from 12:30 --to 1:02:00 --plot film.png
+  python -m emotion video 'takes/*.mp4' --csv takes.csv --plot plots/
+  python -m emotion video rtsp://192.168.1.20/live --csv door.csv     (Ctrl-C ends it)
 
 The copy is H.264, which browsers and players read, with the times and the sound of the video.
 """
@@ -123,10 +123,48 @@ def _parser(program: str) -> argparse.ArgumentParser:
         epilog=_VIDEO_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    video.add_argument("path", type=Path, metavar="IN", help="video or GIF")
-    video.add_argument("--out", type=Path, metavar="F.mp4", help="write a copy with boxes")
-    video.add_argument("--csv", type=Path, metavar="F", help="write one row per face and frame")
+    video.add_argument(
+        "paths",
+        nargs="+",
+        metavar="IN",
+        help="video or GIF, pattern in quotes, - for standard input, number of a camera (0 is the "
+        "first), or the address of a stream",
+    )
+    video.add_argument(
+        "--out",
+        type=Path,
+        metavar="F.mp4",
+        help="write a copy with boxes; of several videos into this folder",
+    )
+    video.add_argument(
+        "--csv",
+        type=Path,
+        metavar="F",
+        help="write one row per face and frame; - is standard output",
+    )
+    video.add_argument(
+        "--plot",
+        type=Path,
+        metavar="F.png",
+        help="draw each face's expressions over time; of several videos into this folder",
+    )
     video.add_argument("--heat", action="store_true", help="draw heat maps on the copy too")
+    video.add_argument(
+        "--every",
+        type=_clock,
+        default=0.0,
+        metavar="SECONDS",
+        help="look at a frame every so often only, and leave the others out (default: at all)",
+    )
+    video.add_argument(
+        "--from",
+        dest="start",
+        type=_clock,
+        default=0.0,
+        metavar="TIME",
+        help="begin there: seconds, or minutes:seconds, or hours:minutes:seconds",
+    )
+    video.add_argument("--to", dest="end", type=_clock, metavar="TIME", help="stop there")
     video.set_defaults(run=_video)
     for command in (classify, video):
         command.add_argument("--weights", metavar="SPEC", help=page.WEIGHTS_HELP)
@@ -165,6 +203,16 @@ def _count(text: str) -> int:
     return int(text)
 
 
+def _clock(text: str) -> float:
+    """Read seconds, minutes:seconds or hours:minutes:seconds."""
+    seconds = 0.0
+    for part in text.split(":"):
+        if not re.fullmatch(r"\d+(\.\d*)?|\.\d+", part) or text.count(":") > 2:
+            raise argparse.ArgumentTypeError(f"{text} is not a time, as 90, 1:30 or 1:01:30")
+        seconds = 60 * seconds + float(part)
+    return seconds
+
+
 def _columns(text: str) -> tuple[str, ...]:
     names = _COLUMNS if text == "all" else tuple(name.strip() for name in text.split(","))
     unknown = [name for name in names if name not in _COLUMNS]
@@ -187,33 +235,6 @@ def _classify(arguments: argparse.Namespace) -> int:
 
 
 def _video(arguments: argparse.Namespace) -> int:
-    if arguments.heat and arguments.out is None:
-        raise ConfigError("Heat maps are drawn on the copy; name it with --out F.mp4.")
-    from emotion.video import analyze_video, check_paths, summary
+    from emotion.commands import video
 
-    check_paths(arguments.path, arguments.out, arguments.csv)
-    analyzer = _analyzer(arguments)
-    frames, sightings = analyze_video(
-        analyzer,
-        arguments.path,
-        arguments.out,
-        arguments.csv,
-        heat=arguments.heat,
-        min_score=arguments.min_score,
-    )
-    lines = summary(sightings)
-    print(f"{arguments.path}: {frames} frames, {len(lines)} faces", *lines, sep="\n")
-    return 0
-
-
-def _analyzer(arguments: argparse.Namespace) -> Analyzer:
-    """Load weights, and say on stderr if others than the asked ones run."""
-    # torch takes a second to import, which --help need not wait for.
-    from emotion.analyzer import Analyzer
-    from emotion.weights import default_spec
-
-    spec = default_spec(page.DEPLOYMENT) if arguments.weights is None else arguments.weights
-    analyzer = Analyzer.from_weights(spec, convention=arguments.convention)
-    if notice := analyzer.description["notice"]:
-        print(notice, file=sys.stderr)
-    return analyzer
+    return video.run(arguments)

@@ -179,7 +179,7 @@ class Progress:
         return kept
 
     def _go_on(self, how: dict[str, Any]) -> None:
-        finished = []
+        finished: list[list[tuple[str, int]]] = []
         for table in self._tables:
             partial = table.file.partial
             if partial is None or not partial.exists():

@@ -24,7 +24,8 @@ Pixels = npt.NDArray[np.uint8]
 
 _TICK = Fraction(1, 60_000)  # of the copy, in seconds; MPEG-4 Part 2 knows none below 1/65535
 _COPIED_SOUND = {"aac", "ac3", "alac", "eac3", "mp3"}  # what players expect in an MP4; others: AAC
-_WORTH_A_JUMP = 5.0  # seconds that are not decoded; some containers jump badly
+_WORTH_A_JUMP = 5.0  # seconds that need not be decoded
+_JUMPS = ("mov", "matroska")  # have an index; others land between two frames that belong together
 _CUT_OFF = 0.95  # the share of its length up to which a video may end early without a remark
 
 
@@ -80,7 +81,7 @@ class VideoReader:
         self.on_sound: Callable[[Any], None] | None = None
         """Is given the packets of sound between the frames, if set."""
         self.start_s = 0.0
-        """When time 0 is, or the time that the first frame was to have, by the clock of the file."""
+        """When the start that was asked for is, by the clock of the file."""
         self.end_s = 0.0
         """When the newest frame ends, by the clock of ``__iter__``."""
         self._longest = 0.0
@@ -151,7 +152,8 @@ class VideoReader:
         """Jump to shortly before the start if that is worth it; return the file's time 0."""
         stream = self._video
         begins = stream.start_time
-        if self._start < _WORTH_A_JUMP or self.source.live or begins is None:
+        jumps = self._container.format.name.startswith(_JUMPS)
+        if self._start < _WORTH_A_JUMP or not jumps or begins is None:
             return None
         target = begins + int(self._start / stream.time_base)
         try:
