@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from emotion.images import decode_image
     from emotion.network import EmotionNet
     from emotion.result import FaceResult
+    from emotion.table import emotion_columns, to_frame
     from emotion.tracker import Tracker
     from emotion.weights import load_weights
 
@@ -45,7 +46,9 @@ __all__ = [
     "WeightsError",
     "__version__",
     "decode_image",
+    "emotion_columns",
     "load_weights",
+    "to_frame",
 ]
 
 _HOMES = {
@@ -54,7 +57,9 @@ _HOMES = {
     "FaceResult": "emotion.result",
     "Tracker": "emotion.tracker",
     "decode_image": "emotion.images",
+    "emotion_columns": "emotion.table",
     "load_weights": "emotion.weights",
+    "to_frame": "emotion.table",
 }
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -18,8 +17,8 @@ from emotion.detect import Detector, Face, RetinaFaceDetector
 from emotion.detect.plausible import plausible_faces
 from emotion.doubt import reason_for_doubt
 from emotion.engine import TorchEngine, choose
-from emotion.errors import AlignmentError, ImageError
-from emotion.images import Source, as_rgb
+from emotion.errors import AlignmentError, ConfigError, ImageError, WeightsError
+from emotion.images import Source, as_rgb, bgr_to_rgb
 from emotion.labels import LABELS
 from emotion.network import EmotionNet
 from emotion.reliability import MIN_SCORE
@@ -27,8 +26,14 @@ from emotion.result import FaceResult
 from emotion.upright import turned_around
 from emotion.weights import Loaded, default_spec, load
 
+if TYPE_CHECKING:
+    from emotion.stream import StreamFrame
+    from emotion.video_file import VideoSource
+
 FRAME_SIDE = 320
 """Longer side in px of the copy on which the faces of a live frame are looked for."""
+
+_BATCH = 64  # faces in a forward pass; more at a time take memory and save nothing
 
 
 class Classified(NamedTuple):
@@ -45,8 +50,21 @@ class Classified(NamedTuple):
     calm: npt.NDArray[np.float32] | None
 
 
+class _Cut(NamedTuple):
+    """A face as the network sees it, and why no answer about it is sure."""
+
+    face: Face | None
+    crop: npt.NDArray[np.uint8]
+    matrix: Matrix
+    reason: str | None = None
+
+
 class Analyzer:
-    """Finds, aligns, classifies and explains the faces of a picture; safe to share by threads.
+    """Finds, aligns, classifies and explains the faces of a picture.
+
+    Threads may share it: no call changes it, and each engine lets its calls take turns. It can be
+    pickled if it was made from weights: the other process loads them anew, so start processes by
+    ``spawn``; OpenVINO's threads do not survive a fork.
 
     Args:
         network: says what the faces show.
@@ -125,6 +143,23 @@ class Analyzer:
             "trained_on": list(config.trained_on),
         }
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle as the address and the digest of the weights.
+
+        Raises:
+            ConfigError: if it was not made from weights that another process could load.
+        """
+        if self.source is None:
+            raise ConfigError(
+                "This analyzer was put together by hand, so no other process can load it; make it "
+                "with Analyzer.from_weights(SPEC), or make one in each process."
+            )
+        spec, revision = self.source.spec, self.source.revision
+        if revision is not None:
+            spec = f"{spec.partition('@')[0]}@{revision}"
+        return _load_again, (spec, self.network.config.convention, self.source.digest)
+
+    @overload
     def analyze(
         self,
         image: Source,
@@ -132,27 +167,87 @@ class Analyzer:
         detect: bool = True,
         max_faces: int | None = None,
         min_score: float = MIN_SCORE,
-    ) -> list[FaceResult]:
-        """Analyze one picture.
+        bgr: bool = False,
+    ) -> list[FaceResult]: ...
+
+    @overload
+    def analyze(
+        self,
+        image: list[Any] | tuple[Any, ...],
+        *,
+        detect: bool = True,
+        max_faces: int | None = None,
+        min_score: float = MIN_SCORE,
+        bgr: bool = False,
+    ) -> list[list[FaceResult]]: ...
+
+    def analyze(
+        self,
+        image: Source | list[Any] | tuple[Any, ...],
+        *,
+        detect: bool = True,
+        max_faces: int | None = None,
+        min_score: float = MIN_SCORE,
+        bgr: bool = False,
+    ) -> list[FaceResult] | list[list[FaceResult]]:
+        """Analyze one picture, or a list of pictures whose faces are classified together.
 
         Args:
-            image: uint8 RGB (H, W, 3), or whatever else ``emotion.images.decode_image`` takes.
+            image: uint8 RGB (H, W, 3), or whatever else ``emotion.images.decode_image`` takes; or a
+                list of such pictures, of any sizes.
             detect: if False, the whole picture is taken as one face.
-            max_faces: keep only this many, the first ones.
+            max_faces: keep only this many of each picture, the first ones.
             min_score: lowest accepted confidence of the detector, 0..1.
+            bgr: the channels of arrays are blue, green, red, as OpenCV reads them.
 
         Returns:
-            One result per face, in the order of ``find``; empty if there is no face.
+            One result per face, in the order of ``find``; empty if there is no face. For a list of
+            pictures a list of such lists.
 
         Raises:
-            ImageError: if ``image`` is not a picture.
+            ImageError: if a picture is none; of a list, the sentence says which.
         """
-        image = as_rgb(image)
-        if not detect:
-            crop, matrix = plain_crop(image)
-            return self._classify([(None, crop, matrix)])
-        faces = self.find(image, min_score=min_score)[:max_faces]
-        return self._judge(image, faces)
+        if not isinstance(image, list | tuple):
+            return self._classify(self._cut_out(image, detect, max_faces, min_score, bgr))
+        cuts = []
+        for number, one in enumerate(image, 1):
+            try:
+                cuts.append(self._cut_out(one, detect, max_faces, min_score, bgr))
+            except ImageError as error:
+                raise ImageError(f"Picture {number} of {len(image)}: {error}") from None
+        results = iter(self._classify([cut for own in cuts for cut in own]))
+        return [[next(results) for _ in own] for own in cuts]
+
+    def stream(
+        self,
+        video: VideoSource,
+        *,
+        every: float = 0.0,
+        start: float = 0.0,
+        end: float | None = None,
+        min_score: float = MIN_SCORE,
+    ) -> Iterator[StreamFrame]:
+        """Analyze a video frame by frame and follow its faces, at constant memory.
+
+        Args:
+            video: a file, a camera (``0`` or ``/dev/video0``), or the address of a stream.
+            every: seconds from one analysed frame to the next; 0 takes all.
+            start: seconds from the start of the video at which to begin.
+            end: seconds at which to stop; None goes on to its end.
+            min_score: lowest accepted confidence of the detector, 0..1.
+
+        Yields:
+            ``(image, time_s, faces)``: uint8 RGB (H, W, 3); seconds from the start of the video;
+            the faces with their tracks, smoothed, see ``emotion.tracker.TrackedFace``. The id of a
+            face is 0 until its track opens, in its third frame.
+
+        Raises:
+            ImageError: if it is not a video, or cannot be reached.
+            ConfigError: if the times cannot be.
+        """
+        from emotion.stream import follow  # the codecs, which pictures do not need
+
+        return follow(self, video, every=every, start=start, end=end, min_score=min_score)
 
     def find(
         self,
@@ -171,7 +266,7 @@ class Analyzer:
 
     def analyze_crops(self, crops: npt.NDArray[np.uint8]) -> list[FaceResult]:
         """Analyze aligned grey crops uint8 (B, 64, 64), which come from no picture."""
-        return self._classify([(None, crop, np.eye(2, 3)) for crop in crops])
+        return self._classify([_Cut(None, crop, np.eye(2, 3)) for crop in crops])
 
     def analyze_frame(
         self,
@@ -197,7 +292,8 @@ class Analyzer:
         """
         image = as_rgb(image)
         faces = self.find(image, min_score=min_score, max_side=max_side)
-        return self._judge(image, faces[:max_faces], self.classifier), len(faces)
+        cuts = [self._cut(image, face) for face in faces[:max_faces]]
+        return self._classify(cuts, self.classifier), len(faces)
 
     def explain(self, face: FaceResult, *, fill: Fill = smooth_fill) -> CoverTest | None:
         """Say why a face got its answer, by covering its parts one by one.
@@ -297,48 +393,60 @@ class Analyzer:
         calm = None if outputs.calm is None else calm_probabilities(outputs.calm, config)
         return Classified(probabilities, regular_maps(outputs.cams, config), calm)
 
-    def _judge(
-        self,
-        image: npt.NDArray[np.uint8],
-        faces: list[Face],
-        classifier: Classifier | None = None,
-    ) -> list[FaceResult]:
-        size = image.shape[1], image.shape[0]
-        chosen: list[tuple[Face | None, npt.NDArray[np.uint8], Matrix]] = []
-        reasons: list[str | None] = []
-        for face in faces:
-            around = turned_around(image, face, self.detector)
-            upright = around or face
-            crop, matrix = self.crop(image, upright)
-            chosen.append((upright, crop, matrix))
-            turned = around is not None
-            reasons.append(reason_for_doubt(upright, matrix, crop, size, turned=turned))
-        return [
-            replace(result, reason=reason, sure=result.sure and reason is None)
-            for result, reason in zip(self._classify(chosen, classifier), reasons, strict=True)
-        ]
+    def _cut_out(
+        self, image: Source, detect: bool, max_faces: int | None, min_score: float, bgr: bool
+    ) -> list[_Cut]:
+        pixels = as_rgb(bgr_to_rgb(image) if bgr else image)
+        if not detect:
+            return [_Cut(None, *plain_crop(pixels))]
+        found = self.find(pixels, min_score=min_score)[:max_faces]
+        return [self._cut(pixels, face) for face in found]
+
+    def _cut(self, image: npt.NDArray[np.uint8], face: Face) -> _Cut:
+        around = turned_around(image, face, self.detector)
+        upright = around or face
+        crop, matrix = self.crop(image, upright)
+        size, turned = (image.shape[1], image.shape[0]), around is not None
+        reason = reason_for_doubt(upright, matrix, crop, size, turned=turned)
+        return _Cut(upright, crop, matrix, reason)
 
     def _classify(
-        self,
-        faces: list[tuple[Face | None, npt.NDArray[np.uint8], Matrix]],
-        classifier: Classifier | None = None,
+        self, cuts: Sequence[_Cut], classifier: Classifier | None = None
     ) -> list[FaceResult]:
-        if not faces:
-            return []
-        crops = np.stack([crop for _, crop, _ in faces])
-        probabilities, maps, calm = self.answer(crops, classifier)
-        sure = probabilities.max(1) >= self.network.config.abstain_below
-        return [
-            FaceResult(
-                box=face.box if face else None,
-                landmarks=face.landmarks if face else None,
-                score=face.score if face else None,
-                probabilities=probabilities[i],
-                cams=maps[i],
-                crop=crop,
-                matrix=matrix,
-                sure=bool(sure[i]),
-                calm=None if calm is None else float(calm[i]),
-            )
-            for i, (face, crop, matrix) in enumerate(faces)
-        ]
+        results = []
+        for start in range(0, len(cuts), _BATCH):
+            batch = cuts[start : start + _BATCH]
+            crops = np.stack([cut.crop for cut in batch])
+            probabilities, maps, calm = self.answer(crops, classifier)
+            sure = probabilities.max(1) >= self.network.config.abstain_below
+            results += [
+                FaceResult(
+                    box=cut.face.box if cut.face else None,
+                    landmarks=cut.face.landmarks if cut.face else None,
+                    score=cut.face.score if cut.face else None,
+                    probabilities=probabilities[i],
+                    cams=maps[i],
+                    crop=cut.crop,
+                    matrix=cut.matrix,
+                    sure=bool(sure[i]) and cut.reason is None,
+                    calm=None if calm is None else float(calm[i]),
+                    reason=cut.reason,
+                )
+                for i, cut in enumerate(batch)
+            ]
+        return results
+
+
+def _load_again(spec: str, convention: str, digest: str) -> Analyzer:
+    """Make the analyzer that was pickled in another process.
+
+    Raises:
+        WeightsError: if other weights lie there by now.
+    """
+    loaded = load(spec, convention)
+    if loaded.digest != digest:
+        raise WeightsError(
+            f"The weights {spec} are others than those of the analyzer that was pickled; make a "
+            "new one."
+        )
+    return Analyzer.from_loaded(loaded)

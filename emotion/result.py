@@ -1,8 +1,9 @@
-"""What is answered about one face."""
+"""One face and what the network says about it: the numbers, the line, and the one JSON of them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,8 +12,27 @@ from emotion.align import Matrix
 from emotion.calibration import CALM_BOUND
 from emotion.labels import CALM, LABELS, NOT_SURE
 
+DECIMALS = 5
+"""Of every probability and score that leaves Python."""
 
-@dataclass(frozen=True)
+PIXEL_DECIMALS = 2
+"""Of every coordinate in px that leaves Python."""
+
+
+def rounded(value: float | np.floating[Any] | None) -> float | None:
+    """Round a probability or a score as all of them are rounded; None stays None."""
+    return None if value is None else round(float(value), DECIMALS)
+
+
+def named(probabilities: npt.NDArray[np.float32]) -> dict[str, float]:
+    """Return probabilities (6,) rounded, by the names of their classes."""
+    return {
+        name: round(float(value), DECIMALS)
+        for name, value in zip(LABELS, probabilities, strict=True)
+    }
+
+
+@dataclass(frozen=True, repr=False, eq=False)
 class FaceResult:
     """What the network says about one face, and why.
 
@@ -70,3 +90,53 @@ class FaceResult:
         """Names of the two most probable classes: what the answer is between if it is not sure."""
         first, second = self.probabilities.argsort()[::-1][:2]
         return LABELS[first], LABELS[second]
+
+    @property
+    def rectangle(self) -> tuple[float, float, float, float] | None:
+        """Left, top, width and height of the box in px of the photo; None without a box."""
+        if self.box is None:
+            return None
+        x0, y0, x1, y1 = (float(value) for value in self.box)
+        return x0, y0, x1 - x0, y1 - y0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything but pixels and maps as JSON values.
+
+        The command line, the HTTP interface and the live view send what stands here.
+
+        Returns:
+            ``label``, ``answer``, ``sure``, ``reason`` and ``calm`` as the attributes of these
+            names; ``candidates``, the two most probable classes; ``probabilities`` by class;
+            ``box``, four numbers, and ``landmarks``, five pairs, in px of the photo; ``score``.
+            Whatever was not detected is None.
+        """
+        return {
+            "label": self.label,
+            "answer": self.answer,
+            "sure": self.sure,
+            "reason": self.reason,
+            "calm": rounded(self.calm),
+            "candidates": list(self.candidates),
+            "probabilities": named(self.probabilities),
+            "box": _pixels(self.box),
+            "landmarks": _pixels(self.landmarks),
+            "score": rounded(self.score),
+        }
+
+    def __repr__(self) -> str:
+        """One line: what people are told, the leading classes, and where the face is."""
+        told = f"{self.answer} ({self.reason})" if self.reason else self.answer
+        order = self.probabilities.argsort()[::-1][: 1 if told == self.label else 2]
+        leading = ", ".join(
+            f"{'' if told == LABELS[i] else LABELS[i] + ' '}{self.probabilities[i]:.2f}"
+            for i in order
+        )
+        place = ""
+        if self.rectangle is not None:
+            x, y, width, height = (round(value) for value in self.rectangle)
+            place = f", {width}x{height} px at {x},{y}"
+        return f"<{told}{' ' if told == self.label else ': '}{leading}{place}>"
+
+
+def _pixels(values: npt.NDArray[np.float32] | None) -> list[Any] | None:
+    return None if values is None else values.astype(float).round(PIXEL_DECIMALS).tolist()

@@ -73,16 +73,22 @@ class TrackedFace:
 class Tracker:
     """Follows the faces of one video; one thread at a time may use it."""
 
-    def __init__(self, abstain_below: float = 0.0, *, patient: bool = False) -> None:
+    def __init__(
+        self, abstain_below: float = 0.0, *, patient: bool = False, every: float = 0.0
+    ) -> None:
         """Start without tracks.
 
         Args:
             abstain_below: of the network's config: a confidence below it is "not sure", 0..1.
             patient: open a track only at the third frame that shows its face, or after 0.3 s; for
                 videos. By default it is open at once, as single frames need it.
+            every: seconds between frames where most are left out: a pause is longer than that, and
+                an answer holds at once if it is longer than ``HOLD``.
         """
         self.abstain_below = abstain_below
         self.patient = patient
+        self._longest_pause = max(LONGEST_PAUSE, 2 * every)
+        self._hold = 0.0 if every >= HOLD else HOLD
         self.time_s = -math.inf  # of the newest frame
         self._tracks: list[_Track] = []
         self._last_id = 0
@@ -106,7 +112,7 @@ class Tracker:
         """
         if time_s < self.time_s:
             raise ValueError(f"A frame of {time_s} s came after one of {self.time_s} s.")
-        if time_s - self.time_s > LONGEST_PAUSE:
+        if time_s - self.time_s > self._longest_pause:
             self._tracks = []
         self.time_s = time_s
         known = _pair(self._tracks, results)
@@ -134,6 +140,7 @@ class Tracker:
             self.time_s,
         )
         track.score_sum = _score(result)
+        track.hold = self._hold
         self._tracks.append(track)
         self._open(track)
         return track.says(result, self.abstain_below)
@@ -175,6 +182,7 @@ class _Track:
     frames: int = 1
     score_sum: float = 0.0
     id: int = 0
+    hold: float = HOLD
     answer: str = ""
     other: str = ""  # an answer that waits for its turn
     other_since_s: float = 0.0  # when that one came up
@@ -194,7 +202,7 @@ class _Track:
     def _decide(self, answer: str) -> None:
         if answer != self.other:
             self.other, self.other_since_s = answer, self.seen_s
-        if not self.answer or self.seen_s - self.other_since_s >= HOLD:
+        if not self.answer or self.seen_s - self.other_since_s >= self.hold:
             self.answer = answer
 
 

@@ -81,7 +81,7 @@ def brush(serving: Serves, gate: Gate) -> Callable[..., JSON]:
             return {"error": "internal"}
         return {
             "crop": data_url(covered[0], "image/png"),
-            "probabilities": [round(float(p), 5) for p in face.probabilities],
+            "probabilities": list(face.to_dict()["probabilities"].values()),
             "answer": face.answer,
         }
 
