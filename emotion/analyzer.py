@@ -22,7 +22,7 @@ from emotion.images import Source, as_rgb, bgr_to_rgb
 from emotion.labels import LABELS
 from emotion.network import EmotionNet
 from emotion.reliability import MIN_SCORE
-from emotion.result import FaceResult
+from emotion.result import FaceResult, Faces
 from emotion.upright import turned_around
 from emotion.weights import Loaded, default_spec, load
 
@@ -57,6 +57,13 @@ class _Cut(NamedTuple):
     crop: npt.NDArray[np.uint8]
     matrix: Matrix
     reason: str | None = None
+
+
+class _Found(NamedTuple):
+    """The faces of a picture that are analysed, and how many there are."""
+
+    cuts: list[_Cut]
+    total: int
 
 
 class Analyzer:
@@ -167,8 +174,10 @@ class Analyzer:
         detect: bool = True,
         max_faces: int | None = None,
         min_score: float = MIN_SCORE,
+        max_side: int | None = None,
+        exact: bool = True,
         bgr: bool = False,
-    ) -> list[FaceResult]: ...
+    ) -> Faces: ...
 
     @overload
     def analyze(
@@ -178,8 +187,10 @@ class Analyzer:
         detect: bool = True,
         max_faces: int | None = None,
         min_score: float = MIN_SCORE,
+        max_side: int | None = None,
+        exact: bool = True,
         bgr: bool = False,
-    ) -> list[list[FaceResult]]: ...
+    ) -> list[Faces]: ...
 
     def analyze(
         self,
@@ -188,8 +199,10 @@ class Analyzer:
         detect: bool = True,
         max_faces: int | None = None,
         min_score: float = MIN_SCORE,
+        max_side: int | None = None,
+        exact: bool = True,
         bgr: bool = False,
-    ) -> list[FaceResult] | list[list[FaceResult]]:
+    ) -> Faces | list[Faces]:
         """Analyze one picture, or a list of pictures whose faces are classified together.
 
         Args:
@@ -198,25 +211,38 @@ class Analyzer:
             detect: if False, the whole picture is taken as one face.
             max_faces: keep only this many of each picture, the first ones.
             min_score: lowest accepted confidence of the detector, 0..1.
+            max_side: longer side in px of the copy on which faces are looked for; None takes what
+                finds the most, ``FRAME_SIDE`` is enough for a frame before a camera.
+            exact: if False, what serves live classifies: in 8 bits where that is faster.
             bgr: the channels of arrays are blue, green, red, as OpenCV reads them.
 
         Returns:
-            One result per face, in the order of ``find``; empty if there is no face. For a list of
-            pictures a list of such lists.
+            One result per face, in the order of ``find``, and how many were found; empty if there
+            is no face. For a list of pictures a list of such results.
 
         Raises:
             ImageError: if a picture is none; of a list, the sentence says which.
         """
+        classifier = self.exact if exact else self.classifier
+
+        def cut_out(one: Any) -> _Found:
+            pixels = as_rgb(bgr_to_rgb(one) if bgr else one)
+            if not detect:
+                return _Found([_Cut(None, *plain_crop(pixels))], 1)
+            faces = self.find(pixels, min_score=min_score, max_side=max_side)
+            return _Found([self._cut(pixels, face) for face in faces[:max_faces]], len(faces))
+
         if not isinstance(image, list | tuple):
-            return self._classify(self._cut_out(image, detect, max_faces, min_score, bgr))
-        cuts = []
+            cuts, total = cut_out(image)
+            return Faces(self._classify(cuts, classifier), total)
+        pictures = []
         for number, one in enumerate(image, 1):
             try:
-                cuts.append(self._cut_out(one, detect, max_faces, min_score, bgr))
+                pictures.append(cut_out(one))
             except ImageError as error:
                 raise ImageError(f"Picture {number} of {len(image)}: {error}") from None
-        results = iter(self._classify([cut for own in cuts for cut in own]))
-        return [[next(results) for _ in own] for own in cuts]
+        results = iter(self._classify([cut for own in pictures for cut in own.cuts], classifier))
+        return [Faces([next(results) for _ in own.cuts], own.total) for own in pictures]
 
     def stream(
         self,
@@ -267,33 +293,6 @@ class Analyzer:
     def analyze_crops(self, crops: npt.NDArray[np.uint8]) -> list[FaceResult]:
         """Analyze aligned grey crops uint8 (B, 64, 64), which come from no picture."""
         return self._classify([_Cut(None, crop, np.eye(2, 3)) for crop in crops])
-
-    def analyze_frame(
-        self,
-        image: Source,
-        *,
-        max_faces: int | None = None,
-        max_side: int = FRAME_SIDE,
-        min_score: float = MIN_SCORE,
-    ) -> tuple[list[FaceResult], int]:
-        """Analyze one frame of a video: faces are looked for on a small copy, within ms.
-
-        Args:
-            image: as ``analyze`` takes it.
-            max_faces: analyze only this many, the first ones.
-            max_side: longer side in px of that copy.
-            min_score: lowest accepted confidence of the detector, 0..1.
-
-        Returns:
-            One result per face, in the order of ``find``, and how many faces were found.
-
-        Raises:
-            ImageError: if ``image`` is not a picture.
-        """
-        image = as_rgb(image)
-        faces = self.find(image, min_score=min_score, max_side=max_side)
-        cuts = [self._cut(image, face) for face in faces[:max_faces]]
-        return self._classify(cuts, self.classifier), len(faces)
 
     def explain(self, face: FaceResult, *, fill: Fill = smooth_fill) -> CoverTest | None:
         """Say why a face got its answer, by covering its parts one by one.
@@ -392,15 +391,6 @@ class Analyzer:
         probabilities = Calibration.of(config).probabilities(outputs.logits, outputs.pooled)
         calm = None if outputs.calm is None else calm_probabilities(outputs.calm, config)
         return Classified(probabilities, regular_maps(outputs.cams, config), calm)
-
-    def _cut_out(
-        self, image: Source, detect: bool, max_faces: int | None, min_score: float, bgr: bool
-    ) -> list[_Cut]:
-        pixels = as_rgb(bgr_to_rgb(image) if bgr else image)
-        if not detect:
-            return [_Cut(None, *plain_crop(pixels))]
-        found = self.find(pixels, min_score=min_score)[:max_faces]
-        return [self._cut(pixels, face) for face in found]
 
     def _cut(self, image: npt.NDArray[np.uint8], face: Face) -> _Cut:
         around = turned_around(image, face, self.detector)

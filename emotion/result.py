@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -136,6 +137,19 @@ class FaceResult:
             x, y, width, height = (round(value) for value in self.rectangle)
             place = f", {width}x{height} px at {x},{y}"
         return f"<{told}{' ' if told == self.label else ': '}{leading}{place}>"
+
+
+class Faces(list[FaceResult]):
+    """The faces of one picture that were analysed.
+
+    Attributes:
+        found: how many there were, those included that ``max_faces`` left out.
+    """
+
+    def __init__(self, results: Iterable[FaceResult] = (), found: int = 0) -> None:
+        """Take the results."""
+        super().__init__(results)
+        self.found = max(found, len(self))
 
 
 def _pixels(values: npt.NDArray[np.float32] | None) -> list[Any] | None:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from emotion.reliability import RELIABLE
+from emotion.result import Faces
 from emotion.tracker import TrackedFace, Tracker
 from emotion.video_file import VideoReader, VideoSource
 
@@ -66,7 +67,9 @@ def follow_frames(
 ) -> Iterator[StreamFrame]:
     """Analyze the frames of an open video."""
     for image, time_s in reader:
-        results, _ = analyzer.analyze_frame(image, max_side=DETECTION_SIDE, min_score=min_score)
+        results = analyzer.analyze(image, max_side=DETECTION_SIDE, exact=False, min_score=min_score)
         if not tracker.patient:  # nothing but its score tells a face from a light then
-            results = [face for face in results if face.score is None or face.score >= RELIABLE]
+            results = Faces(
+                face for face in results if face.score is None or face.score >= RELIABLE
+            )
         yield StreamFrame(image, time_s, tracker.update(results, time_s))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from emotion.analyzer import FRAME_SIDE
 from emotion.errors import EmotionError, ImageError
 from emotion.exif import jpeg_size
 from emotion.images import RGBImage, decode_image
@@ -78,10 +79,12 @@ def frame_analysis(serving: Serves, gate: Gate) -> Callable[..., JSON]:
                 image = decode_frame(frame.jpeg)
                 height, width = image.shape[:2]
                 turn.decoded = True
-                results, count = analyzer.analyze_frame(image, max_faces=MAX_FACES)
+                results = analyzer.analyze(
+                    image, max_faces=MAX_FACES, max_side=FRAME_SIDE, exact=False
+                )
             bound = analyzer.network.config.abstain_below
             tracked = visitors.follow(frame.visitor, results, frame.time_s, bound)
-            count -= len(results) - len(tracked)  # what showed for a moment only
+            count = results.found - len(results) + len(tracked)  # what showed for a moment only
             faces = [_face(face, width, height, frame.explain) for face in tracked]
             chosen = [index for index, face in enumerate(tracked) if face.id == frame.cover]
             for index in chosen:

@@ -73,14 +73,12 @@ def photo_analysis(serving: Serves, gate: Gate, decoder: Decoder) -> Callable[..
             image = decoder.decode(_source(request), client)
             with gate.enter(client):
                 results = analyzer.analyze(image, detect=detect, max_faces=MAX_CARDS)
-                full = len(results) == MAX_CARDS
-                count = len(analyzer.find(image)) if full else len(results)
                 tests = analyzer.explain_all(results)
             faces = [
                 _face(result, test, image.shape, language)
                 for result, test in zip(results, tests, strict=True)
             ]
-            return {**_shown(image), "faces": faces, "count": count}
+            return {**_shown(image), "faces": faces, "count": results.found}
         except BusyError:
             return {"error": "photo_busy"}
         except EmotionError as error:

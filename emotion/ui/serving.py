@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 import gradio as gr
 import numpy as np
 
-from emotion.analyzer import Analyzer
+from emotion.analyzer import FRAME_SIDE, Analyzer
 from emotion.errors import EmotionError, WeightsError
 from emotion.ui import markup
 from emotion.ui.gate import BusyError, Gate
@@ -114,7 +114,7 @@ def _is_same(loaded: Loaded, source: Loaded | None) -> bool:
 def warm_up(analyzer: Analyzer) -> None:
     """Run everything once, so that the first visitor does not wait for lazy initialisation."""
     blank = np.zeros((240, 320, 3), np.uint8)
-    analyzer.analyze_frame(blank, max_faces=1)
+    analyzer.analyze(blank, max_side=FRAME_SIDE, exact=False)
     analyzer.analyze(blank)
     analyzer.analyze(blank, detect=False)
 

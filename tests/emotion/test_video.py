@@ -155,7 +155,7 @@ def test_a_video_that_is_cut_off_gives_what_it_holds_and_says_so(
 def test_stopping_leaves_no_file(
     clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    whole, calls = Analyzer.analyze_frame, []
+    whole, calls = Analyzer.analyze, []
 
     def stop_at_the_third(self: Analyzer, image: Pixels, **options: int) -> object:
         calls.append(image)
@@ -163,7 +163,7 @@ def test_stopping_leaves_no_file(
             raise KeyboardInterrupt
         return whole(self, image, **options)
 
-    monkeypatch.setattr(Analyzer, "analyze_frame", stop_at_the_third)
+    monkeypatch.setattr(Analyzer, "analyze", stop_at_the_third)
     targets = ["--csv", str(tmp_path / "x.csv"), "--out", str(tmp_path / "x.mp4")]
 
     assert main(["video", str(clip), *targets]) == 130

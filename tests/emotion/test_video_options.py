@@ -219,7 +219,7 @@ def test_ctrl_c_ends_a_stream_and_what_was_seen_is_written(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     write(tmp_path / "live.ts", [portrait] * 20)
-    whole, calls = Analyzer.analyze_frame, []
+    whole, calls = Analyzer.analyze, []
 
     def stop_at_the_sixth(self: Analyzer, image: Pixels, **options: Any) -> object:
         calls.append(image)
@@ -227,7 +227,7 @@ def test_ctrl_c_ends_a_stream_and_what_was_seen_is_written(
             raise KeyboardInterrupt
         return whole(self, image, **options)
 
-    monkeypatch.setattr(Analyzer, "analyze_frame", stop_at_the_sixth)
+    monkeypatch.setattr(Analyzer, "analyze", stop_at_the_sixth)
     targets = ["--csv", str(tmp_path / "live.csv"), "--out", str(tmp_path / "live.mp4")]
 
     assert main(["video", f"{served}/live.ts", *targets]) == 0

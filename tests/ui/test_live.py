@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from emotion.analyzer import Analyzer
+from emotion.analyzer import FRAME_SIDE, Analyzer
 from emotion.errors import ImageError
 from emotion.images import decode_image
 from emotion.labels import LABELS
@@ -106,7 +106,7 @@ def test_a_frame_older_than_the_last_answer_is_not_taken(analyze_frame, astronau
 def test_the_face_that_is_asked_for_is_explained(analyzer, analyze_frame, astronaut):
     frame = {"jpeg": data_url(astronaut), "visitor": "five"}
     sent = decode_image(read_data_url(frame["jpeg"], limit=MAX_FRAME_BYTES))
-    (face,), _ = analyzer.analyze_frame(sent)
+    (face,) = analyzer.analyze(sent, max_side=FRAME_SIDE, exact=False)
     _show(analyze_frame, frame, (0.0, 0.0))
     asked = analyze_frame({**frame, "cover": 1})["faces"][0]
     assert asked["why"] == str(analyzer.explain(face).finding())
