@@ -7,33 +7,30 @@ from pathlib import Path
 from typing import Literal
 
 from emotion.align import DEFAULT_ZOOM
-from emotion.errors import ConfigError
+from train.config.options import Group
 from train.superres import Method
 
 Averaging = Literal["none", "flip", "ten-crop"]
 
 
 @dataclass(frozen=True)
-class AlignConfig:
-    """How rows become crops.
-
-    Attributes:
-        zoom: scale of the crop, see ``emotion.align.template``.
-        detector: body of RetinaFace.
-        detector_weights: file to load instead of the detector's own weights.
-        superres: how pictures below 64 px are enlarged.
-        superres_model: fitted model of that method.
-    """
+class AlignConfig(Group):
+    """How rows become crops."""
 
     zoom: float = DEFAULT_ZOOM
+    """Scale of the crop, see ``emotion.align.template``."""
     detector: Literal["mobilenet0.25", "resnet50"] = "mobilenet0.25"
+    """Body of RetinaFace."""
     detector_weights: Path | None = None
+    """File to load instead of the detector's own weights."""
     superres: Method = "bicubic"
+    """How pictures below 64 px are enlarged."""
     superres_model: Path | None = None
+    """Fitted model of that method."""
 
     def __post_init__(self) -> None:
-        if not 0.6 <= self.zoom <= 1.6:
-            raise ConfigError(f"--zoom must lie between 0.6 and 1.6, not {self.zoom}.")
+        super().__post_init__()
+        self._check("zoom", 0.6, 1.6)
 
 
 @dataclass(frozen=True)

@@ -27,31 +27,28 @@ from train.config.options import (
 
 @dataclass(frozen=True)
 class FitConfig:
-    """Every choice of one training run.
-
-    Attributes:
-        data: what is trained on.
-        architecture: the network.
-        objective: what is minimised.
-        optimizer: how it is minimised.
-        schedule: how long and at which rate.
-        augment: how crops are changed.
-        adaptation: how several corpora are brought together for one of them.
-        bort2: how a target is trained on once more.
-        machine: what may change when a run is resumed.
-        seed: of initialisation, order, augmentation and dropout.
-    """
+    """Every choice of one training run."""
 
     data: DataConfig = field(default_factory=DataConfig)
+    """What is trained on."""
     architecture: ArchitectureConfig = field(default_factory=ArchitectureConfig)
+    """The network."""
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
+    """What is minimised."""
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    """How it is minimised."""
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    """How long and at which rate."""
     augment: AugmentConfig = field(default_factory=AugmentConfig)
+    """How crops are changed."""
     adaptation: AdaptationConfig = field(default_factory=AdaptationConfig)
+    """How several corpora are brought together for one of them."""
     bort2: Bort2Config = field(default_factory=Bort2Config)
+    """How a target is trained on once more."""
     machine: MachineConfig = field(default_factory=MachineConfig)
+    """What may change when a run is resumed."""
     seed: int = 1
+    """Of initialisation, order, augmentation and dropout."""
 
     def __post_init__(self) -> None:
         data, calm = self.data, self.objective.calm_weight

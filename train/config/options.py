@@ -18,7 +18,7 @@ Annotation = Literal["first", "second", "mean"]
 Weighting = Literal["none", "inverse", "sqrt", "effective", "dynamic"]
 
 
-class _Group:
+class Group:
     """What the groups have in common: values that came from JSON are checked like typed ones."""
 
     def __post_init__(self) -> None:
@@ -42,47 +42,44 @@ class _Group:
 
 
 @dataclass(frozen=True)
-class DataConfig(_Group):
-    """What is trained on.
-
-    Attributes:
-        corpora: prepared corpora to train on.
-        limit: use this many training images of each corpus, the same share of every class, chosen
-            by the seed; 0 uses all.
-        annotation: which of two annotations labels an image that has both (AffectNet's mirrors):
-            the ``first``, the ``second``, or the ``mean`` of both.
-        soft_labels: learn a mixture of the label and what others say about the face: the votes of
-            taggers (FER-2013 prepared with FER+), or else another annotation (AffectNet).
-        soft_share: their share in that mixture, 0..1; the label has the rest.
-        neutral: learn neutral as a seventh class, to compare with results that count it; such
-            weights are not served, and not calibrated.
-        outlier_exposure: show neutral training faces too and learn that all classes are as likely,
-            so that a calm face is "not sure" (Hendrycks et al., ICLR 2019, eq. 1).
-        sampling: ``natural`` shows every image once per epoch; ``sqrt`` and ``uniform`` draw as
-            many, with replacement, a class of n images in proportion to n^1/2 or all alike.
-        mixture: how many images of each corpus an epoch shows, in the order of ``corpora``, its
-            classes as ``sampling`` says; empty leaves it to the corpora's sizes.
-        teachers: SPECs of trained weights whose answers are learnt too (knowledge distillation,
-            Hinton et al., 2015), see ``train.training.distil``; empty learns the labels alone.
-        teacher_weight: share of the teachers' answer in what is learnt, 0..1.
-        validation_limit: judge an epoch on this many validation images of each corpus, the same
-            share of every class and the same ones in every epoch; 0 uses all.
-        batch_size: images per step, over all processes.
-    """
+class DataConfig(Group):
+    """What is trained on."""
 
     corpora: tuple[str, ...] = ("fer2013",)
+    """Prepared corpora to train on."""
     limit: int = 0
+    """Use this many training images of each corpus, the same share of every class, chosen by the
+    seed; 0 uses all."""
     annotation: Annotation = "first"
+    """Which of two annotations labels an image that has both (AffectNet's mirrors): the ``first``,
+    the ``second``, or the ``mean`` of both."""
     soft_labels: bool = False
+    """Learn a mixture of the label and what others say about the face: the votes of taggers
+    (FER-2013 prepared with FER+), or else another annotation (AffectNet)."""
     soft_share: float = 0.5
+    """Their share in that mixture, 0..1; the label has the rest."""
     neutral: bool = False
+    """Learn neutral as a seventh class, to compare with results that count it; such weights are not
+    served, and not calibrated."""
     outlier_exposure: bool = False
+    """Show neutral training faces too and learn that all classes are as likely, so that a calm face
+    is "not sure" (Hendrycks et al., ICLR 2019, eq. 1)."""
     sampling: Literal["natural", "sqrt", "uniform"] = "natural"
+    """``natural`` shows every image once per epoch; ``sqrt`` and ``uniform`` draw as many, with
+    replacement, a class of n images in proportion to n^1/2 or all alike."""
     mixture: tuple[int, ...] = ()
+    """How many images of each corpus an epoch shows, in the order of ``corpora``, its classes as
+    ``sampling`` says; empty leaves it to the corpora's sizes."""
     teachers: tuple[str, ...] = ()
+    """SPECs of trained weights whose answers are learnt too (knowledge distillation, Hinton et al.,
+    2015), see ``train.training.distil``; empty learns the labels alone."""
     teacher_weight: float = 0.5
+    """Share of the teachers' answer in what is learnt, 0..1."""
     validation_limit: int = 0
+    """Judge an epoch on this many validation images of each corpus, the same share of every class
+    and the same ones in every epoch; 0 uses all."""
     batch_size: int = 64
+    """Images per step, over all processes."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -105,41 +102,38 @@ class DataConfig(_Group):
 
 
 @dataclass(frozen=True)
-class ArchitectureConfig(_Group):
-    """The network, see ``emotion.config.NetworkConfig``.
-
-    Attributes:
-        init: SPEC of weights to start from (fine-tuning), see ``emotion.weights.load``; empty
-            starts from random ones. Backbone, activation, max-pooling and widths are theirs where
-            these options are left alone, and must be the same where they are not, but the widths
-            may be larger; grey mean and deviation are always theirs.
-        standardise: by which mean and deviation the grey levels are standardised, each ``crop``'s
-            own or those of the ``corpus``; left out, as the weights to start from do, or ``crop``.
-        frozen_stages: this many of the backbone's first stages, and what stands before them, keep
-            weights and norm statistics: fine-tuning that costs less.
-        backbone: ``cnn`` (eight convolutions), ``resnet18`` or ``alexnet`` (adapted to 64x64).
-        activation: ``relu`` or ``silu`` (Swish).
-        max_pool: keep the max-pooling after ResNet-18's stem.
-        widths: channels of the backbone's stages, empty for its own; narrow ones train in seconds.
-        block_dropout: channel dropout rate in the last blocks, 0..1.
-        head_dropout: dropout rate before the linear layer, 0..1.
-        mirror: answer from the mean over the crop and its mirror image, see
-            ``emotion.config.NetworkConfig``; training itself sees one of them at a time.
-        heads: give each of several corpora a linear layer of its own beside the common one, since
-            each follows its own convention (one layer per annotator, Guan et al., AAAI 2018).
-    """
+class ArchitectureConfig(Group):
+    """The network, see ``emotion.config.NetworkConfig``."""
 
     init: str = ""
+    """SPEC of weights to start from (fine-tuning), see ``emotion.weights.load``; empty starts from
+    random ones. Backbone, activation, max-pooling and widths are theirs where these options are
+    left alone, and must be the same where they are not, but the widths may be larger; grey mean and
+    deviation are always theirs."""
     standardise: Literal["crop", "corpus"] | None = None
+    """By which mean and deviation the grey levels are standardised, each ``crop``'s own or those of
+    the ``corpus``; left out, as the weights to start from do, or ``crop``."""
     frozen_stages: int = 0
+    """This many of the backbone's first stages, and what stands before them, keep weights and norm
+    statistics: fine-tuning that costs less."""
     backbone: Literal["resnet18", "cnn", "alexnet"] = "cnn"
+    """``cnn`` (eight convolutions), ``resnet18`` or ``alexnet`` (adapted to 64x64)."""
     activation: Literal["relu", "silu"] = "silu"
+    """``relu`` or ``silu`` (Swish)."""
     max_pool: bool = False
+    """Keep the max-pooling after ResNet-18's stem."""
     widths: tuple[int, ...] = ()
+    """Channels of the backbone's stages, empty for its own; narrow ones train in seconds."""
     block_dropout: float = 0.1
+    """Channel dropout rate in the last blocks, 0..1."""
     head_dropout: float = 0.2
+    """Dropout rate before the linear layer, 0..1."""
     mirror: bool = True
+    """Answer from the mean over the crop and its mirror image, see
+    ``emotion.config.NetworkConfig``; training itself sees one of them at a time."""
     heads: bool = False
+    """Give each of several corpora a linear layer of its own beside the common one, since each
+    follows its own convention (one layer per annotator, Guan et al., AAAI 2018)."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -149,35 +143,32 @@ class ArchitectureConfig(_Group):
 
 
 @dataclass(frozen=True)
-class ObjectiveConfig(_Group):
-    """What is minimised.
-
-    Attributes:
-        label_smoothing: mass spread over all classes, 0..1.
-        class_weights: how rare classes weigh more, see ``train.training.losses.class_weights``;
-            ``dynamic`` is the dynamically weighted balanced loss (Fernando and Tsokos, 2021).
-        effective_beta: beta of the ``effective`` weights; .999 suits some thousand images a class.
-        reweight_after: share of the epochs before the class weights take effect, 0..1 (deferred
-            re-weighting, Cao et al., 2019).
-        focal_gamma: exponent of the focal loss, 0 for cross-entropy (Lin et al., 2017).
-        brier_term: discourage over-confidence by subtracting sum p (1 - p).
-        logit_adjustment: multiple of the classes' log prior that is added to the logits while
-            training (Menon et al., 2021); 0 for none, 1 is balanced softmax.
-        attention_consistency: weight of erasing attention consistency, see
-            ``train.training.consistency``; 0 for none, 5 in the paper.
-        calm_weight: weight of the second output's loss, which learns to tell calm faces from
-            expressive ones, see ``train.training.supervision``; 0 leaves that output out.
-    """
+class ObjectiveConfig(Group):
+    """What is minimised."""
 
     label_smoothing: float = 0.1
+    """Mass spread over all classes, 0..1."""
     class_weights: Weighting = "sqrt"
+    """How rare classes weigh more, see ``train.training.losses.class_weights``; ``dynamic`` is the
+    dynamically weighted balanced loss (Fernando and Tsokos, 2021)."""
     effective_beta: float = 0.999
+    """Beta of the ``effective`` weights; .999 suits some thousand images a class."""
     reweight_after: float = 0.0
+    """Share of the epochs before the class weights take effect, 0..1 (deferred re-weighting, Cao et
+    al., 2019)."""
     focal_gamma: float = 0.0
+    """Exponent of the focal loss, 0 for cross-entropy (Lin et al., 2017)."""
     brier_term: bool = False
+    """Discourage over-confidence by subtracting sum p (1 - p)."""
     logit_adjustment: float = 0.0
+    """Multiple of the classes' log prior that is added to the logits while training (Menon et al.,
+    2021); 0 for none, 1 is balanced softmax."""
     attention_consistency: float = 0.0
+    """Weight of erasing attention consistency, see ``train.training.consistency``; 0 for none, 5 in
+    the paper."""
     calm_weight: float = 0.0
+    """Weight of the second output's loss, which learns to tell calm faces from expressive ones, see
+    ``train.training.supervision``; 0 leaves that output out."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -188,25 +179,22 @@ class ObjectiveConfig(_Group):
 
 
 @dataclass(frozen=True)
-class OptimizerConfig(_Group):
-    """How it is minimised.
-
-    Attributes:
-        optimizer: ``adamw``, ``adam`` or ``sgd`` with Nesterov's momentum.
-        lr: peak learning rate.
-        weight_decay: not applied to norm layers and biases; decoupled in AdamW, in the others added
-            to the gradient as the derivative of an L2 penalty, where useful values are smaller.
-        momentum: of SGD.
-        clip_norm: gradients are clipped to this global norm.
-        ema_decay: decay per step of the averaged weights, which are the ones kept.
-    """
+class OptimizerConfig(Group):
+    """How it is minimised."""
 
     optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
+    """``adamw``, ``adam`` or ``sgd`` with Nesterov's momentum."""
     lr: float = 1e-3
+    """Peak learning rate."""
     weight_decay: float = 0.05
+    """Not applied to norm layers and biases; decoupled in AdamW, in the others added to the
+    gradient as the derivative of an L2 penalty, where useful values are smaller."""
     momentum: float = 0.9
+    """Of SGD."""
     clip_norm: float = 5.0
+    """Gradients are clipped to this global norm."""
     ema_decay: float = 0.999
+    """Decay per step of the averaged weights, which are the ones kept."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -220,37 +208,34 @@ class OptimizerConfig(_Group):
 
 
 @dataclass(frozen=True)
-class ScheduleConfig(_Group):
-    """How long, at which size of the crops, and at which rate.
-
-    Attributes:
-        sizes: side in px of the crops in each stage (progressive resizing; the last should be 64).
-            ResNet-18 and AlexNet stand it; the CNN looks for faces of 64.
-        epochs: epochs of each stage, as many numbers as ``sizes``.
-        schedule: how the rate falls from its peak: ``cosine`` to zero over the whole run,
-            ``warm_restarts`` to zero again and again (both Loshchilov and Hutter, 2017), or
-            ``plateau`` by a factor whenever validation macro-F1 stands still.
-        warmup_epochs: before that the rate rises linearly over so many epochs, may be a fraction.
-        last_stage_lr: in the cosine of several stages, the last one begins at this rate and anneals
-            it to zero in its own cosine: the end of the first one is too slow for a new size.
-        restart_epochs: length of the first cycle of ``warm_restarts``.
-        restart_factor: each further cycle is so many times longer.
-        plateau_factor: what ``plateau`` multiplies the rate by.
-        plateau_patience: epochs without a better score that ``plateau`` bears.
-        early_stopping: stop after so many epochs of the last stage without a better validation
-            macro-F1; 0 never stops.
-    """
+class ScheduleConfig(Group):
+    """How long, at which size of the crops, and at which rate."""
 
     sizes: tuple[int, ...] = (64,)
+    """Side in px of the crops in each stage (progressive resizing; the last should be 64).
+    ResNet-18 and AlexNet stand it; the CNN looks for faces of 64."""
     epochs: tuple[int, ...] = (28,)
+    """Epochs of each stage, as many numbers as ``sizes``."""
     schedule: Literal["cosine", "warm_restarts", "plateau"] = "cosine"
+    """How the rate falls from its peak: ``cosine`` to zero over the whole run, ``warm_restarts`` to
+    zero again and again (both Loshchilov and Hutter, 2017), or ``plateau`` by a factor whenever
+    validation macro-F1 stands still."""
     warmup_epochs: float = 1.0
+    """Before that the rate rises linearly over so many epochs, may be a fraction."""
     last_stage_lr: float = 4e-4
+    """In the cosine of several stages, the last one begins at this rate and anneals it to zero in
+    its own cosine: the end of the first one is too slow for a new size."""
     restart_epochs: int = 1
+    """Length of the first cycle of ``warm_restarts``."""
     restart_factor: int = 2
+    """Each further cycle is so many times longer."""
     plateau_factor: float = 0.75
+    """What ``plateau`` multiplies the rate by."""
     plateau_patience: int = 5
+    """Epochs without a better score that ``plateau`` bears."""
     early_stopping: int = 0
+    """Stop after so many epochs of the last stage without a better validation macro-F1; 0 never
+    stops."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -280,32 +265,29 @@ class ScheduleConfig(_Group):
 
 
 @dataclass(frozen=True)
-class AugmentConfig(_Group):
-    """How crops are changed before each step.
-
-    Attributes:
-        flip: probability that a crop is mirrored, 0..1.
-        rotation: most degrees that it is turned, either way.
-        shift: most that it is shifted, as a share of its side.
-        scale: largest factor by which it is enlarged or reduced.
-        contrast: largest factor of its contrast, up or down.
-        brightness: most grey levels that are added or taken.
-        degrade: probability of blur, noise and JPEG compression, 0..1.
-        erase: probability that a rectangle is erased, 0..1.
-        mixup: alpha of mixup, 0 for off.
-        cutmix: alpha of CutMix, 0 for off.
-    """
+class AugmentConfig(Group):
+    """How crops are changed before each step."""
 
     flip: float = 0.5
+    """Probability that a crop is mirrored, 0..1."""
     rotation: float = 12.0
+    """Most degrees that it is turned, either way."""
     shift: float = 0.07
+    """Most that it is shifted, as a share of its side."""
     scale: float = 1.14
+    """Largest factor by which it is enlarged or reduced."""
     contrast: float = 1.4
+    """Largest factor of its contrast, up or down."""
     brightness: float = 30.0
+    """Most grey levels that are added or taken."""
     degrade: float = 0.0
+    """Probability of blur, noise and JPEG compression, 0..1."""
     erase: float = 0.25
+    """Probability that a rectangle is erased, 0..1."""
     mixup: float = 0.0
+    """Alpha of mixup, 0 for off."""
     cutmix: float = 0.0
+    """Alpha of CutMix, 0 for off."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -317,26 +299,23 @@ class AugmentConfig(_Group):
 
 
 @dataclass(frozen=True)
-class MachineConfig(_Group):
-    """What may change when a run is resumed.
-
-    Attributes:
-        device: ``auto`` takes a GPU if there is one.
-        threads: CPU threads; 0 takes all.
-        compile: fuse the network with torch.compile; needs a C++ compiler.
-        precision: ``float32``, or ``bfloat16`` for the forward passes of the training, with three
-            digits in place of seven; a processor without it emulates it, slowly. ``auto`` keeps
-            what a resumed run has, and takes bfloat16 for a new one where the hardware computes in
-            it (AMX, AVX512_BF16, most GPUs). What is measured is always measured in float32.
-        checkpoint_minutes: write a checkpoint within an epoch, too, whenever so many minutes have
-            passed; 0 writes one per epoch.
-    """
+class MachineConfig(Group):
+    """What may change when a run is resumed."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    """``auto`` takes a GPU if there is one."""
     threads: int = 0
+    """CPU threads; 0 takes all."""
     compile: bool = False
+    """Fuse the network with torch.compile; needs a C++ compiler."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """``float32``, or ``bfloat16`` for the forward passes of the training, with three digits in
+    place of seven; a processor without it emulates it, slowly. ``auto`` keeps what a resumed run
+    has, and takes bfloat16 for a new one where the hardware computes in it (AMX, AVX512_BF16, most
+    GPUs). What is measured is always measured in float32."""
     checkpoint_minutes: float = 0.0
+    """Write a checkpoint within an epoch, too, whenever so many minutes have passed; 0 writes one
+    per epoch."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
