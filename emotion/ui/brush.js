@@ -3,7 +3,7 @@
  * Covering places of a face by hand: a chip per part, a brush for anything else; the bars answer.
  * It runs once, before card.js and in its scope.
  */
-const CROP = 64; // px a side of the crop and of the mask
+const CROP = facts.crop; // px a side of the crop and of the mask
 const BRUSH = 4.5; // px of the crop
 
 class Brush {

@@ -241,7 +241,8 @@ function download(canvas) {
 }
 
 window.emotionPage = {
-  language, colors: facts.colors, unsure: facts.unsure, say, translate, nameOf, strongest, percent,
+  language, colors: facts.colors, frameSide: facts.frameSide, unsure: facts.unsure, say, translate,
+  nameOf, strongest, percent,
   verdict, colorOf, fillBars, drawFaces, cameraProblem, openCamera, closeCamera,
   looksAtVisitor, download,
 };

@@ -32,7 +32,7 @@ const TAPS = Array.from({ length: HEAT_SIDE }, (_, pixel) => {
   return { cell, weight: position - cell, fade };
 });
 
-const LINES = [0.5, 0.1]; // where the spotlight has its lines, as parts of the strongest evidence
+const LINES = facts.lines; // where the spotlight has its lines, as parts of the strongest evidence
 const LIT_SIDE = 160; // px of the spotlight's own picture of a face
 const DARK = "rgba(12, 12, 16, 0.62)";
 

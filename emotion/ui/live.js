@@ -7,10 +7,9 @@
  */
 const {
   language, say, translate, cameraProblem, openCamera, closeCamera, looksAtVisitor, download, Stage,
-  Why,
+  Why, frameSide,
 } = window.emotionPage;
 
-const SENT_WIDTH = 320;
 const SENT_QUALITY = 0.75;
 const SHORTEST_GAP = 40; // ms between two frames: at most 25 answers a second
 const ANSWER_TIMEOUT = 8000;
@@ -176,8 +175,8 @@ async function loop(run) {
 async function ask(cover) {
   if (performance.now() - view.lastAsked > FORGOTTEN_AFTER) meetAnew();
   view.lastAsked = performance.now();
-  capture.width = SENT_WIDTH;
-  capture.height = Math.round((SENT_WIDTH * video.videoHeight) / video.videoWidth);
+  capture.width = frameSide;
+  capture.height = Math.round((frameSide * video.videoHeight) / video.videoWidth);
   capture.getContext("2d").drawImage(video, 0, 0, capture.width, capture.height);
   const jpeg = capture.toDataURL("image/jpeg", SENT_QUALITY);
   try {

@@ -6,8 +6,11 @@ import json
 from functools import cache
 from importlib import resources
 
+from emotion.align import CROP_SIZE
+from emotion.analyzer import FRAME_SIDE
 from emotion.cover import FAINT
 from emotion.labels import CALM, COLORS, LABELS, NOT_SURE, UNSURE_COLOR
+from emotion.overlay import LINES
 from emotion.ui.strings import label, table, text
 
 _ICONS = {
@@ -55,6 +58,9 @@ def page_head() -> str:
         "notSure": NOT_SURE,
         "calm": CALM,
         "faint": FAINT,
+        "crop": CROP_SIZE,
+        "lines": LINES,
+        "frameSide": FRAME_SIDE,
     }
     # "</" would end the script element wherever it stands in a sentence.
     values = json.dumps(facts, ensure_ascii=False).replace("</", "<\\/")
