@@ -49,7 +49,7 @@ def regular_maps(maps: npt.NDArray[np.float32], config: NetworkConfig) -> npt.ND
         (B, C, 8, 8), read off bilinearly at the centres of the cells; beyond the outermost centres
         of the network's own cells their values continue.
     """
-    rows, columns = grid_taps(*maps.shape[-2:], config)
+    rows, columns = grid_taps(maps.shape[2], maps.shape[3], config)
     return np.asarray(np.einsum("ih,bchw,jw->bcij", rows, maps, columns), np.float32)
 
 

@@ -56,6 +56,7 @@ class PortableGraph(nn.Module):
         super().__init__()
         config = network.config
         self.network = network.eval()
+        self.slope: Tensor
         self.calibrated = bool(config.temperature_slope)
         with torch.inference_mode():
             blank = torch.zeros(1, CROP_SIZE, CROP_SIZE, dtype=torch.uint8)

@@ -41,9 +41,7 @@ def folder(tmp_path, astronaut, hopper) -> Path:
 def test_every_curl_line_of_the_document_works_as_printed(line, served, folder):
     command = line.replace("http://127.0.0.1:7860/", served.url)
     assert command != line
-    run = subprocess.run(
-        command, shell=True, cwd=folder, capture_output=True, text=True, check=True
-    )
+    run = subprocess.run(command, shell=True, cwd=folder, capture_output=True, check=True)
     assert json.loads(run.stdout)
 
 
@@ -88,7 +86,7 @@ def test_a_batch_is_answered_in_order_and_says_what_cannot_be_read(served, folde
         ("classify", {"files": [("a", b"1"), ("b", b"2")]}, 422, "Send one picture"),
         ("classify", {"content": bytes(9 * 1024**2)}, 422, "larger than 8 MB"),
         ("classify", {"content": bytes(13 * 1024**2)}, 413, "larger than 12 MB"),
-        ("classify_batch", {"data": {"x": "y"}, "files": []}, 422, "Send 1 to"),
+        ("classify_batch", {"files": {"x": (None, "y")}}, 422, "Send 1 to"),
         ("classify_batch", {"files": [("p", b"x")] * (MAX_PICTURES + 2)}, 400, "Send 1 to"),
         ("classify_batch", {"content": b""}, 422, "Send 1 to"),
     ],
