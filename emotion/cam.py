@@ -50,12 +50,18 @@ def regular_maps(maps: npt.NDArray[np.float32], config: NetworkConfig) -> npt.ND
         (B, C, 8, 8), read off bilinearly at the centres of the cells; beyond the outermost centres
         of the network's own cells their values continue.
     """
+    rows, columns = grid_taps(maps.shape[2], maps.shape[3], config)
+    return np.asarray(np.einsum("ih,bchw,jw->bcij", rows, maps, columns), np.float32)
+
+
+def grid_taps(
+    height: int, width: int, config: NetworkConfig
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Return by what the cells of ``regular_maps`` are mixed: rows (8, h) and columns (8, w)."""
     first, step = map_grid(config)
-    height, width = maps.shape[-2:]
     # Features of the crop and of its mirror image are averaged, so across it they lie evenly.
     left = (CROP_SIZE - 1 - (width - 1) * step) / 2 if config.mirror else first
-    rows, columns = _taps(height, first, step), _taps(width, left, step)
-    return np.asarray(np.einsum("ih,bchw,jw->bcij", rows, maps, columns), np.float32)
+    return _taps(height, first, step), _taps(width, left, step)
 
 
 def _taps(cells: int, first: float, step: float) -> npt.NDArray[np.float32]:

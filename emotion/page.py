@@ -35,6 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="path under which a proxy serves the page, as /emotion (docs/proxy.md)",
     )
     parser.add_argument("--weights", metavar="SPEC", help=WEIGHTS_HELP)
+    parser.add_argument(
+        "--mcp", action="store_true", help="answer programs that speak MCP, too (docs/http.md)"
+    )
 
 
 def serve(arguments: argparse.Namespace, deployment: Path) -> None:
@@ -55,6 +58,11 @@ def serve(arguments: argparse.Namespace, deployment: Path) -> None:
         raise ConfigError(
             "The page needs Gradio, which is not installed; install this package with its extra "
             "'page', or Gradio alone: pip install gradio"
+        )
+    if arguments.mcp and find_spec("mcp") is None:
+        raise ConfigError(
+            "MCP needs the package mcp, which is not installed; install this package with its "
+            "extra 'mcp', or it alone: pip install mcp"
         )
     if not port.isdigit() or len(port) > 5:
         raise ConfigError(f"{port[:20]} is not a port; give a number with --port.")
@@ -79,10 +87,12 @@ def serve(arguments: argparse.Namespace, deployment: Path) -> None:
     from emotion.ui.launch import start, stop
 
     page = build(Analyzer.from_loaded(loaded), weights, deployment, uploads)
-    url = start(page, host, int(port), arguments.root_path)
+    url = start(page, host, int(port), arguments.root_path, mcp=arguments.mcp)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         print(f"Six expressions, and why: {url} (Ctrl-C ends it)", flush=True)
+        if arguments.mcp:
+            print(f"MCP: {url}mcp", flush=True)
         threading.Event().wait()
     except KeyboardInterrupt:
         stop(page)

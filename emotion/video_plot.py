@@ -21,7 +21,7 @@ MOST_BINS = 1024
 MOST_PEOPLE = 6
 """People that are drawn: those who were seen longest."""
 
-_WIDTH, _LEFT, _RIGHT, _TOP, _BOTTOM = 1280, 96, 24, 64, 44
+_WIDTH, _LEFT, _RIGHT, _TOP, _BOTTOM = 1280, 116, 24, 64, 44
 _PANEL, _CURVES, _BAND = 170, 112, 14  # px: of a person, of the curves in it, of the answers
 _EXACT = 1e-6  # of a step: a frame's time is a rounded number
 _SCALE = 2  # drawn larger and reduced, since Pillow's lines have hard edges

@@ -17,19 +17,16 @@ from emotion.errors import EmotionError, ImageError
 from emotion.labels import COLORS, LABELS
 from emotion.overlay import draw_faces, heat_on_photo, spotlight_on_photo
 from emotion.result import DECIMALS, named
+from emotion.ui.analyses import Analysis, analyse
 from emotion.ui.calls import STRONGEST, STYLE, STYLES
 from emotion.ui.clients import client_of
 from emotion.ui.covering import why
-from emotion.ui.gate import Gate
-from emotion.ui.photo import MAX_CARDS
 from emotion.ui.uploads import Uploads
 from emotion.ui.wire import JSON, encoded
 
 if TYPE_CHECKING:
     from emotion.analyzer import Analyzer
-    from emotion.result import FaceResult
-    from emotion.ui.decoder import Decoder
-    from emotion.ui.serving import Serves
+    from emotion.ui.demo import Services
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -70,23 +67,20 @@ class PictureFile(gr.File):
             raise gr.Error(str(error), print_exception=False) from None
 
 
-def endpoints(serving: Serves, gate: Gate, decoder: Decoder, uploads: Uploads) -> None:
+def endpoints(services: Services) -> None:
     """Add the endpoints to the page under construction; nothing of them is visible there.
 
     Their arguments are described in ``calls.ENDPOINTS`` too, which checks them.
     """
+    serving, uploads = services.serving, services.uploads
 
     def analyze(
         content: bytes | None, detect: bool, sender: gr.Request, *, explain: bool = False
-    ) -> tuple[Pixels, list[FaceResult], list[CoverTest | None]]:
+    ) -> Analysis:
         if content is None:
             raise gr.Error("Send a picture as the first argument.", print_exception=False)
         try:
-            client, analyzer = client_of(sender), serving.analyzer
-            image = decoder.decode(content, client)
-            with gate.enter(client):
-                results = analyzer.analyze(image, detect=detect, max_faces=MAX_CARDS)
-                return image, results, analyzer.explain_all(results) if explain else []
+            return analyse(services, content, client_of(sender), detect=detect, explain=explain)
         except EmotionError as error:
             raise gr.Error(str(error), print_exception=False) from None
         except Exception:
@@ -115,8 +109,7 @@ def endpoints(serving: Serves, gate: Gate, decoder: Decoder, uploads: Uploads) -
             image: a picture file: JPEG, PNG, WebP, HEIC, AVIF, BMP, GIF or TIFF.
             detect: false takes the whole picture as one face.
         """
-        photo, results, _ = analyze(image, detect, _sender)
-        return [_face(result, photo) for result in results]
+        return analyze(image, detect, _sender).to_json()
 
     def explain(
         _sender: gr.Request,
@@ -139,15 +132,16 @@ def endpoints(serving: Serves, gate: Gate, decoder: Decoder, uploads: Uploads) -
             detect: false takes the whole picture as one face.
             style: of the picture, "spotlight" or "heat".
         """
-        photo, results, tests = analyze(image, detect, _sender, explain=True)
+        analysis = analyze(image, detect, _sender, explain=True)
+        photo, results, tests = analysis
         chosen = None if label == STRONGEST else LABELS.index(label)
         drawn, faces = photo, []
-        for result, test in zip(results, tests, strict=True):
+        for result, test, said in zip(results, tests, analysis.to_json(), strict=True):
             index = result.index if chosen is None else chosen
             drawn = _DRAWN[style](drawn, result, index)
             faces.append(
                 {
-                    **_face(result, photo),
+                    **said,
                     "explained": LABELS[index],
                     "cam": result.cams[index].astype(float).round(DECIMALS).tolist(),
                     "covered": None if test is None else _covered(test),
@@ -199,12 +193,6 @@ def description(analyzer: Analyzer) -> dict[str, Any]:
     facts = analyzer.description
     name = str(facts["weights"])
     return {**facts, "weights": name if name.startswith("hf://") else Path(name).name}
-
-
-def _face(result: FaceResult, image: Pixels) -> JSON:
-    """One face as JSON; coordinates are pixels of the upright picture of the size it names."""
-    size = {"width": image.shape[1], "height": image.shape[0]}
-    return {**result.to_dict(), "picture": size}
 
 
 def _covered(test: CoverTest) -> JSON:

@@ -87,7 +87,7 @@ def build(
             show_progress="hidden",
             concurrency_limit=None,
         )
-        api.endpoints(serving, gate, decoder, uploads)
+        api.endpoints(demo.services)
     demo.queue(default_concurrency_limit=None)
     return demo
 

@@ -123,13 +123,16 @@ class Front:
                 raise _RefusedError(429)
             if _declared(headers) > MAX_BODY:
                 raise _RefusedError(413)
-            if path.startswith((routes.CALL, routes.JOIN)):
+            if path.startswith((routes.CALL, routes.JOIN)) or path in routes.WHOLE:
                 await self._admit(self._call_rate, address)
         if path == routes.UPLOAD:
             await self._admit(self._upload_rate, address)
             if not self._uploads.has_room(address, _declared(headers) - _FORM):
                 await asyncio.sleep(REFUSED_AFTER)
                 raise _RefusedError(429, FULL)
+            await self._app(scope, body.receive, send)
+            body.check()
+        elif path in routes.WHOLE:
             await self._app(scope, body.receive, send)
             body.check()
         elif method == "POST":

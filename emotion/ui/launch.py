@@ -11,21 +11,32 @@ from starlette.routing import Route
 from emotion.errors import ConfigError
 from emotion.ui import routes, server
 from emotion.ui.markup import page_head
+from emotion.ui.plain import Plain
 from emotion.ui.probes import Probes
 from emotion.ui.strings import LANGUAGES, table
 from emotion.ui.theme import theme
-from emotion.ui.uploads import MAX_FILE
+from emotion.ui.uploads import MAX_FILE, refusal
 
 if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+
     from emotion.ui.demo import Page
 
 
-def settings(page: Page) -> dict[str, Any]:
+def settings(page: Page, *, mcp: bool = False) -> dict[str, Any]:
     """Return what ``Blocks.launch`` is given besides the address."""
     services = page.services
+    endpoint: Any = _no_mcp
+    if mcp:
+        from emotion.ui.mcp import McpEndpoint
+
+        endpoint = McpEndpoint(services)
     own = [
         Route(routes.UPLOAD, services.uploads.receive, methods=["POST"]),
         *Probes(services.serving, services.gate).routes(),
+        *Plain(services).routes(),
+        Route(routes.MCP, endpoint, methods=["POST"]),
     ]
     return {
         "theme": theme(),
@@ -47,7 +58,11 @@ def settings(page: Page) -> dict[str, Any]:
     }
 
 
-def start(page: Page, host: str, port: int, root_path: str = "") -> str:
+async def _no_mcp(_request: Request) -> Response:
+    return refusal(404, "MCP is not served here; start the page with --mcp.")
+
+
+def start(page: Page, host: str, port: int, root_path: str = "", *, mcp: bool = False) -> str:
     """Start the server and return the page's address; the caller decides how long it runs.
 
     Args:
@@ -55,6 +70,7 @@ def start(page: Page, host: str, port: int, root_path: str = "") -> str:
         host: address to listen on.
         port: port to listen on.
         root_path: path under which a proxy serves the page, or its whole address there.
+        mcp: whether ``/mcp`` answers.
 
     Raises:
         ConfigError: if the port was taken after ``address.check`` found it free.
@@ -67,7 +83,7 @@ def start(page: Page, host: str, port: int, root_path: str = "") -> str:
             server_port=port,
             root_path=root_path,
             prevent_thread_lock=True,
-            **settings(page),
+            **settings(page, mcp=mcp),
         )
     except OSError:
         raise ConfigError(f"Port {port} was taken a moment ago; choose another one.") from None

@@ -10,6 +10,11 @@ UPLOAD = f"{API}/upload"
 CALL = f"{API}/call"
 JOIN = f"{API}/queue/join"
 COMPONENT = f"{API}/component_server"
+CLASSIFY, BATCH, OPENAPI = "/classify", "/classify_batch", "/openapi.json"
+MCP = "/mcp"
+
+WHOLE = (CLASSIFY, BATCH, MCP)
+"""Paths of our own handlers, which read their bodies themselves."""
 
 MAX_NAME = 64
 """Longest name of a session or a call; Gradio keeps both."""
@@ -45,6 +50,9 @@ ALLOWED = (
     Route(("GET",), f"{CALL}/(v2/)?{_ENDPOINT}/{NAME}", "its answers"),
     Route(("POST",), UPLOAD, "its pictures"),
     Route(_READ, f"{API}/file=.+", "its pictures, once"),
+    Route(("POST",), f"({CLASSIFY}|{BATCH})", "pictures in, JSON out"),
+    Route(_READ, re.escape(OPENAPI), "the description of these"),
+    Route(("POST",), MCP, "programs that speak MCP, with --mcp"),
 )
 
 _COMPILED = [(route.methods, re.compile(route.path)) for route in ALLOWED]

@@ -329,8 +329,8 @@ def test_the_plot_has_the_colours_of_what_was_seen_from_left_to_right() -> None:
 
     picture = np.asarray(Image.open(io.BytesIO(draw_timeline(timeline, "clip.mp4"))).convert("RGB"))
 
-    rows = picture[170:, 96:-24].astype(int)  # below the legend: where the band of answers is
-    for name, half in (("happiness", rows[:, :570]), ("sadness", rows[:, -570:])):
+    rows = picture[170:, 116:-24].astype(int)  # below the legend: where the band of answers is
+    for name, half in (("happiness", rows[:, :560]), ("sadness", rows[:, -560:])):
         color = [int(COLORS[name][i : i + 2], 16) for i in (1, 3, 5)]
         close = np.abs(half - color).max(2) < 12
         assert close.any(0).mean() > 0.98  # in nearly every column

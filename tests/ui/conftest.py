@@ -49,7 +49,7 @@ def served(page: Page) -> Iterator[SimpleNamespace]:
     """The page on a real socket: its ``url`` and the ids of its ``components`` by name."""
     from emotion.ui.launch import start, stop
 
-    url = start(page, "127.0.0.1", free_port())
+    url = start(page, "127.0.0.1", free_port(), mcp=True)
     config = httpx.get(f"{url}config").json()
     components = {part["props"].get("elem_id"): part["id"] for part in config["components"]}
     yield SimpleNamespace(url=url, components=components)

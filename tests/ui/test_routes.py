@@ -11,6 +11,9 @@ from starlette.routing import Route
 from emotion.ui.routes import is_allowed
 
 ANSWERED = {
+    "POST /classify",
+    "POST /classify_batch",
+    "POST /mcp",
     "GET /",
     "GET /assets/{path:path}",
     "GET /config",
@@ -31,6 +34,7 @@ ANSWERED = {
     "GET /gradio_api/theme.css",
     "GET /live",
     "GET /manifest.json",
+    "GET /openapi.json",
     "GET /ready",
     "GET /robots.txt",
     "GET /static/{path:path}",
@@ -38,6 +42,7 @@ ANSWERED = {
     "HEAD /",
     "HEAD /gradio_api/file={path_or_url:path}",
     "HEAD /live",
+    "HEAD /openapi.json",
     "HEAD /ready",
     "POST /gradio_api/call/{api_name}",
     "POST /gradio_api/call/{api_name}/",
