@@ -40,8 +40,7 @@ def analyse(
         BusyError: if too much work is under way.
     """
     image = services.decoder.decode(content, client)
+    analyzer = services.serving.analyzer  # taken once: a renewal must not come in between
     with services.gate.enter(client):
-        faces = services.serving.analyzer.analyze(image, detect=detect, max_faces=MAX_CARDS)
-        return Analysis(
-            image, faces, services.serving.analyzer.explain_all(faces) if explain else []
-        )
+        faces = analyzer.analyze(image, detect=detect, max_faces=MAX_CARDS)
+        return Analysis(image, faces, analyzer.explain_all(faces) if explain else [])
