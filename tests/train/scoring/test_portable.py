@@ -15,8 +15,8 @@ from emotion.analyzer import Analyzer
 from emotion.network import EmotionNet, NetworkConfig
 from emotion.weights import load
 from tests.conftest import REPOSITORY
-from train import portable
 from train.cli import main
+from train.scoring import portable
 from train.scoring.inference import save_network
 from train.scoring.portable import OUTPUTS, PortableGraph, compare, drawn_crops
 
