@@ -391,6 +391,32 @@ def test_calls_of_one_address_are_counted_and_those_of_another_pass(page, monkey
     assert front._call_rate.wait("10.0.0.9") == 0
 
 
+def test_an_address_gets_so_many_refusals_a_second_however_many_ask(page, monkeypatch):
+    pauses: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        await anyio.lowlevel.checkpoint()
+
+    monkeypatch.setattr("emotion.ui.front.asyncio.sleep", sleep)
+    front = Front(Stub(page))
+
+    async def ask() -> None:
+        transport = httpx.ASGITransport(front, client=("10.0.0.8", 1))
+        async with (
+            httpx.AsyncClient(transport=transport, base_url="http://x") as client,
+            anyio.create_task_group() as group,
+        ):
+            for _ in range(200):
+                group.start_soon(lambda: client.post("/gradio_api/call/health", json={}))
+
+    anyio.run(ask)
+    assert len(pauses) > 100
+    assert min(pauses) == front_module.REFUSED_AFTER
+    assert max(pauses) > 100 / front_module.REFUSED_PER_SECOND
+    assert not front._refusing
+
+
 def test_a_failure_of_the_application_is_a_sentence(page, caplog):
     class Broken(Stub):
         async def __call__(self, scope, receive, send) -> None:
