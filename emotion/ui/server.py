@@ -66,7 +66,7 @@ class Server(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         """Once a second, end the connections whose clients take too long; rarely, tidy up."""
-        if counter % (10 * GIVES_BACK_EVERY) == 0:
+        if counter % int(10 * GIVES_BACK_EVERY) == 0:  # ten ticks a second
             asyncio.get_running_loop().run_in_executor(None, memory.give_back_free_pages)
         if counter % 10 == 0:
             now = asyncio.get_running_loop().time()
