@@ -27,12 +27,6 @@ _NAMERS = 4  # threads, so that a request that waits delays no other
 Attack = Callable[[App], AbstractContextManager[None]]
 
 
-@contextmanager
-def nobody(app: App) -> Iterator[None]:
-    """Attack with nothing."""
-    yield
-
-
 def _names(app: App, address: str, data: str) -> Iterator[None]:
     client = Client(app, address)
 
@@ -123,14 +117,14 @@ def measure(app: App, seconds: float) -> list[_rows.Row]:
     """
     print("\n| beside | live answers a second | kept | /classify: answered, median s |")
     print("|---|---|---|---|")
-    before = _beside(nobody, app, seconds)
+    before = _beside(None, app, seconds)
     _print("nobody", before, 1.0)
     rows: list[_rows.Row] = []
     for attack in ATTACKS:
         name = attack.__name__.replace("_", " ")
         during = _beside(attack, app, seconds)
         time.sleep(SETTLING)
-        after = _beside(nobody, app, seconds)
+        after = _beside(None, app, seconds)
         kept = 2 * during.rate / (before.rate + after.rate)
         _print(name, during, kept)
         rows.append(
@@ -163,8 +157,11 @@ def _print(name: str, got: _Got, kept: float) -> None:
 
 
 @contextmanager
-def _elsewhere(attack: Attack, app: App) -> Iterator[None]:
+def _elsewhere(attack: Attack | None, app: App) -> Iterator[None]:
     """Attack from a process of its own, so that only the machine is shared with honest visitors."""
+    if attack is None:
+        yield
+        return
     context = multiprocessing.get_context("spawn")
     ready, over = context.Event(), context.Event()
     process = context.Process(target=_run, args=(attack, app, ready, over), daemon=True)
@@ -184,7 +181,7 @@ def _run(attack: Attack, app: App, ready: Event, over: Event) -> None:
         over.wait()
 
 
-def _beside(attack: Attack, app: App, seconds: float) -> _Got:
+def _beside(attack: Attack | None, app: App, seconds: float) -> _Got:
     program, content = Client(app, "127.0.0.4"), portrait()
     watches = [Watch(app, address, f"honest{address}") for address in HONEST]
     with _elsewhere(attack, app):

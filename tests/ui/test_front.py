@@ -177,7 +177,7 @@ def test_sessions_that_never_return_leave_nothing(http, page, served, monkeypatc
     monkeypatch.setattr(front_module.RateLimit, "wait", lambda *_: 0.0)
     monkeypatch.setattr(calls, "UNFETCHED", 20)
     queue, state = page._queue, page.server_app.state_holder
-    health = next(index for index, fn in page.fns.items() if fn.api_name == "health")
+    quick = next(index for index, fn in page.fns.items() if fn.api_name == "model_info")
 
     def held() -> int:
         return (
@@ -190,7 +190,7 @@ def test_sessions_that_never_return_leave_nothing(http, page, served, monkeypatc
     for number in range(500):
         session = f"never-{number}"
         if number % 2:
-            call = {"data": [], "fn_index": health, "session_hash": session}
+            call = {"data": [], "fn_index": quick, "session_hash": session}
             assert http.post("/gradio_api/queue/join", json=call).status_code == 200
         else:
             part = {"component_id": served.components["live"], "fn_name": "analyze_frame"}
