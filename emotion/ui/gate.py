@@ -20,6 +20,10 @@ FRAMES_PER_SECOND, FRAMES_AT_ONCE = 50.0, 25.0
 NEWCOMERS_PER_SECOND, NEWCOMERS_AT_ONCE = 1.0, 16.0
 """How many new names of one address are served as everybody is; more come after all others."""
 
+BETWEEN_FRAMES = 0.1
+"""Seconds after a visitor's turn in which the next frame is likely to come: what comes after all
+others leaves the slot to it."""
+
 LARGE_TURN, LARGEST_TURN = 2.0, 200.0
 """What a photo or a call counts against frames that take as long, and the most frames it counts."""
 
@@ -121,6 +125,7 @@ class Gate:
         self._served: OrderedDict[Hashable, int] = OrderedDict()  # number of the last turn
         self._turn = self._arrivals = 0
         self._virtual = 0.0  # when the newest turn began
+        self._returned = -math.inf  # when somebody had a turn who had had one before
 
     def stuck(self) -> bool:
         """Tell whether an analysis takes longer than any should."""
@@ -154,7 +159,9 @@ class Gate:
             yield turn
         finally:
             with self._changed:
-                self._seen.pop(client, None)
+                if client in self._seen:
+                    self._returned = self._clock()
+                    del self._seen[client]
                 if turn.decoded and client.visitor:
                     self._seen[client] = None
                     while len(self._seen) > REMEMBERED:
@@ -244,6 +251,8 @@ class Gate:
     def _has_turn(self, claim: _Claim) -> bool:
         """Tell whether a slot is free that nobody before this claim takes."""
         now = self._clock()
+        if claim.last and now - self._returned < BETWEEN_FRAMES:
+            return False
         ahead = self._ahead(claim)
         free = self._slots - len(self._counted(now))
         if ahead < free:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from emotion.ui.clients import Client, RateLimit, address_of, client_of
 from emotion.ui.gate import (
+    BETWEEN_FRAMES,
     CLAIM_LASTS,
     CLAIMS_PER_ADDRESS,
     FRAMES_AT_ONCE,
@@ -297,6 +298,17 @@ def test_pictures_under_names_used_once_cost_the_others_little(addresses):
     assert honest_answers(eve, 0.05, eve_takes=0.027) > 0.8 * undisturbed
 
 
+def test_the_pause_between_a_visitors_frames_is_not_filled_by_one_name_after_another(clock):
+    gate = acquainted(Gate(slots=1, clock=clock), ANN)
+    for number in range(30):
+        gate._newcomers.wait(EVE.address)
+        assert served(gate, ANN)
+        clock.now += 0.03
+        assert not served(gate, Client(EVE.address, f"eve {number}")) or number < NEWCOMERS_AT_ONCE
+    clock.now += 2 * BETWEEN_FRAMES
+    assert served(gate, Client(EVE.address, "when nobody is there"))
+
+
 def test_new_names_come_last_where_an_address_brings_more_than_a_school_does(clock):
     gate = acquainted(Gate(slots=1, clock=clock), ANN, BEN)
     used_up = sum(gate._newcomers.wait(EVE.address) == 0 for _ in range(30))
@@ -306,6 +318,7 @@ def test_new_names_come_last_where_an_address_brings_more_than_a_school_does(clo
         assert not served(gate, BEN)
     assert not served(gate, EVE)  # although its address was never served
     assert served(gate, BEN)
+    clock.now += 2 * BETWEEN_FRAMES
     assert served(gate, EVE)  # nobody else asks
     with gate.enter_at_once(BEN) as turn:
         turn.decoded = True
