@@ -22,9 +22,9 @@ NEWCOMERS_PER_SECOND, NEWCOMERS_AT_ONCE = 1.0, 16.0
 
 BETWEEN_FRAMES = 0.1
 """Seconds after a visitor's turn in which the next frame is likely to come: what comes after all
-others leaves the slot to it."""
+others leaves the slot to it, and so does who has had more than a frame beyond their share."""
 
-LARGE_TURN, LARGEST_TURN = 2.0, 200.0
+LARGE_TURN, LARGEST_TURN = 3.0, 200.0
 """What a photo or a call counts against frames that take as long, and the most frames it counts."""
 
 CLAIM_LASTS = 0.6
@@ -94,9 +94,10 @@ class Turn:
 class Gate:
     """Lets a bounded number of analyses run; who had least of it comes first.
 
-    Addresses share the time as in start-time fair queueing (Goyal, Vin and Cheng, 1996): a turn
-    counts one for a frame, and as many frames as it takes, twice, for a photo or a call; whoever
-    looks at a camera's picture waits for every one. Who did not ask for a while saves nothing up.
+    Addresses share the time as in start-time fair queueing (Goyal, Vin and Cheng, 1996). A turn
+    counts one for a frame, and three times the frames that take as long for a photo or a call:
+    whoever looks at a camera's picture waits for every one. Who did not ask for a while saves
+    nothing up.
 
     Turns are kept between addresses first and between the visitors of an address second, so that
     nobody gains by pretending to be many. A visitor who was refused finds their turn kept when
@@ -251,7 +252,8 @@ class Gate:
     def _has_turn(self, claim: _Claim) -> bool:
         """Tell whether a slot is free that nobody before this claim takes."""
         now = self._clock()
-        if claim.last and now - self._returned < BETWEEN_FRAMES:
+        greedy = self._start(claim.client.address) > self._virtual + 1.5
+        if (claim.last or greedy) and now - self._returned < BETWEEN_FRAMES:
             return False
         ahead = self._ahead(claim)
         free = self._slots - len(self._counted(now))
