@@ -16,6 +16,10 @@ from emotion.errors import ConfigError
 DEPLOYMENT = Path("space.yaml")
 """Where the command line looks for the description of a deployment: the working directory."""
 
+SWITCH_EVERY = 0.0005
+"""Seconds for which one thread may keep others from running Python; a frame's analysis asks for its
+turn again after each step, and Python's own 5 ms add up while the server answers others."""
+
 WEIGHTS_HELP = (
     "embedded, a folder, or hf://USER/NAME@REVISION (default: EMOTION_WEIGHTS, or the model of "
     "space.yaml, or embedded)"
@@ -72,6 +76,7 @@ def serve(arguments: argparse.Namespace, deployment: Path) -> None:
     from emotion.ui.uploads import Uploads
 
     memory.give_back_large_blocks()
+    sys.setswitchinterval(SWITCH_EVERY)
     log.protect()
     uploads = Uploads()  # before Gradio, which notes once where temporary files go
     _ignore_ports()
