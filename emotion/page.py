@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import signal
 import sys
@@ -85,6 +86,8 @@ def serve(arguments: argparse.Namespace, deployment: Path) -> None:
 
     page = build(Analyzer.from_loaded(loaded), weights, deployment, uploads)
     url = start(page, host, int(port), arguments.root_path)
+    gc.collect()
+    gc.freeze()  # half a million objects that stay; looking through them stops every thread
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         print(f"Six expressions, and why: {url} (Ctrl-C ends it)", flush=True)
