@@ -179,7 +179,7 @@ def pictures(corpus: str, root: Path) -> Iterator[Pixels]:
     """Yield validation pictures in a drawn order; of RAF-DB those that are held out."""
     from train.corpora import image_bytes
     from train.corpora.load import load_corpus
-    from train.prepared import HELD_OUT, held_out
+    from train.faces.prepared import HELD_OUT, held_out
 
     name, split = CORPORA[corpus]
     rows: Any = load_corpus(corpus, str(root / name)).splits[split]

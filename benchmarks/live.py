@@ -14,6 +14,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import cv2
@@ -27,17 +28,20 @@ from skimage import data
 from benchmarks import _rows
 from benchmarks._machine import machine
 from emotion import Analyzer, decode_image
-from emotion.analyzer import FRAME_SIDE, FaceResult
+from emotion.analyzer import FRAME_SIDE
+from emotion.classifier import Classifier
 from emotion.detect import Face, RetinaFaceDetector
-from emotion.engine import Classifier, Engine, TorchEngine
+from emotion.engine import Engine, TorchEngine
 from emotion.engine.openvino_engine import OpenVINOEngine
 from emotion.engine.threads import usable_threads
 from emotion.errors import ConfigError, EmotionError
+from emotion.result import FaceResult
 from emotion.ui.wire import face_geometry, heat_bytes
 from emotion.weights import Loaded, load
 
 SIZES = ((640, 480), (320, 240))
 MAX_FACES = 5
+LIVE: dict[str, Any] = {"max_side": FRAME_SIDE, "exact": False}
 QUALITY = 70  # of the JPEGs that the browser sends
 
 Pixels = npt.NDArray[np.uint8]
@@ -86,12 +90,12 @@ def measure(
     contestants: dict[str, Contestant] = {
         # What the live view did before it had an engine: torch, faces sought at full size.
         "torch, full size": _answer(analyzers["torch"].analyze),
-        **{name: _answer(analyzer.analyze_frame) for name, analyzer in analyzers.items()},
+        **{name: _live(analyzer) for name, analyzer in analyzers.items()},
     }
     if against is not None:
         other = list(_analyzers(load(against), threads).values())[-1]
         name = f"{other.classifier.engine}, {against}"
-        contestants[name] = _answer(other.analyze_frame)
+        contestants[name] = _live(other)
     if with_fer:
         contestants["fer (no heat map)"] = _fer(threads)
     print(f"{machine()}; {threads} threads; {rounds} frames each, in turns; ms, JPEG to JSON\n")
@@ -138,11 +142,14 @@ def _analyzers(loaded: Loaded, threads: int) -> dict[str, Analyzer]:
     return analyzers
 
 
+def _live(analyzer: Analyzer) -> Contestant:
+    return _answer(partial(analyzer.analyze, **LIVE))
+
+
 def _answer(analyze: Callable[..., Any]) -> Contestant:
     def contestant(frame: bytes) -> str:
         image = decode_image(frame)
-        answer = analyze(image, max_faces=MAX_FACES)
-        return _to_json(answer[0] if isinstance(answer, tuple) else answer, image)
+        return _to_json(analyze(image, max_faces=MAX_FACES), image)
 
     return contestant
 
@@ -206,7 +213,7 @@ def _time(
 
 
 def _stages(analyzer: Analyzer, frame: bytes, rounds: int) -> dict[str, float]:
-    """Time what ``Analyzer.analyze_frame`` does, step by step, and what comes before and after."""
+    """Time what a live frame takes, step by step, and what comes before and after."""
     times: dict[str, list[float]] = {}
 
     def timed(stage: str, action: Callable[..., Any], *args: Any, **options: Any) -> Any:
@@ -223,7 +230,7 @@ def _stages(analyzer: Analyzer, frame: bytes, rounds: int) -> dict[str, float]:
         faces = timed("detect", analyzer.detector.detect, image, max_side=FRAME_SIDE)
         crops = timed("align", cut, image, faces)
         timed("classify and explain", analyzer.classify, crops)
-        results, _ = analyzer.analyze_frame(image, max_faces=MAX_FACES)
+        results = analyzer.analyze(image, max_faces=MAX_FACES, **LIVE)
         timed("JSON", _to_json, results, image)
     return {stage: float(np.median(values)) for stage, values in times.items()}
 

@@ -28,12 +28,12 @@ from emotion.align import align_face, plain_crop
 from emotion.detect import RetinaFaceDetector
 from emotion.errors import AlignmentError, EmotionError
 from emotion.images import decode_image
-from train.alignment import AlignConfig
+from train.config.faces import AlignConfig
 from train.corpora import Corpus, image_bytes, load_corpus, parse_corpus
 from train.corpora.published import TRAINING_SPLIT
-from train.prepare import PrepareConfig, prepare_corpora
-from train.sampling import ShuffledSource
-from train.store import FaceStore, read_split
+from train.faces.prepare import PrepareConfig, prepare_corpora
+from train.faces.store import FaceStore, read_split
+from train.training.sampling import ShuffledSource
 
 REPEATS = 3
 

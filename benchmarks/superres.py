@@ -25,7 +25,7 @@ from benchmarks import _rows
 from emotion.errors import EmotionError
 from train.superres import SOURCE, TARGET, Bicubic, UpScaler, resize_grey
 from train.superres.eigenface import EigenfaceUpScaler
-from train.superres.faces import Faces, read_faces
+from train.superres.pictures import Faces, read_faces
 from train.superres.subspace import fit_subspace
 from train.superres.zero_shot import ZeroShot, train_start, zero_shot_from_nothing
 from train.superres.zero_shot_published import ZeroShotPerImage

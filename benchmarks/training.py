@@ -30,13 +30,13 @@ from benchmarks import _rows
 from benchmarks._machine import machine
 from emotion.align import CROP_SIZE
 from emotion.network import EmotionNet
-from train.build import build_network
-from train.config import FitConfig, override
-from train.data import TrainingData
-from train.loop import Trainer
-from train.precision import resolve
-from train.sampling import build_source
-from train.store import FaceStore
+from train.config.fit import FitConfig, override
+from train.faces.store import FaceStore
+from train.training.data import TrainingData
+from train.training.network import build_network
+from train.training.precision import resolve
+from train.training.sampling import build_source
+from train.training.trainer import Trainer
 
 REPEATS = 3
 

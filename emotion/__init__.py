@@ -21,10 +21,12 @@ from emotion.errors import (
 from emotion.labels import LABELS
 
 if TYPE_CHECKING:
-    from emotion.analyzer import Analyzer, FaceResult
+    from emotion.analyzer import Analyzer
     from emotion.images import decode_image
-    from emotion.live import Tracker
     from emotion.network import EmotionNet
+    from emotion.result import FaceResult
+    from emotion.table import emotion_columns, to_frame
+    from emotion.tracker import Tracker
     from emotion.weights import load_weights
 
 __version__ = "0.1.0"
@@ -44,16 +46,20 @@ __all__ = [
     "WeightsError",
     "__version__",
     "decode_image",
+    "emotion_columns",
     "load_weights",
+    "to_frame",
 ]
 
 _HOMES = {
     "Analyzer": "emotion.analyzer",
     "EmotionNet": "emotion.network",
-    "FaceResult": "emotion.analyzer",
-    "Tracker": "emotion.live",
+    "FaceResult": "emotion.result",
+    "Tracker": "emotion.tracker",
     "decode_image": "emotion.images",
+    "emotion_columns": "emotion.table",
     "load_weights": "emotion.weights",
+    "to_frame": "emotion.table",
 }
 
 

@@ -2,91 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from emotion.align import CROP_SIZE, Matrix, align_face, box_crop, plain_crop
-from emotion.calibration import CALM_BOUND, Calibration, calm_probabilities
+from emotion.calibration import Calibration, calm_probabilities
+from emotion.cam import regular_maps
+from emotion.classifier import Classifier
 from emotion.cover import CoverTest, Fill, landmarks_on_crop, part_masks, smooth_fill
 from emotion.detect import Detector, Face, RetinaFaceDetector
 from emotion.detect.plausible import plausible_faces
 from emotion.doubt import reason_for_doubt
-from emotion.engine import Classifier, TorchEngine, choose
-from emotion.errors import AlignmentError, ImageError
-from emotion.explain import regular_maps
-from emotion.images import Source, as_rgb
-from emotion.labels import CALM, LABELS, NOT_SURE
+from emotion.engine import TorchEngine, choose
+from emotion.errors import AlignmentError, ConfigError, ImageError, WeightsError
+from emotion.images import Source, as_rgb, bgr_to_rgb
+from emotion.labels import LABELS
 from emotion.network import EmotionNet
 from emotion.reliability import MIN_SCORE
+from emotion.result import FaceResult, Faces
 from emotion.upright import turned_around
 from emotion.weights import Loaded, default_spec, load
+
+if TYPE_CHECKING:
+    from emotion.stream import StreamFrame
+    from emotion.video_file import VideoSource
 
 FRAME_SIDE = 320
 """Longer side in px of the copy on which the faces of a live frame are looked for."""
 
-
-@dataclass(frozen=True)
-class FaceResult:
-    """What the network says about one face, and why.
-
-    Attributes:
-        box: float32 (4,), x0, y0, x1, y1 in px of the photo; None if nothing was detected.
-        landmarks: float32 (5, 2) in px of the photo, or None.
-        score: confidence of the detector, 0..1, or None.
-        probabilities: float32 (6,), in the order of ``LABELS``, summing to 1.
-        cams: float32 (6, 8, 8), evidence for each class over the crop, non-negative; the classes'
-            maps share one scale.
-        crop: uint8 (64, 64), the aligned grey face that the network saw.
-        matrix: float64 (2, 3), photo to crop pixels.
-        sure: whether the confidence reaches ``NetworkConfig.abstain_below``, and there is no reason
-            for doubt.
-        calm: probability that the face shows no clear expression, 0..1 with .5 as the bound; None
-            where the weights do not tell.
-        reason: one of ``emotion.doubt.REASONS``, or None: why no answer about this face is sure.
-    """
-
-    box: npt.NDArray[np.float32] | None
-    landmarks: npt.NDArray[np.float32] | None
-    score: float | None
-    probabilities: npt.NDArray[np.float32]
-    cams: npt.NDArray[np.float32]
-    crop: npt.NDArray[np.uint8]
-    matrix: Matrix
-    sure: bool = True
-    calm: float | None = None
-    reason: str | None = None
-
-    @property
-    def answer(self) -> str:
-        """What people are told: a class name, ``labels.NOT_SURE`` or ``labels.CALM``."""
-        if self.reason is None and self.calm is not None and self.calm >= CALM_BOUND:
-            return CALM
-        return self.label if self.sure else NOT_SURE
-
-    @property
-    def index(self) -> int:
-        """Index of the most probable class."""
-        return int(self.probabilities.argmax())
-
-    @property
-    def label(self) -> str:
-        """Name of the most probable class."""
-        return LABELS[self.index]
-
-    @property
-    def confidence(self) -> float:
-        """Probability of the most probable class."""
-        return float(self.probabilities[self.index])
-
-    @property
-    def candidates(self) -> tuple[str, str]:
-        """Names of the two most probable classes: what the answer is between if it is not sure."""
-        first, second = self.probabilities.argsort()[::-1][:2]
-        return LABELS[first], LABELS[second]
+_BATCH = 64  # faces in a forward pass; more at a time take memory and save nothing
 
 
 class Classified(NamedTuple):
@@ -103,8 +50,28 @@ class Classified(NamedTuple):
     calm: npt.NDArray[np.float32] | None
 
 
+class _Cut(NamedTuple):
+    """A face as the network sees it, and why no answer about it is sure."""
+
+    face: Face | None
+    crop: npt.NDArray[np.uint8]
+    matrix: Matrix
+    reason: str | None = None
+
+
+class _Found(NamedTuple):
+    """The faces of a picture that are analysed, and how many there are."""
+
+    cuts: list[_Cut]
+    total: int
+
+
 class Analyzer:
-    """Finds, aligns, classifies and explains the faces of a picture; safe to share by threads.
+    """Finds, aligns, classifies and explains the faces of a picture.
+
+    Threads may share it: no call changes it, and each engine lets its calls take turns. It can be
+    pickled if it was made from weights: the other process loads them anew, so start processes by
+    ``spawn``; OpenVINO's threads do not survive a fork.
 
     Args:
         network: says what the faces show.
@@ -183,6 +150,23 @@ class Analyzer:
             "trained_on": list(config.trained_on),
         }
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle as the address and the digest of the weights.
+
+        Raises:
+            ConfigError: if it was not made from weights that another process could load.
+        """
+        if self.source is None:
+            raise ConfigError(
+                "This analyzer was put together by hand, so no other process can load it; make it "
+                "with Analyzer.from_weights(SPEC), or make one in each process."
+            )
+        spec, revision = self.source.spec, self.source.revision
+        if revision is not None:
+            spec = f"{spec.partition('@')[0]}@{revision}"
+        return _load_again, (spec, self.network.config.convention, self.source.digest)
+
+    @overload
     def analyze(
         self,
         image: Source,
@@ -190,27 +174,106 @@ class Analyzer:
         detect: bool = True,
         max_faces: int | None = None,
         min_score: float = MIN_SCORE,
-    ) -> list[FaceResult]:
-        """Analyze one picture.
+        max_side: int | None = None,
+        exact: bool = True,
+        bgr: bool = False,
+    ) -> Faces: ...
+
+    @overload
+    def analyze(
+        self,
+        image: list[Any] | tuple[Any, ...],
+        *,
+        detect: bool = True,
+        max_faces: int | None = None,
+        min_score: float = MIN_SCORE,
+        max_side: int | None = None,
+        exact: bool = True,
+        bgr: bool = False,
+    ) -> list[Faces]: ...
+
+    def analyze(
+        self,
+        image: Source | list[Any] | tuple[Any, ...],
+        *,
+        detect: bool = True,
+        max_faces: int | None = None,
+        min_score: float = MIN_SCORE,
+        max_side: int | None = None,
+        exact: bool = True,
+        bgr: bool = False,
+    ) -> Faces | list[Faces]:
+        """Analyze one picture, or a list of pictures whose faces are classified together.
 
         Args:
-            image: uint8 RGB (H, W, 3), or whatever else ``emotion.images.decode_image`` takes.
+            image: uint8 RGB (H, W, 3), or whatever else ``emotion.images.decode_image`` takes; or a
+                list of such pictures, of any sizes.
             detect: if False, the whole picture is taken as one face.
-            max_faces: keep only this many, the first ones.
+            max_faces: keep only this many of each picture, the first ones.
             min_score: lowest accepted confidence of the detector, 0..1.
+            max_side: longer side in px of the copy on which faces are looked for; None takes what
+                finds the most, ``FRAME_SIDE`` is enough for a frame before a camera.
+            exact: if False, what serves live classifies: in 8 bits where that is faster.
+            bgr: the channels of arrays are blue, green, red, as OpenCV reads them.
 
         Returns:
-            One result per face, in the order of ``find``; empty if there is no face.
+            One result per face, in the order of ``find``, and how many were found; empty if there
+            is no face. For a list of pictures a list of such results.
 
         Raises:
-            ImageError: if ``image`` is not a picture.
+            ImageError: if a picture is none; of a list, the sentence says which.
         """
-        image = as_rgb(image)
-        if not detect:
-            crop, matrix = plain_crop(image)
-            return self._classify([(None, crop, matrix)])
-        faces = self.find(image, min_score=min_score)[:max_faces]
-        return self._judge(image, faces)
+        classifier = self.exact if exact else self.classifier
+
+        def cut_out(one: Any) -> _Found:
+            pixels = as_rgb(bgr_to_rgb(one) if bgr else one)
+            if not detect:
+                return _Found([_Cut(None, *plain_crop(pixels))], 1)
+            faces = self.find(pixels, min_score=min_score, max_side=max_side)
+            return _Found([self._cut(pixels, face) for face in faces[:max_faces]], len(faces))
+
+        if not isinstance(image, list | tuple):
+            cuts, total = cut_out(image)
+            return Faces(self._classify(cuts, classifier), total)
+        pictures = []
+        for number, one in enumerate(image, 1):
+            try:
+                pictures.append(cut_out(one))
+            except ImageError as error:
+                raise ImageError(f"Picture {number} of {len(image)}: {error}") from None
+        results = iter(self._classify([cut for own in pictures for cut in own.cuts], classifier))
+        return [Faces([next(results) for _ in own.cuts], own.total) for own in pictures]
+
+    def stream(
+        self,
+        video: VideoSource,
+        *,
+        every: float = 0.0,
+        start: float = 0.0,
+        end: float | None = None,
+        min_score: float = MIN_SCORE,
+    ) -> Iterator[StreamFrame]:
+        """Analyze a video frame by frame and follow its faces, at constant memory.
+
+        Args:
+            video: a file, a camera (``0`` or ``/dev/video0``), or the address of a stream.
+            every: seconds from one analysed frame to the next; 0 takes all.
+            start: seconds from the start of the video at which to begin.
+            end: seconds at which to stop; None goes on to its end.
+            min_score: lowest accepted confidence of the detector, 0..1.
+
+        Yields:
+            ``(image, time_s, faces)``: uint8 RGB (H, W, 3); seconds from the start of the video;
+            the faces with their tracks, smoothed, see ``emotion.tracker.TrackedFace``. The id of a
+            face is 0 until its track opens, in its third frame.
+
+        Raises:
+            ImageError: if it is not a video, or cannot be reached.
+            ConfigError: if the times cannot be.
+        """
+        from emotion.stream import follow  # the codecs, which pictures do not need
+
+        return follow(self, video, every=every, start=start, end=end, min_score=min_score)
 
     def find(
         self,
@@ -229,33 +292,7 @@ class Analyzer:
 
     def analyze_crops(self, crops: npt.NDArray[np.uint8]) -> list[FaceResult]:
         """Analyze aligned grey crops uint8 (B, 64, 64), which come from no picture."""
-        return self._classify([(None, crop, np.eye(2, 3)) for crop in crops])
-
-    def analyze_frame(
-        self,
-        image: Source,
-        *,
-        max_faces: int | None = None,
-        max_side: int = FRAME_SIDE,
-        min_score: float = MIN_SCORE,
-    ) -> tuple[list[FaceResult], int]:
-        """Analyze one frame of a video: faces are looked for on a small copy, within ms.
-
-        Args:
-            image: as ``analyze`` takes it.
-            max_faces: analyze only this many, the first ones.
-            max_side: longer side in px of that copy.
-            min_score: lowest accepted confidence of the detector, 0..1.
-
-        Returns:
-            One result per face, in the order of ``find``, and how many faces were found.
-
-        Raises:
-            ImageError: if ``image`` is not a picture.
-        """
-        image = as_rgb(image)
-        faces = self.find(image, min_score=min_score, max_side=max_side)
-        return self._judge(image, faces[:max_faces], self.classifier), len(faces)
+        return self._classify([_Cut(None, crop, np.eye(2, 3)) for crop in crops])
 
     def explain(self, face: FaceResult, *, fill: Fill = smooth_fill) -> CoverTest | None:
         """Say why a face got its answer, by covering its parts one by one.
@@ -355,48 +392,51 @@ class Analyzer:
         calm = None if outputs.calm is None else calm_probabilities(outputs.calm, config)
         return Classified(probabilities, regular_maps(outputs.cams, config), calm)
 
-    def _judge(
-        self,
-        image: npt.NDArray[np.uint8],
-        faces: list[Face],
-        classifier: Classifier | None = None,
-    ) -> list[FaceResult]:
-        size = image.shape[1], image.shape[0]
-        chosen: list[tuple[Face | None, npt.NDArray[np.uint8], Matrix]] = []
-        reasons: list[str | None] = []
-        for face in faces:
-            around = turned_around(image, face, self.detector)
-            upright = around or face
-            crop, matrix = self.crop(image, upright)
-            chosen.append((upright, crop, matrix))
-            turned = around is not None
-            reasons.append(reason_for_doubt(upright, matrix, crop, size, turned=turned))
-        return [
-            replace(result, reason=reason, sure=result.sure and reason is None)
-            for result, reason in zip(self._classify(chosen, classifier), reasons, strict=True)
-        ]
+    def _cut(self, image: npt.NDArray[np.uint8], face: Face) -> _Cut:
+        around = turned_around(image, face, self.detector)
+        upright = around or face
+        crop, matrix = self.crop(image, upright)
+        size, turned = (image.shape[1], image.shape[0]), around is not None
+        reason = reason_for_doubt(upright, matrix, crop, size, turned=turned)
+        return _Cut(upright, crop, matrix, reason)
 
     def _classify(
-        self,
-        faces: list[tuple[Face | None, npt.NDArray[np.uint8], Matrix]],
-        classifier: Classifier | None = None,
+        self, cuts: Sequence[_Cut], classifier: Classifier | None = None
     ) -> list[FaceResult]:
-        if not faces:
-            return []
-        crops = np.stack([crop for _, crop, _ in faces])
-        probabilities, maps, calm = self.answer(crops, classifier)
-        sure = probabilities.max(1) >= self.network.config.abstain_below
-        return [
-            FaceResult(
-                box=face.box if face else None,
-                landmarks=face.landmarks if face else None,
-                score=face.score if face else None,
-                probabilities=probabilities[i],
-                cams=maps[i],
-                crop=crop,
-                matrix=matrix,
-                sure=bool(sure[i]),
-                calm=None if calm is None else float(calm[i]),
-            )
-            for i, (face, crop, matrix) in enumerate(faces)
-        ]
+        results = []
+        for start in range(0, len(cuts), _BATCH):
+            batch = cuts[start : start + _BATCH]
+            crops = np.stack([cut.crop for cut in batch])
+            probabilities, maps, calm = self.answer(crops, classifier)
+            sure = probabilities.max(1) >= self.network.config.abstain_below
+            results += [
+                FaceResult(
+                    box=cut.face.box if cut.face else None,
+                    landmarks=cut.face.landmarks if cut.face else None,
+                    score=cut.face.score if cut.face else None,
+                    probabilities=probabilities[i],
+                    cams=maps[i],
+                    crop=cut.crop,
+                    matrix=cut.matrix,
+                    sure=bool(sure[i]) and cut.reason is None,
+                    calm=None if calm is None else float(calm[i]),
+                    reason=cut.reason,
+                )
+                for i, cut in enumerate(batch)
+            ]
+        return results
+
+
+def _load_again(spec: str, convention: str, digest: str) -> Analyzer:
+    """Make the analyzer that was pickled in another process.
+
+    Raises:
+        WeightsError: if other weights lie there by now.
+    """
+    loaded = load(spec, convention)
+    if loaded.digest != digest:
+        raise WeightsError(
+            f"The weights {spec} are others than those of the analyzer that was pickled; make a "
+            "new one."
+        )
+    return Analyzer.from_loaded(loaded)

@@ -8,7 +8,6 @@ max-pooling in a 4x4 one).
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,20 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
-    from emotion.network import NetworkConfig
-
-
-@dataclass(frozen=True)
-class Backbone:
-    """One kind of body.
-
-    Attributes:
-        widths: channels of its stages where none are configured.
-        build: makes its modules, by name, in the order in which they follow each other.
-    """
-
-    widths: tuple[int, ...]
-    build: Callable[[NetworkConfig], dict[str, nn.Module]]
+    from emotion.config import NetworkConfig
 
 
 class BasicBlock(nn.Module):
@@ -177,12 +163,13 @@ def _activation(config: NetworkConfig) -> Any:
     return partial(nn.ReLU, inplace=True) if config.activation == "relu" else nn.SiLU
 
 
-BACKBONES: dict[str, Backbone] = {
-    "resnet18": Backbone((64, 128, 256, 512), _resnet18),
-    "cnn": Backbone((32, 64, 160, 320), _cnn),
-    "alexnet": Backbone((64, 192, 384, 256, 256), _alexnet),
+BACKBONES: dict[str, Callable[[NetworkConfig], dict[str, nn.Module]]] = {
+    "resnet18": _resnet18,
+    "cnn": _cnn,
+    "alexnet": _alexnet,
 }
-"""Values of ``NetworkConfig.backbone``."""
+"""Values of ``NetworkConfig.backbone``, and what makes the modules of the body, by name,
+in the order in which they follow each other."""
 
 
 def map_grid(config: NetworkConfig) -> tuple[float, float]:

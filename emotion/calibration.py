@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
-    from emotion.network import NetworkConfig
+    from emotion.config import NetworkConfig
 
 Array = npt.NDArray[np.floating]
 

@@ -20,7 +20,7 @@ from emotion.calibration import CALM_BOUND
 from emotion.labels import LABELS
 
 if TYPE_CHECKING:
-    from emotion.analyzer import FaceResult
+    from emotion.result import FaceResult
 
 Crops = npt.NDArray[np.uint8]
 Masks = npt.NDArray[np.bool_]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
+from typing import BinaryIO
 
 from emotion.errors import DataError
 
@@ -22,7 +23,7 @@ def check_target(path: Path) -> None:
         if not path.parent.is_dir():
             raise DataError(f"The folder {path.parent} does not exist; create it first.") from None
     except (OSError, ValueError) as error:
-        raise DataError(_cannot(path, error)) from None
+        raise DataError(cannot_write(path, error)) from None
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -50,7 +51,7 @@ def write_bytes(path: Path, data: bytes) -> None:
         finally:
             partial.unlink(missing_ok=True)
     except (OSError, ValueError) as error:
-        raise DataError(_cannot(path, error)) from None
+        raise DataError(cannot_write(path, error)) from None
 
 
 def write_text(path: Path, text: str) -> None:
@@ -86,15 +87,24 @@ def regular(path: Path) -> Path | None:
 
 
 def _write_into(path: Path, data: bytes) -> None:
-    """Write to a device or a pipe; one that nobody reads is an error and no endless wait."""
-    descriptor = os.open(path, os.O_WRONLY | getattr(os, "O_NONBLOCK", 0))
-    with os.fdopen(descriptor, "wb") as file:
-        if hasattr(os, "set_blocking"):
-            os.set_blocking(file.fileno(), True)
+    with open_device(path) as file:
         file.write(data)
 
 
-def _cannot(path: Path, error: Exception) -> str:
+def open_device(path: Path) -> BinaryIO:
+    """Open a device or a pipe to write to it; one that nobody reads is an error.
+
+    Raises:
+        OSError: if it cannot be opened.
+    """
+    descriptor = os.open(path, os.O_WRONLY | getattr(os, "O_NONBLOCK", 0))
+    if hasattr(os, "set_blocking"):
+        os.set_blocking(descriptor, True)
+    return os.fdopen(descriptor, "wb")
+
+
+def cannot_write(path: Path, error: Exception) -> str:
+    """Say that a file cannot be written, why, and what to do."""
     reason = getattr(error, "strerror", None) or str(error)
     name = shortened(str(path))
     return f"{name} cannot be written ({reason}); free some space or choose another place."

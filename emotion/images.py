@@ -142,6 +142,22 @@ def as_rgb(source: Source) -> RGBImage:
     return np.ascontiguousarray(source) if rgb else decode_image(source)
 
 
+def bgr_to_rgb(source: Source) -> Source:
+    """Swap the channels of an array (H, W, 3) or (H, W, 4) that OpenCV read; grey ones have none.
+
+    Raises:
+        ImageError: if it is no array: files and PIL images say the order of their channels.
+    """
+    if not isinstance(source, np.ndarray):
+        raise ImageError(
+            "bgr=True is about arrays; files and PIL images say the order of their channels "
+            "themselves, so leave it out."
+        )
+    if source.ndim != 3 or source.shape[2] not in (3, 4):
+        return source  # grey, or refused in a sentence
+    return source[:, :, [2, 1, 0, 3][: source.shape[2]]]
+
+
 def to_grey(image: RGBImage) -> npt.NDArray[np.uint8]:
     """Turn RGB (H, W, 3) uint8 into luma (H, W) uint8 with the ITU-R BT.601 weights."""
     weights = np.array([0.299, 0.587, 0.114], np.float32)
@@ -236,7 +252,10 @@ def _from_array(array: npt.NDArray[Any], bounds: _Bounds | None) -> RGBImage:
 def _no_picture_shape(shape: tuple[int, ...]) -> str:
     sizes = "x".join(map(str, shape)) or "scalar"
     if len(shape) == 4:
-        return f"An array of shape {sizes} is a batch; give its pictures one at a time."
+        return (
+            f"An array of shape {sizes} is a batch; give a list of pictures, for example "
+            "analyzer.analyze(list(array))."
+        )
     if len(shape) == 3 and shape[0] in (1, 3, 4):
         return (
             f"An array of shape {sizes} has its channels first; give height x width x channels, "

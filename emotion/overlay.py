@@ -11,9 +11,9 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
 from emotion.align import CROP_SIZE, invert
-from emotion.analyzer import FaceResult
 from emotion.images import to_grey
 from emotion.labels import COLORS, NOT_SURE, UNSURE_COLOR
+from emotion.result import FaceResult
 
 Pixels = npt.NDArray[np.uint8]
 

@@ -1,4 +1,4 @@
-"""``python -m emotion video``: every frame of a video, as a table and as a copy with boxes."""
+"""``python -m emotion video``: the frames of a video, as a table and as a copy with boxes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import csv
 import io
 import sys
 from collections import deque
-from contextlib import ExitStack
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,21 +17,23 @@ from tqdm import tqdm
 
 from emotion.analyzer import Analyzer
 from emotion.errors import ConfigError
-from emotion.files import check_target, write_text
+from emotion.growing import STDOUT, GrowingFile, check_targets
 from emotion.labels import LABELS
-from emotion.live import OPENING_FRAMES, TrackedFace, Tracker
 from emotion.overlay import draw_faces, heat_on_photo
 from emotion.reliability import MIN_SCORE
-from emotion.video_file import VideoReader, VideoWriter
-
-DETECTION_SIDE = 640
-"""Longer side in px of the copy on which faces are looked for."""
+from emotion.stream import follow_frames, make_tracker
+from emotion.tracker import OPENING_FRAMES, PATIENCE, TrackedFace, Tracker
+from emotion.video_file import VideoReader, VideoSource, VideoWriter
+from emotion.video_people import People
 
 HEADER = (
     *("frame", "time", "face", "x", "y", "width", "height"),
     *LABELS,
     *("sure", "score", "calm", "answer"),
 )
+
+LONGEST_DOUBT = 10.0
+"""Seconds after which what is no face yet is none in the frames before; rows wait no longer."""
 
 _DELAY = OPENING_FRAMES - 1  # frames that a copy is behind, so that a face's first ones show it too
 
@@ -39,22 +42,24 @@ Pixels = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """One face in one frame; an hour of video has a hundred thousand, so no maps and no crops.
+    """One face in one frame; no maps and no crops.
 
     Attributes:
-        frame: counted from 0.
+        frame: counted from 0, over those that are analysed.
         time_s: seconds from the start of the video.
+        held_s: seconds since the analysed frame before.
         face: number of the face's track, from 1.
         box: float32 (4,), x0, y0, x1, y1 in px of the frame.
         score: confidence of the detector, 0..1.
-        probabilities: float32 (6,), smoothed over time, see ``emotion.live.Tracker``.
+        probabilities: float32 (6,), smoothed over time, see ``emotion.tracker.Tracker``.
         sure: whether the highest of them reaches the threshold.
         calm: smoothed, see ``FaceResult.calm``.
-        answer: what people are told, see ``emotion.live.TrackedFace``.
+        answer: what people are told, see ``emotion.tracker.TrackedFace``.
     """
 
     frame: int
     time_s: float
+    held_s: float
     face: int
     box: npt.NDArray[np.float32]
     score: float | None
@@ -64,119 +69,193 @@ class Sighting:
     answer: str
 
 
-def check_paths(path: Path, out: Path | None, csv_file: Path | None) -> None:
-    """Refuse what ``analyze_video`` could not do, before anything slow begins.
+@dataclass(frozen=True)
+class VideoOptions:
+    """What is looked at, and what is drawn.
 
-    Raises:
-        ImageError: if ``path`` is not a video.
-        ConfigError: if ``out`` does not end in ``.mp4``, or a target is the video itself.
-        DataError: if the folder of a target does not exist.
-    """
-    if out is not None and out.suffix.lower() != ".mp4":
-        raise ConfigError(f"The copy is written as MP4; {out} must end in .mp4.")
-    with VideoReader(path):
-        pass
-    for target in (out, csv_file):
-        if target is not None:
-            check_target(target)
-        if target is not None and target.exists() and target.samefile(path):
-            raise ConfigError(f"{target} is the video itself; choose another name.")
-
-
-def analyze_video(
-    analyzer: Analyzer,
-    path: Path,
-    out: Path | None,
-    csv_file: Path | None,
-    *,
-    heat: bool,
-    min_score: float = MIN_SCORE,
-) -> tuple[int, list[Sighting]]:
-    """Analyze a video and write what is asked for: completely, or not at all.
-
-    Args:
-        analyzer: does the work.
-        path: any video that FFmpeg reads, or a GIF; a phone's rotation is
-            applied, and pixels that are not square are made so.
-        out: ``.mp4`` file for a copy with boxes, with the times and the sound of the video; H.264.
-        csv_file: file for a table, a row per face and frame, see ``HEADER``.
+    Attributes:
+        every: seconds from one analysed frame to the next; 0 takes all.
+        start: seconds from the start of the video at which to begin.
+        end: seconds at which to stop; None goes on to the end.
         heat: draw heat maps of the strongest class on the copy too.
         min_score: lowest accepted confidence of the detector, 0..1.
-
-    Returns:
-        How many frames there are, and every face of every frame.
-
-    Raises:
-        ImageError: if the file is not a video, or has no frame.
-        DataError: if a file cannot be written.
     """
-    tracker = Tracker(analyzer.network.config.abstain_below, patient=True)
-    seen: list[_Seen] = []
-    count = 0
-    with VideoReader(path) as reader, ExitStack() as stack:
-        copy = stack.enter_context(VideoWriter(out, reader)) if out is not None else None
-        waiting: deque[_Waiting] = deque()
-        for image, time_s in tqdm(reader, "frames", reader.count, disable=None, leave=False):
-            results, _ = analyzer.analyze_frame(image, max_side=DETECTION_SIDE, min_score=min_score)
-            faces = tracker.update(results, time_s)
-            seen += [_Seen(count, time_s, tracked) for tracked in faces]
-            count += 1
-            if copy is not None:
-                waiting.append(_Waiting(image, time_s, faces))
-                if len(waiting) > _DELAY:
-                    waiting.popleft().draw(copy, heat=heat)
-        if count < OPENING_FRAMES:
-            tracker.settle()
-        if remark := reader.remark():
-            print(remark, file=sys.stderr)
-        if copy is not None:
-            for frame in waiting:
-                frame.draw(copy, heat=heat)
-            copy.finish(reader.end_s)
-    sightings = [one.sighting for one in seen if one.track.id]
-    if csv_file is not None:
-        write_text(csv_file, to_csv(sightings))
-    return count, sightings
+
+    every: float = 0.0
+    start: float = 0.0
+    end: float | None = None
+    heat: bool = False
+    min_score: float = MIN_SCORE
 
 
-def to_csv(sightings: list[Sighting]) -> str:
-    """Render a table, a row per face and frame, see ``HEADER``; coordinates are px of the frame."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(HEADER)
-    for one in sightings:
+class Table:
+    """The CSV file of one or several videos, a row per face and frame, see ``HEADER``.
+
+    Args:
+        path: of the file.
+        named: begin each row with the video it is of, since there are several.
+    """
+
+    def __init__(self, path: Path, *, named: bool = False) -> None:
+        self.file = GrowingFile(path)
+        self._named = named
+        self.file.write(_line([*(["filepath"] if named else []), *HEADER]))
+
+    def add(self, video: str, one: Sighting) -> None:
+        """Write a row; coordinates are px of the frame."""
         x0, y0, x1, y1 = (float(value) for value in one.box)
         place = [f"{value:.1f}" for value in (x0, y0, x1 - x0, y1 - y0)]
         scores = [f"{value:.4f}" for value in one.probabilities]
         score = "" if one.score is None else f"{one.score:.4f}"
         calm = "" if one.calm is None else f"{one.calm:.4f}"
         told = [int(one.sure), score, calm, one.answer]
-        writer.writerow([one.frame, f"{one.time_s:.3f}", one.face, *place, *scores, *told])
-    return text.getvalue()
+        before = [video] if self._named else []
+        row = [*before, one.frame, f"{one.time_s:.3f}", one.face, *place, *scores, *told]
+        self.file.write(_line(row))
 
 
-def summary(sightings: list[Sighting]) -> list[str]:
-    """Say in a line per face when it was seen and how it looked, on average."""
-    faces: dict[int, list[Sighting]] = {}
-    for one in sightings:
-        faces.setdefault(one.face, []).append(one)
-    lines = []
-    for number, seen in sorted(faces.items()):
-        mean = np.mean([one.probabilities for one in seen], axis=0)
-        scores = ", ".join(f"{LABELS[i]} {mean[i]:.2f}" for i in mean.argsort()[::-1])
-        lines.append(f"face {number}, {seen[0].time_s:.1f}-{seen[-1].time_s:.1f} s: {scores}")
-    return lines
+def check_video(
+    video: VideoSource, options: VideoOptions, targets: Sequence[Path | None], out: Path | None
+) -> None:
+    """Refuse what ``analyze_video`` could not do, before anything slow begins.
+
+    Args:
+        video: see ``emotion.video_source.find``.
+        options: how it is to be looked at.
+        targets: files that are to be written, ``out`` among them.
+        out: the copy.
+
+    Raises:
+        ImageError: if it is not a video.
+        ConfigError: if ``out`` does not end in ``.mp4``, a target is the video itself, or the times
+            cannot be.
+        DataError: if the folder of a target does not exist.
+    """
+    if out is not None and out.suffix.lower() != ".mp4":
+        raise ConfigError(f"The copy is written as MP4; {out} must end in .mp4.")
+    if str(video) != "-":
+        with VideoReader(video, every=options.every, start=options.start, end=options.end) as one:
+            live = one.source.live
+    check_targets(*targets)
+    for target in targets:
+        if target is None or target == STDOUT or str(video) == "-" or live:
+            continue
+        if target.exists() and target.samefile(str(video)):
+            raise ConfigError(f"{target} is the video itself; choose another name.")
+
+
+def analyze_video(
+    analyzer: Analyzer,
+    video: VideoSource,
+    out: Path | None = None,
+    sinks: Sequence[Callable[[Sighting], object]] = (),
+    options: VideoOptions | None = None,
+) -> People:
+    """Analyze a video at constant memory, however long it is.
+
+    Ctrl-C ends a camera and a stream; it interrupts everything else.
+
+    Args:
+        analyzer: does the work.
+        video: any video that FFmpeg reads, or a GIF; a camera, or an address; a phone's rotation is
+            applied, and pixels that are not square are made so.
+        out: ``.mp4`` file for a copy with boxes, with the times and the sound of the video; H.264.
+            It is there when it is complete. Frames that are not analysed are left out, and those
+            before them are shown as long.
+        sinks: are given every face of every frame in order, some frames later: a track opens in
+            its third frame, and those before belong to it.
+        options: what is looked at.
+
+    Returns:
+        Who was seen, when, and how they looked.
+
+    Raises:
+        ImageError: if it is not a video, or has no frame.
+        DataError: if a file cannot be written.
+    """
+    options = options or VideoOptions()
+    people = People()
+    with ExitStack() as stack:
+        reader = stack.enter_context(
+            VideoReader(video, every=options.every, start=options.start, end=options.end)
+        )
+        copy = stack.enter_context(VideoWriter(out, reader)) if out is not None else None
+        tracker = make_tracker(analyzer, options.every)
+        pending = _Pending([people.add, *sinks], tracker)
+        waiting: deque[_Waiting] = deque()
+        frames = follow_frames(analyzer, reader, tracker, options.min_score)
+        stops: type[BaseException] = KeyboardInterrupt if reader.source.live else _Never
+        last = None
+        with suppress(stops):
+            for image, time_s, faces in tqdm(
+                frames, "frames", reader.count or None, disable=None, leave=False
+            ):
+                held_s = time_s - last if last is not None else options.every or 1 / reader.rate
+                last = time_s
+                pending.add(people.frames, time_s, held_s, faces)
+                people.frames += 1
+                if copy is not None:
+                    waiting.append(_Waiting(image, time_s - options.start, faces))
+                    if len(waiting) > _DELAY:
+                        waiting.popleft().draw(copy, heat=options.heat)
+        if people.frames < OPENING_FRAMES:
+            tracker.settle()
+        if remark := reader.remark():
+            print(remark, file=sys.stderr)
+        if copy is not None:
+            for frame in waiting:
+                frame.draw(copy, heat=options.heat)
+            copy.finish(reader.end_s - options.start)
+        pending.flush()
+    return people
+
+
+class _Never(BaseException):
+    """Is never raised."""
+
+
+class _Pending:
+    """Sightings whose tracks may still open, in order; without maps and crops."""
+
+    def __init__(self, sinks: Sequence[Callable[[Sighting], object]], tracker: Tracker) -> None:
+        self._sinks = sinks
+        self._tracker = tracker
+        self._waiting: deque[_Seen] = deque()
+
+    def add(self, frame: int, time_s: float, held_s: float, faces: list[TrackedFace]) -> None:
+        """Take a frame's faces, and hand on what is decided."""
+        self._waiting.extend(_Seen(frame, time_s, held_s, tracked) for tracked in faces)
+        while self._waiting and self._is_decided(self._waiting[0]):
+            self._hand_on(self._waiting.popleft())
+
+    def flush(self) -> None:
+        """Hand on the rest after the last frame."""
+        while self._waiting:
+            self._hand_on(self._waiting.popleft())
+
+    def _is_decided(self, seen: _Seen) -> bool:
+        now = self._tracker.time_s
+        gone = now - seen.track.seen_s > PATIENCE
+        return seen.track.id > 0 or gone or now - seen.time_s > LONGEST_DOUBT
+
+    def _hand_on(self, seen: _Seen) -> None:
+        if seen.track.id:
+            for sink in self._sinks:
+                sink(seen.sighting)
 
 
 class _Seen:
     """A sighting whose track may still open; without the maps and the crop."""
 
-    def __init__(self, frame: int, time_s: float, tracked: TrackedFace) -> None:
+    def __init__(self, frame: int, time_s: float, held_s: float, tracked: TrackedFace) -> None:
         face = tracked.face
         assert face.box is not None  # only detected faces are tracked
         self.track = tracked.track
+        self.time_s = time_s
         told = face.sure, face.calm, tracked.answer
-        self._sighting = Sighting(frame, time_s, 0, face.box, face.score, face.probabilities, *told)
+        self._sighting = Sighting(
+            frame, time_s, held_s, 0, face.box, face.score, face.probabilities, *told
+        )
 
     @property
     def sighting(self) -> Sighting:
@@ -198,3 +277,9 @@ class _Waiting:
         numbers, answers = [t.id for t in faces], [t.answer for t in faces]
         drawn = draw_faces(image, [t.face for t in faces], numbers, answers)
         copy.write(drawn, self.time_s)
+
+
+def _line(cells: Sequence[object]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow(cells)
+    return text.getvalue()

@@ -17,62 +17,88 @@ import numpy.typing as npt
 
 from emotion.errors import DataError, ImageError
 from emotion.files import regular
+from emotion.video_source import VideoSource as VideoSource
+from emotion.video_source import check_times, find
 
 Pixels = npt.NDArray[np.uint8]
 
 _TICK = Fraction(1, 60_000)  # of the copy, in seconds; MPEG-4 Part 2 knows none below 1/65535
 _COPIED_SOUND = {"aac", "ac3", "alac", "eac3", "mp3"}  # what players expect in an MP4; others: AAC
+_WORTH_A_JUMP = 5.0  # seconds that need not be decoded
+_JUMPS = ("mov", "matroska")  # have an index; others land between two frames that belong together
 _CUT_OFF = 0.95  # the share of its length up to which a video may end early without a remark
 
 
 class VideoReader:
     """Frames of a video as RGB, upright, with square pixels, and their times in seconds.
 
-    The first frame has time 0, and times never run backwards.
+    The first frame of a file has time 0, and times never run backwards.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Open a file.
+    def __init__(
+        self,
+        video: VideoSource,
+        *,
+        every: float = 0.0,
+        start: float = 0.0,
+        end: float | None = None,
+    ) -> None:
+        """Open a video.
+
+        Args:
+            video: see ``video_source.find``.
+            every: seconds from one frame to the next; 0 takes all.
+            start: time of the first frame that is taken.
+            end: time from which on none is.
 
         Raises:
-            ImageError: if it is not a video, or its codec is not known here.
+            ImageError: if it is not a video, its codec is not known here, or it cannot be reached.
+            ConfigError: if the times cannot be.
         """
-        if not os.path.isfile(path):  # unlike Path's, it says no to a name that is too long
-            raise ImageError(f"{path} is not a file; give the path of a video.")
-        self.path = path
+        check_times(every, start, end)
+        source = self.source = find(video)
+        self._every, self._start, self._end = every, start, end
         try:
-            self._container = av.open(str(path.absolute()))
-        except (av.FFmpegError, ValueError):
-            raise ImageError(_unreadable(path)) from None
+            self._container = av.open(source.address, **source.options)
+        except (av.FFmpegError, ValueError, OSError) as error:
+            raise ImageError(source.unreadable(error)) from None
         self._video: Any = self._container.streams.best("video")
         self._audio = self._container.streams.best("audio")
         if self._video is None:
             self._container.close()
-            raise ImageError(_unreadable(path))
+            raise ImageError(source.unreadable())
         if self._video.codec_context is None:
             self._container.close()
             raise ImageError(
-                f"The codec of {path.name} is not known here; convert it: "
-                f"ffmpeg -i {path.name} -c:v libx264 copy.mp4"
+                f"The codec of {source.name} is not known here; convert it: "
+                f"ffmpeg -i {source.name} -c:v libx264 copy.mp4"
             )
         self._video.codec_context.thread_type = "AUTO"
         rate = float(self._video.average_rate or 0)
         self.rate = rate if rate > 0 else 25.0
-        self.count = round((self._length() or 0) * self.rate) or self._video.frames
+        self.count = self._expected()
+        """About how many frames there will be; 0 if that is not known."""
         self.on_sound: Callable[[Any], None] | None = None
         """Is given the packets of sound between the frames, if set."""
         self.start_s = 0.0
-        """When the first frame is shown, by the clock of the file."""
+        """When the start that was asked for is, by the clock of the file."""
         self.end_s = 0.0
         """When the newest frame ends, by the clock of ``__iter__``."""
         self._longest = 0.0
         self._broken = 0
+        self._cut = False
 
     @property
     def sound(self) -> Any | None:
         """The stream of sound, or None."""
         known = self._audio is not None and self._audio.codec_context is not None
         return self._audio if known else None
+
+    def is_before_start(self, packet: Any) -> bool:
+        """Tell whether sound belongs to what was left out before the first frame."""
+        if not self._start or packet.pts is None:
+            return False
+        return float(packet.pts * packet.time_base) < self.start_s
 
     def __enter__(self) -> VideoReader:
         return self
@@ -81,35 +107,73 @@ class VideoReader:
         self._container.close()
 
     def __iter__(self) -> Iterator[tuple[Pixels, float]]:
-        last = -1.0
+        due, taken = self._start, 0
+        for frame, time_s in self._timed():
+            if self._end is not None and time_s >= self._end:
+                self._cut = True
+                break
+            if time_s < due - 1e-6:
+                continue
+            if self._every:
+                due += self._every * (1 + (time_s - due) // self._every)
+            taken += 1
+            yield self._upright(frame), time_s
+        if not taken and self.end_s:
+            until = "" if self._cut else f", it ends after {self.end_s:.1f} s"
+            raise ImageError(
+                f"{self.source.name} has no frame of the time that was asked for{until}."
+            )
+        if not taken:
+            raise ImageError(self._no_frame())
+
+    def _timed(self) -> Iterator[tuple[Any, float]]:
+        """Yield every frame with its time, from shortly before the start on."""
+        last, origin = -1.0, self._seek()
         for frame in self._frames():
             stamp = frame.time
             if last < 0:
-                self.start_s = stamp or 0.0
-            stamp = last if stamp is None else stamp - self.start_s
-            # Some containers hold no times; then the rate says when a frame was taken.
-            time_s = max(stamp, 0.0) if stamp > last else last + 1 / self.rate
-            if last < 0:
-                time_s = 0.0
+                first = stamp or 0.0
+                # What was jumped to knows its time by the clock of the file alone.
+                time_s = 0.0 if origin is None else max(first - origin, 0.0)
+                origin = first if origin is None else origin
+                self.start_s = origin + self._start
+            else:
+                stamp = last if stamp is None else stamp - origin
+                # Some containers hold no times; then the rate says when a frame was taken.
+                time_s = max(stamp, 0.0) if stamp > last else last + 1 / self.rate
             gap = time_s - last if last >= 0 else 1 / self.rate
             self._longest = max(self._longest, gap)
             held = float((frame.duration or 0) * (frame.time_base or 0))
             self.end_s = time_s + max(gap, held)
             last = time_s
-            yield self._upright(frame), time_s
-        if last < 0:
-            raise ImageError(self._no_frame())
+            yield frame, time_s
+
+    def _seek(self) -> float | None:
+        """Jump to shortly before the start if that is worth it; return the file's time 0."""
+        stream = self._video
+        begins = stream.start_time
+        jumps = self._container.format.name.startswith(_JUMPS)
+        if self._start < _WORTH_A_JUMP or not jumps or begins is None:
+            return None
+        target = begins + int(self._start / stream.time_base)
+        try:
+            self._container.seek(target, stream=stream)
+        except av.FFmpegError:
+            return None  # it cannot jump, and is read from its beginning
+        return float(begins * stream.time_base)
 
     def remark(self) -> str | None:
         """Say after the last frame whether something seems to be missing."""
-        length = self._length()
+        length, shown = self._length(), self.source.shown
         if self._broken:
-            return f"{self.path}: {self._broken} parts are damaged and were left out."
+            return f"{shown}: {self._broken} parts are damaged and were left out."
+        if self._cut:
+            return None
         # Of a picture that stands still some files hold no further frames.
         short = length is not None and self.end_s < _CUT_OFF * length
         if short and length is not None and length - self.end_s > 2 * self._longest:
             return (
-                f"{self.path}: the frames end after {self.end_s:.1f} of {length:.1f} seconds; the "
+                f"{shown}: the frames end after {self.end_s:.1f} of {length:.1f} seconds; the "
                 "file may be cut off."
             )
         return None
@@ -146,6 +210,13 @@ class VideoReader:
         turned = np.rot90(picture, round(frame.rotation / 90))
         return np.ascontiguousarray(turned, np.uint8)
 
+    def _expected(self) -> int:
+        length = self._length()
+        if length is None:
+            return 0 if self._start or self._end or self._every else int(self._video.frames)
+        until = length if self._end is None else min(length, self._end)
+        return round(max(0.0, until - self._start) / (self._every or 1 / self.rate))
+
     def _length(self) -> float | None:
         """Return how many seconds of pictures the file says it has, if it does."""
         stream = self._video
@@ -165,12 +236,13 @@ class VideoReader:
         return self._container.duration / 1e6 if alone and self._container.duration else None
 
     def _no_frame(self) -> str:
+        name = self.source.name
         if not self._broken:
-            return _unreadable(self.path)
+            return self.source.unreadable()
         codec = self._video.codec_context.codec.canonical_name
         return (
-            f"{self.path.name} is coded in {codec}, of which nothing could be decoded; convert it: "
-            f"ffmpeg -i {self.path.name} -c:v libx264 copy.mp4"
+            f"{name} is coded in {codec}, of which nothing could be decoded; convert it: "
+            f"ffmpeg -i {name} -c:v libx264 copy.mp4"
         )
 
 
@@ -285,6 +357,8 @@ class VideoWriter:
         if self._container is None:
             self._waiting.append(packet)
             return
+        if self._reader.is_before_start(packet):
+            return
         if self._encodes_sound:
             try:
                 frames = packet.decode()
@@ -322,10 +396,3 @@ def _told(path: Path) -> Iterator[None]:
         raise DataError(
             f"{path} cannot be written ({reason}); free some space or choose another place."
         ) from None
-
-
-def _unreadable(path: Path) -> str:
-    return (
-        f"{path.name} is not a video that can be read, or has no frame; use MP4, MOV, WebM, AVI or "
-        "GIF."
-    )

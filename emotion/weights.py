@@ -17,12 +17,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load as parse_tensors
 
 from emotion import hub, plain_yaml
+from emotion.config import NetworkConfig, check_serving
 from emotion.errors import ConfigError, WeightsError
 from emotion.files import is_folder, shortened
-from emotion.network import EmotionNet, NetworkConfig, check_serving, normalise
+from emotion.network import EmotionNet, normalise
 
 EMBEDDED = Path(__file__).parent / "assets" / "model"
-RESULTS = Path(__file__).parent / "assets" / "results.json"
 """What ``train evaluate --json`` wrote for the embedded weights, as a list."""
 VARIABLE = "EMOTION_WEIGHTS"
 """Environment variable that holds the SPEC used where none is given."""

@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from emotion.engine.classifier import EXAMPLE, VARYING, ClassifierGraph
+from emotion.classifier import EXAMPLE, VARYING, ClassifierGraph
+from emotion.config import NetworkConfig
 from emotion.engine.openvino_engine import OpenVINOEngine
-from emotion.network import EmotionNet, NetworkConfig
+from emotion.network import EmotionNet
 from emotion.quiet_openvino import import_openvino
 from emotion.weights import EMBEDDED, INT8
 from tests.conftest import REPOSITORY

@@ -32,7 +32,7 @@ COMMANDS = {
     "space": "train.commands.space",
 }
 """Command -> its module, imported when used: it has ``Arguments`` and ``run``, and ``defaults``
-where the values of some arguments depend on others."""
+where the values of some arguments, or what help shows of them, depend on others."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -77,5 +77,6 @@ def _dispatch(arguments: list[str]) -> int:
         parsed = tyro.cli(command.Arguments, args=rest, prog="python -m train", description=text)
     else:
         given = {"default": command.defaults(rest)} if hasattr(command, "defaults") else {}
-        parsed = tyro.cli(command.Arguments, args=rest, prog=f"python -m train {name}", **given)
+        kind = type(given["default"]) if given else command.Arguments
+        parsed = tyro.cli(kind, args=rest, prog=f"python -m train {name}", **given)
     return int(command.run(parsed))

@@ -9,25 +9,25 @@ from typing import Any
 import torch
 
 from emotion.files import write_text
-from train import distributed
-from train.build import follow_weights
-from train.checks import check_claim, choose_device
-from train.config import FitConfig, to_json
-from train.data import read_data
-from train.domains.trainers import build_trainer
-from train.lock import locked
-from train.precision import settle
-from train.store import read_neutral
+from train.config.fit import FitConfig, to_json
+from train.faces.store import read_neutral
+from train.trainers import build_trainer
+from train.training import distributed
+from train.training.checks import check_claim, choose_device
+from train.training.data import read_data
+from train.training.lock import locked
+from train.training.network import follow_weights
+from train.training.precision import settle
 
 
 def fit(config: FitConfig, data: Path, out: Path, *, resume: bool = False) -> dict[str, Any]:
     """Train a network and write the run to a folder.
 
-    The folder gets ``fit.json`` (the config, see ``train.build.follow_weights``), what teachers
-    answered if there are any (see ``train.distil``), ``log.jsonl`` (a line per epoch),
-    ``checkpoints/`` and, after every epoch, ``config.json`` and ``model.safetensors``: the averaged
-    weights of the last stage's best epoch by validation macro-F1 (before that stage, of the newest
-    epoch).
+    The folder gets ``fit.json`` (the config, see ``train.training.network.follow_weights``), what
+    teachers answered if there are any (see ``train.training.distil``), ``log.jsonl`` (a line per
+    epoch), ``checkpoints/`` and, after every epoch, ``config.json`` and ``model.safetensors``: the
+    averaged weights of the last stage's best epoch by validation macro-F1 (before that stage, of
+    the newest epoch).
 
     Args:
         config: what to train.

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from emotion.files import write_text
-from train.config import FitConfig
+from train.config.fit import FitConfig
 
 _FINISHED = "finished.json"
 

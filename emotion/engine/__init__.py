@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from emotion.engine.base import Engine, Run
 from emotion.engine.choose import VARIABLE, choose
-from emotion.engine.classifier import Classifier, Outputs
 from emotion.engine.torch_engine import TorchEngine
 
-__all__ = ["VARIABLE", "Classifier", "Engine", "Outputs", "Run", "TorchEngine", "choose"]
+__all__ = ["VARIABLE", "Engine", "Run", "TorchEngine", "choose"]

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import logging
+from collections.abc import Mapping
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from emotion.atlas import ATLAS, panel, read_atlas
+from emotion.errors import DataError
+from emotion.evaluation import RESULTS, Evaluation, read_evaluations
 from emotion.labels import COLORS, LABELS
 from emotion.ui.strings import text
 
 if TYPE_CHECKING:
     from emotion.analyzer import Analyzer
 
-MEASUREMENTS = Path(__file__).parents[1] / "assets" / "results.json"
-"""What ``train evaluate --json`` wrote for the embedded weights, as a list."""
-
 _log = logging.getLogger(__name__)
 
 
-def about_markup(analyzer: Analyzer, measurements: Path = MEASUREMENTS, atlas: Path = ATLAS) -> str:
+def about_markup(analyzer: Analyzer, measurements: Path = RESULTS, atlas: Path = ATLAS) -> str:
     """Return the About tab as HTML.
 
     Args:
@@ -84,37 +83,35 @@ def _atlas(path: Path) -> str:
 
 
 def _results(measurements: Path, embedded: bool) -> str:
-    try:
-        stored = json.loads(measurements.read_text("utf-8"))
-        tables = "".join(_result(result) for result in stored)
-    except FileNotFoundError:
-        tables = ""
-    except (ValueError, KeyError, TypeError, AttributeError):
-        _log.warning("%s is not a list of measurements; About leaves it out", measurements.name)
-        tables = ""
+    tables = ""
+    if measurements.exists():
+        try:
+            tables = "".join(_result(result) for result in read_evaluations(measurements))
+        except (DataError, KeyError):
+            _log.warning("%s is not a list of measurements; About leaves it out", measurements.name)
     if not tables:
         return text("about_no_results", "p")
     note = "" if embedded else text("about_other_weights", "p", classes="em-quiet")
     return f'{note}<div class="em-results">{tables}</div>'
 
 
-def _result(result: dict[str, Any]) -> str:
+def _result(result: Evaluation) -> str:
     facts = [
         ("about_images", _images(result)),
         ("about_accuracy", _with_interval(result, "accuracy")),
         ("about_macro_f1", _with_interval(result, "macro_f1")),
-        ("about_ece", f"{result['ece']:.3f}"),
-        ("about_not_found", _count(result["faces_not_found"])),
-        *_not_sure(result.get("calibration")),
+        ("about_ece", f"{result.ece:.3f}"),
+        ("about_not_found", _count(result.faces_not_found)),
+        *_not_sure(result.calibration),
     ]
     summary = "".join(f"<div><dt>{text(key)}</dt><dd>{value}</dd></div>" for key, value in facts)
     head = "".join(
         text(f"about_{key}", "th") for key in ("class", "precision", "recall", "f1", "support")
     )
-    rows = "".join(_row(name, result["per_class"][name]) for name in LABELS)
-    title = escape(f"{result['corpus']} · {result['split']}")
+    rows = "".join(_row(name, result.per_class[name]) for name in LABELS)
+    title = escape(f"{result.corpus} · {result.split}")
     notes = "".join(
-        f'<p class="em-quiet" lang="en">{escape(note)}</p>' for note in result.get("notes", ())
+        f'<p class="em-quiet" lang="en">{escape(note)}</p>' for note in result.notes or ()
     )
     return (
         f"<article><h3>{title}</h3><dl>{summary}</dl>"
@@ -122,13 +119,13 @@ def _result(result: dict[str, Any]) -> str:
     )
 
 
-def _images(result: dict[str, Any]) -> str:
-    count, excluded = _count(result["n"]), result.get("excluded", 0)
+def _images(result: Evaluation) -> str:
+    count, excluded = _count(result.n), result.excluded
     note = text("about_excluded", "small", count=_count(excluded)) if excluded else ""
     return f"{count} {note}"
 
 
-def _not_sure(calibration: dict[str, float] | None) -> list[tuple[str, str]]:
+def _not_sure(calibration: Mapping[str, Any] | None) -> list[tuple[str, str]]:
     """Say how often "not sure" is the answer to an expressive face, and to a neutral one."""
     if calibration is None:
         return []
@@ -138,13 +135,12 @@ def _not_sure(calibration: dict[str, float] | None) -> list[tuple[str, str]]:
     return facts
 
 
-def _with_interval(result: dict[str, Any], key: str) -> str:
-    interval = result.get("confidence_intervals", {}).get(key)
-    value = f"{result[key]:.3f}"
-    return f"{value} <small>({interval[0]:.3f}–{interval[1]:.3f})</small>" if interval else value
+def _with_interval(result: Evaluation, key: str) -> str:
+    low, high = result.confidence_intervals[key]
+    return f"{getattr(result, key):.3f} <small>({low:.3f}–{high:.3f})</small>"
 
 
-def _row(name: str, scores: dict[str, float]) -> str:
+def _row(name: str, scores: Mapping[str, float]) -> str:
     mark = f'<i class="em-dot" style="background:{COLORS[name]}"></i>'
     cells = "".join(f"<td>{scores[key]:.3f}</td>" for key in ("precision", "recall", "f1"))
     support = f"<td>{_count(scores['support'])}</td>"

@@ -16,6 +16,7 @@ from emotion.cover import PARTS, CoverTest
 from emotion.errors import EmotionError, ImageError
 from emotion.labels import COLORS, LABELS
 from emotion.overlay import draw_faces, heat_on_photo, spotlight_on_photo
+from emotion.result import DECIMALS, named
 from emotion.ui.calls import STRONGEST, STYLE, STYLES
 from emotion.ui.clients import client_of
 from emotion.ui.covering import why
@@ -25,8 +26,10 @@ from emotion.ui.uploads import Uploads
 from emotion.ui.wire import JSON, encoded
 
 if TYPE_CHECKING:
-    from emotion.analyzer import Analyzer, FaceResult
+    from emotion.analyzer import Analyzer
+    from emotion.result import FaceResult
     from emotion.ui.decoder import Decoder
+    from emotion.ui.serving import Serves
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -67,7 +70,7 @@ class PictureFile(gr.File):
             raise gr.Error(str(error), print_exception=False) from None
 
 
-def endpoints(analyzer: Analyzer, gate: Gate, decoder: Decoder, uploads: Uploads) -> None:
+def endpoints(serving: Serves, gate: Gate, decoder: Decoder, uploads: Uploads) -> None:
     """Add the endpoints to the page under construction; nothing of them is visible there.
 
     Their arguments are described in ``calls.ENDPOINTS`` too, which checks them.
@@ -79,7 +82,7 @@ def endpoints(analyzer: Analyzer, gate: Gate, decoder: Decoder, uploads: Uploads
         if content is None:
             raise gr.Error("Send a picture as the first argument.", print_exception=False)
         try:
-            client = client_of(sender)
+            client, analyzer = client_of(sender), serving.analyzer
             image = decoder.decode(content, client)
             with gate.enter(client):
                 results = analyzer.analyze(image, detect=detect, max_faces=MAX_CARDS)
@@ -146,7 +149,7 @@ def endpoints(analyzer: Analyzer, gate: Gate, decoder: Decoder, uploads: Uploads
                 {
                     **_face(result, photo),
                     "explained": LABELS[index],
-                    "cam": result.cams[index].astype(float).round(5).tolist(),
+                    "cam": result.cams[index].astype(float).round(DECIMALS).tolist(),
                     "covered": None if test is None else _covered(test),
                     "decisive": None if test is None else test.finding(chosen).part,
                     "sentence": why(test, chosen),
@@ -156,11 +159,14 @@ def endpoints(analyzer: Analyzer, gate: Gate, decoder: Decoder, uploads: Uploads
 
     def model_info() -> dict[str, Any]:
         """Say which weights run, their labels in order, colours, threshold and preprocessing."""
-        return {**description(analyzer), "colors": COLORS, "version": emotion.__version__}
+        return {**description(serving.analyzer), "colors": COLORS, "version": emotion.__version__}
 
     def health() -> dict[str, Any]:
         """Say that the server is up and its network answers."""
-        return {"status": "ok" if answers(analyzer) else "broken", "version": emotion.__version__}
+        return {
+            "status": "ok" if answers(serving.analyzer) else "broken",
+            "version": emotion.__version__,
+        }
 
     with gr.Column(visible=False):
         # Bytes, not gr.Image: that one decodes by itself, and logs a traceback for a broken file.
@@ -197,28 +203,9 @@ def description(analyzer: Analyzer) -> dict[str, Any]:
 
 def _face(result: FaceResult, image: Pixels) -> JSON:
     """One face as JSON; coordinates are pixels of the upright picture of the size it names."""
-    return {
-        "box": _rounded(result.box),
-        "landmarks": _rounded(result.landmarks),
-        "score": None if result.score is None else round(result.score, 4),
-        "label": result.label,
-        "answer": result.answer,
-        "sure": result.sure,
-        "reason": result.reason,
-        "calm": None if result.calm is None else round(result.calm, 5),
-        "candidates": list(result.candidates),
-        "probabilities": _named(result.probabilities),
-        "picture": {"width": image.shape[1], "height": image.shape[0]},
-    }
+    size = {"width": image.shape[1], "height": image.shape[0]}
+    return {**result.to_dict(), "picture": size}
 
 
 def _covered(test: CoverTest) -> JSON:
-    return {part: _named(row) for part, row in zip(PARTS, test.covered, strict=True)}
-
-
-def _named(probabilities: npt.NDArray[np.float32]) -> dict[str, float]:
-    return {name: round(float(p), 5) for name, p in zip(LABELS, probabilities, strict=True)}
-
-
-def _rounded(pixels: npt.NDArray[np.float32] | None) -> list[Any] | None:
-    return None if pixels is None else pixels.astype(float).round(1).tolist()
+    return {part: named(row) for part, row in zip(PARTS, test.covered, strict=True)}

@@ -22,7 +22,7 @@ from emotion.ui.strings import Language, say
 from emotion.ui.wire import JSON, data_url, read_data_url
 
 if TYPE_CHECKING:
-    from emotion.analyzer import Analyzer
+    from emotion.ui.serving import Serves
 
 MAX_CROP_BYTES = 16 * 1024
 _PNG = b"\x89PNG"
@@ -58,7 +58,7 @@ def mask_text(mask: npt.NDArray[np.bool_]) -> str:
     return base64.b64encode(np.packbits(mask).tobytes()).decode()
 
 
-def brush(analyzer: Analyzer, gate: Gate) -> Callable[..., JSON]:
+def brush(serving: Serves, gate: Gate) -> Callable[..., JSON]:
     """Return the server function that classifies a crop with any places covered.
 
     It takes ``{"crop": data URL of the 64x64 PNG that the photo's answer held, "mask": see
@@ -71,7 +71,7 @@ def brush(analyzer: Analyzer, gate: Gate) -> Callable[..., JSON]:
             crop, mask = _read(payload)
             covered = smooth_fill(crop, mask[None])
             with gate.enter(client_of(sender)):
-                (face,) = analyzer.analyze_crops(covered)
+                (face,) = serving.analyzer.analyze_crops(covered)
         except BusyError:
             return {"error": "photo_busy"}
         except EmotionError as error:
@@ -81,7 +81,7 @@ def brush(analyzer: Analyzer, gate: Gate) -> Callable[..., JSON]:
             return {"error": "internal"}
         return {
             "crop": data_url(covered[0], "image/png"),
-            "probabilities": [round(float(p), 5) for p in face.probabilities],
+            "probabilities": list(face.to_dict()["probabilities"].values()),
             "answer": face.answer,
         }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import gradio as gr
 import torch
@@ -36,7 +36,7 @@ watch("value", () => window.emotionPage.translate(element));"""
 class Services:
     """What a page shares between its parts, and closes in the end."""
 
-    analyzer: Analyzer
+    serving: Serving
     gate: Gate
     decoder: Decoder
     uploads: Uploads
@@ -64,33 +64,37 @@ def build(
         uploads: where files go; if Gradio was imported before, it makes a folder of its own too.
     """
     serving = Serving(analyzer, asked, deployment)
-    analyzer = cast("Analyzer", serving)  # what it does not do itself, it passes on
     # One analysis uses all of torch's threads; more at a time only get in each other's way.
     gate = Gate(max(1, (os.cpu_count() or 1) // torch.get_num_threads()))
     uploads, decoder = uploads or Uploads(), Decoder()
     demo = Page(title=say("name"), analytics_enabled=False, fill_width=True)
-    demo.services = Services(analyzer, gate, decoder, uploads)
+    demo.services = Services(serving, gate, decoder, uploads)
     with demo:
         header = _static(header_markup(analyzer), "header")
         with gr.Tabs():
             with gr.Tab(gr.I18n()("tab_live"), id="live"):
-                live_tab(analyzer, gate)
+                live_tab(serving, gate)
             with gr.Tab(gr.I18n()("tab_photo"), id="photo", elem_id="photo-tab"):
-                photo_tab(analyzer, gate, decoder)
+                photo_tab(serving, gate, decoder)
             with gr.Tab(gr.I18n()("tab_about"), id="about"):
                 about = _static(about_markup(analyzer), "about")
                 weights = weights_card(serving, gate)
         # The weights may be renewed while the server runs, so each visit gets what is true by then.
         demo.load(
-            lambda: (header_markup(analyzer), about_markup(analyzer), weights_markup(serving)),
+            lambda: _cards(serving),
             outputs=[header, about, weights],
             api_visibility="private",
             show_progress="hidden",
             concurrency_limit=None,
         )
-        api.endpoints(analyzer, gate, decoder, uploads)
+        api.endpoints(serving, gate, decoder, uploads)
     demo.queue(default_concurrency_limit=None)
     return demo
+
+
+def _cards(serving: Serving) -> tuple[str, str, str]:
+    analyzer = serving.analyzer
+    return header_markup(analyzer), about_markup(analyzer), weights_markup(analyzer)
 
 
 def _static(markup: str, name: str) -> gr.HTML:

@@ -25,7 +25,7 @@ def settings(page: Page) -> dict[str, Any]:
     services = page.services
     own = [
         Route(routes.UPLOAD, services.uploads.receive, methods=["POST"]),
-        *Probes(services.analyzer, services.gate).routes(),
+        *Probes(services.serving, services.gate).routes(),
     ]
     return {
         "theme": theme(),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from emotion.analyzer import FRAME_SIDE
 from emotion.errors import EmotionError, ImageError
 from emotion.exif import jpeg_size
 from emotion.images import RGBImage, decode_image
@@ -25,7 +26,8 @@ from emotion.ui.wire import JSON, face_geometry, heat_bytes, read_data_url
 
 if TYPE_CHECKING:
     from emotion.analyzer import Analyzer
-    from emotion.live import TrackedFace
+    from emotion.tracker import TrackedFace
+    from emotion.ui.serving import Serves
 
 MAX_FRAME_BYTES = 256 * 1024
 MAX_FRAME_SIDE = 1280
@@ -40,18 +42,18 @@ FIRST_PATIENCE = 1.0
 _log = logging.getLogger(__name__)
 
 
-def live_tab(analyzer: Analyzer, gate: Gate) -> gr.HTML:
+def live_tab(serving: Serves, gate: Gate) -> gr.HTML:
     """Build the Live tab's component."""
     return gr.HTML(
-        value=_markup(str(analyzer.description["engine"])),
+        value=_markup(str(serving.analyzer.description["engine"])),
         js_on_load=markup.read("live.js"),
-        server_functions=[frame_analysis(analyzer, gate)],
+        server_functions=[frame_analysis(serving, gate)],
         apply_default_css=False,
         elem_id="live",
     )
 
 
-def frame_analysis(analyzer: Analyzer, gate: Gate) -> Callable[..., JSON]:
+def frame_analysis(serving: Serves, gate: Gate) -> Callable[..., JSON]:
     """Return the server function that the browser calls once per frame.
 
     It takes an object with ``jpeg``, a data URL of at most 256 KB; ``explain``, a class index, or
@@ -65,24 +67,28 @@ def frame_analysis(analyzer: Analyzer, gate: Gate) -> Callable[..., JSON]:
     strings.json, "detail": English sentence}``. It never raises, and the browser asks again by
     itself.
     """
-    visitors = Visitors(analyzer.network.config.abstain_below)
+    visitors = Visitors()
 
     def analyze_frame(payload: object, sender: gr.Request | None = None) -> JSON:
         started = time.perf_counter()
         try:
             frame = _read(payload)
             client = client_of(sender, frame.visitor)
+            analyzer = serving.analyzer
             with gate.enter_at_once(client, PATIENCE, FIRST_PATIENCE) as turn:
                 image = decode_frame(frame.jpeg)
                 height, width = image.shape[:2]
                 turn.decoded = True
-                results, count = analyzer.analyze_frame(image, max_faces=MAX_FACES)
-            tracked = visitors.follow(frame.visitor, results, frame.time_s)
-            count -= len(results) - len(tracked)  # what showed for a moment only
+                results = analyzer.analyze(
+                    image, max_faces=MAX_FACES, max_side=FRAME_SIDE, exact=False
+                )
+            bound = analyzer.network.config.abstain_below
+            tracked = visitors.follow(frame.visitor, results, frame.time_s, bound)
+            count = results.found - len(results) + len(tracked)  # what showed for a moment only
             faces = [_face(face, width, height, frame.explain) for face in tracked]
             chosen = [index for index, face in enumerate(tracked) if face.id == frame.cover]
             for index in chosen:
-                faces[index].update(_explained(tracked[index], frame, client))
+                faces[index].update(_explained(analyzer, tracked[index], frame, client))
         except BusyError as error:
             return {"busy": True, "wait": round(error.wait * 1000)}
         except EmotionError as error:
@@ -96,7 +102,7 @@ def frame_analysis(analyzer: Analyzer, gate: Gate) -> Callable[..., JSON]:
             "ms": round((time.perf_counter() - started) * 1000, 1),
         }
 
-    def _explained(tracked: TrackedFace, frame: _Frame, client: Client) -> JSON:
+    def _explained(analyzer: Analyzer, tracked: TrackedFace, frame: _Frame, client: Client) -> JSON:
         # Others' frames come first: this takes a turn of its own, or is left out.
         try:
             with gate.enter_at_once(client) as turn:

@@ -27,9 +27,10 @@ from emotion.ui.uploads import MAX_FILE
 from emotion.ui.wire import JSON, data_url, face_geometry, heat_bytes, read_data_url
 
 if TYPE_CHECKING:
-    from emotion.analyzer import Analyzer, FaceResult
     from emotion.cover import CoverTest
+    from emotion.result import FaceResult
     from emotion.ui.decoder import Decoder
+    from emotion.ui.serving import Serves
 
 MAX_PHOTO_BYTES = MAX_FILE
 MAX_CARDS = 20
@@ -43,18 +44,18 @@ _EXAMPLES = {
 _log = logging.getLogger(__name__)
 
 
-def photo_tab(analyzer: Analyzer, gate: Gate, decoder: Decoder) -> gr.HTML:
+def photo_tab(serving: Serves, gate: Gate, decoder: Decoder) -> gr.HTML:
     """Build the Photo tab's component."""
     return gr.HTML(
         value=_markup(),
         js_on_load=markup.read("photo.js"),
-        server_functions=[photo_analysis(analyzer, gate, decoder), brush(analyzer, gate)],
+        server_functions=[photo_analysis(serving, gate, decoder), brush(serving, gate)],
         apply_default_css=False,
         elem_id="photo",
     )
 
 
-def photo_analysis(analyzer: Analyzer, gate: Gate, decoder: Decoder) -> Callable[..., JSON]:
+def photo_analysis(serving: Serves, gate: Gate, decoder: Decoder) -> Callable[..., JSON]:
     """Return the server function that the browser calls once per picture.
 
     It takes ``{"image": data URL of at most 8 MB}`` or ``{"example": name}``, with ``"detect"``
@@ -68,18 +69,16 @@ def photo_analysis(analyzer: Analyzer, gate: Gate, decoder: Decoder) -> Callable
             request = payload if isinstance(payload, dict) else {}
             detect = request.get("detect", True) is not False
             language = _language(request.get("language"))
-            client = client_of(sender)
+            client, analyzer = client_of(sender), serving.analyzer
             image = decoder.decode(_source(request), client)
             with gate.enter(client):
                 results = analyzer.analyze(image, detect=detect, max_faces=MAX_CARDS)
-                full = len(results) == MAX_CARDS
-                count = len(analyzer.find(image)) if full else len(results)
                 tests = analyzer.explain_all(results)
             faces = [
                 _face(result, test, image.shape, language)
                 for result, test in zip(results, tests, strict=True)
             ]
-            return {**_shown(image), "faces": faces, "count": count}
+            return {**_shown(image), "faces": faces, "count": results.found}
         except BusyError:
             return {"error": "photo_busy"}
         except EmotionError as error:

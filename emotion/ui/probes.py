@@ -17,8 +17,8 @@ from emotion.ui.uploads import refusal
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from emotion.analyzer import Analyzer
     from emotion.ui.gate import Gate
+    from emotion.ui.serving import Serves
 
 TESTED_FOR = 5.0
 """Seconds for which the result of a self-test holds, however often somebody asks."""
@@ -29,9 +29,9 @@ _log = logging.getLogger(__name__)
 class Probes:
     """Answers ``GET /live`` and ``GET /ready``."""
 
-    def __init__(self, analyzer: Analyzer, gate: Gate) -> None:
+    def __init__(self, serving: Serves, gate: Gate) -> None:
         """Watch over a network and the gate before it."""
-        self._analyzer = analyzer
+        self._serving = serving
         self._gate = gate
         self._lock = threading.Lock()
         self._tested, self._answers = -TESTED_FOR, False
@@ -54,7 +54,7 @@ class Probes:
         with self._lock:
             if time.monotonic() - self._tested >= TESTED_FOR:
                 try:
-                    self._answers = answers(self._analyzer)
+                    self._answers = answers(self._serving.analyzer)
                 except Exception:
                     _log.exception("the self-test failed")
                     self._answers = False

@@ -8,12 +8,12 @@ import time
 from collections.abc import Callable
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Protocol
 
 import gradio as gr
 import numpy as np
 
-from emotion.analyzer import Analyzer
+from emotion.analyzer import FRAME_SIDE, Analyzer
 from emotion.errors import EmotionError, WeightsError
 from emotion.ui import markup
 from emotion.ui.gate import BusyError, Gate
@@ -30,11 +30,16 @@ _PAUSE = 10.0
 _log = logging.getLogger(__name__)
 
 
-class Serving:
-    """Stands for an ``Analyzer``: passes everything on to the one that answers now.
+class Serves(Protocol):
+    """Hands out the analyzer that answers now; a request that has begun keeps the one it took."""
 
-    A call that has begun is finished by the analyzer it began with; the next one meets the newer.
-    """
+    @property
+    def analyzer(self) -> Analyzer:
+        """The analyzer that answers now."""
+
+
+class Serving:
+    """Serves an analyzer until newer weights are there."""
 
     def __init__(
         self, analyzer: Analyzer, asked: str | None = None, deployment: Path | None = None
@@ -53,8 +58,10 @@ class Serving:
         self._looking = threading.Lock()
         self._looked = -_PAUSE
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._analyzer, name)
+    @property
+    def analyzer(self) -> Analyzer:
+        """The analyzer that answers now; a request takes it once, and is finished by it."""
+        return self._analyzer
 
     def renew(self, gate: Gate) -> bool:
         """Load what was asked for again; if it is another network by now, it answers from here on.
@@ -107,7 +114,7 @@ def _is_same(loaded: Loaded, source: Loaded | None) -> bool:
 def warm_up(analyzer: Analyzer) -> None:
     """Run everything once, so that the first visitor does not wait for lazy initialisation."""
     blank = np.zeros((240, 320, 3), np.uint8)
-    analyzer.analyze_frame(blank, max_faces=1)
+    analyzer.analyze(blank, max_side=FRAME_SIDE, exact=False)
     analyzer.analyze(blank)
     analyzer.analyze(blank, detect=False)
 
@@ -123,7 +130,7 @@ def weights_name(facts: JSON) -> str:
 def weights_card(serving: Serving, gate: Gate) -> gr.HTML:
     """Build the card that says which weights run, and looks for newer ones."""
     return gr.HTML(
-        value=weights_markup(serving),
+        value=weights_markup(serving.analyzer),
         js_on_load=markup.read("weights.js"),
         server_functions=[renewal(serving, gate)],
         apply_default_css=False,
@@ -149,15 +156,15 @@ def renewal(serving: Serving, gate: Gate) -> Callable[[object], JSON]:
         except Exception:
             _log.exception("the weights could not be renewed")
             answer = {"said": "internal"}
-        facts = serving.description
+        facts = serving.analyzer.description
         return {**answer, "weights": weights_name(facts), "notice": facts["notice"]}
 
     return renew_weights
 
 
-def weights_markup(serving: Serving) -> str:
+def weights_markup(analyzer: Analyzer) -> str:
     """Return the content of the card as HTML."""
-    facts = serving.description
+    facts = analyzer.description
     notice = facts["notice"] or ""
     return f"""
 <section class="em-card em-weights">{text("status_weights", "h2")}

@@ -8,11 +8,11 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from emotion.live import TrackedFace, Tracker
+from emotion.tracker import TrackedFace, Tracker
 from emotion.ui.gate import BusyError
 
 if TYPE_CHECKING:
-    from emotion.analyzer import FaceResult
+    from emotion.result import FaceResult
 
 CAPACITY = 256
 """Most visitors that are followed at a time; one takes about 10 KB, numbers without pixels."""
@@ -24,9 +24,8 @@ LIFETIME = 120.0
 class Visitors:
     """One tracker per visitor; safe to share by threads."""
 
-    def __init__(self, abstain_below: float, clock: Callable[[], float] = time.monotonic) -> None:
-        """Follow nobody yet; ``abstain_below`` is that of the network's config."""
-        self._abstain_below = abstain_below
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        """Follow nobody yet."""
         self._clock = clock
         self._lock = threading.Lock()
         self._known: OrderedDict[str, tuple[Tracker, float]] = OrderedDict()  # and its last frame
@@ -35,7 +34,7 @@ class Visitors:
         return len(self._known)
 
     def follow(
-        self, visitor: str, results: Sequence[FaceResult], time_s: float
+        self, visitor: str, results: Sequence[FaceResult], time_s: float, abstain_below: float
     ) -> list[TrackedFace]:
         """Take the faces of a visitor's next frame, see ``Tracker.update``.
 
@@ -45,16 +44,18 @@ class Visitors:
             visitor: what the browser calls itself; with an empty name the frame stands alone.
             results: the faces.
             time_s: when the frame was taken, by the visitor's clock.
+            abstain_below: of the network that gave the results; a renewal may change it.
 
         Raises:
             BusyError: if a newer frame of this visitor was answered already.
         """
         if not visitor:
-            return Tracker(self._abstain_below).update(results, time_s)
+            return Tracker(abstain_below).update(results, time_s)
         with self._lock:
             now = self._clock()
-            fresh = Tracker(self._abstain_below, patient=True)
+            fresh = Tracker(patient=True)
             tracker, _ = self._known.pop(visitor, (fresh, now))
+            tracker.abstain_below = abstain_below
             self._known[visitor] = tracker, now
             self._forget(now)
             if time_s < tracker.time_s:

@@ -13,9 +13,10 @@ from PIL import Image
 
 from emotion.align import CROP_SIZE, Matrix, invert
 from emotion.errors import ImageError
+from emotion.result import DECIMALS
 
 if TYPE_CHECKING:
-    from emotion.analyzer import FaceResult
+    from emotion.result import FaceResult
 
 JSON = dict[str, Any]
 
@@ -73,15 +74,12 @@ def face_geometry(result: FaceResult, width: int, height: int) -> JSON:
         ``FaceResult.answer``.
     """
     size = np.array([width, height, width, height], np.float64)
-    box = None if result.box is None else (result.box / size).round(5).tolist()
+    said = result.to_dict()
     return {
-        "box": box,
+        "box": None if result.box is None else (result.box / size).round(DECIMALS).tolist(),
         "place": _place(result.matrix, width, height),
-        "probabilities": [round(float(p), 5) for p in result.probabilities],
-        "sure": result.sure,
-        "reason": result.reason,
-        "calm": None if result.calm is None else round(result.calm, 5),
-        "answer": result.answer,
+        "probabilities": list(said["probabilities"].values()),
+        **{name: said[name] for name in ("sure", "reason", "calm", "answer")},
     }
 
 

@@ -14,9 +14,10 @@ import torch
 
 from emotion import Analyzer
 from emotion.align import template
-from emotion.analyzer import FaceResult
+from emotion.analyzer import FRAME_SIDE
 from emotion.labels import LABELS
 from emotion.network import EmotionNet, normalise
+from emotion.result import FaceResult
 
 Image = npt.NDArray[np.uint8]
 
@@ -89,9 +90,9 @@ def test_a_live_frame_has_the_largest_faces_and_the_number_of_all(
         head = cv2.resize(astronaut[20:220, 120:320], (side, side), interpolation=cv2.INTER_AREA)
         scene[150 : 150 + side, 200 * number : 200 * number + side] = head
 
-    faces, found = analyzer.analyze_frame(scene, max_faces=2)
+    faces = analyzer.analyze(scene, max_faces=2, max_side=FRAME_SIDE, exact=False)
 
-    assert found == 3
+    assert faces.found == 3
     expected = analyzer.analyze(scene)[:2]
     for face, careful in zip(faces, expected, strict=True):
         assert face.landmarks is not None
@@ -224,6 +225,11 @@ def test_a_frame_gives_its_largest_faces_and_the_number_of_all(
 ) -> None:
     head = astronaut[20:220, 120:320]
 
-    faces, count = analyzer.analyze_frame(np.tile(head, (1, 3, 1)), max_faces=2)
+    picture = np.tile(head, (1, 3, 1))
 
-    assert (len(faces), count) == (2, 3)
+    for options in ({}, {"max_side": FRAME_SIDE, "exact": False}):
+        faces = analyzer.analyze(picture, max_faces=2, **options)
+        assert (len(faces), faces.found) == (2, 3)
+    (again,) = analyzer.analyze([picture], max_faces=1)
+    assert (len(again), again.found) == (1, 3)
+    assert analyzer.analyze(picture, detect=False).found == 1

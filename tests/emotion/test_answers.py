@@ -14,11 +14,12 @@ from safetensors.torch import save
 
 from emotion import Analyzer
 from emotion.calibration import calm_probabilities
+from emotion.cam import class_activation_maps
+from emotion.config import NetworkConfig
 from emotion.detect import RetinaFaceDetector
 from emotion.errors import ConfigError, WeightsError
-from emotion.explain import class_activation_maps
 from emotion.labels import CALM, NOT_SURE
-from emotion.network import EmotionNet, NetworkConfig
+from emotion.network import EmotionNet
 from emotion.weights import load
 
 OTHER = {

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from emotion.engine import int8, trial
-from emotion.engine.classifier import EXAMPLE, VARYING, Classifier, ClassifierGraph
+from emotion import int8
+from emotion.classifier import EXAMPLE, VARYING, Classifier, ClassifierGraph
+from emotion.engine import trial
 from emotion.engine.openvino_engine import OpenVINOEngine
 from emotion.network import EmotionNet
 from emotion.weights import EMBEDDED, TENSORS, Loaded, load

@@ -9,9 +9,10 @@ import torch
 from safetensors.torch import load_file
 from torchvision.models import resnet18
 
+from emotion.cam import class_activation_maps, grad_cam
+from emotion.config import NetworkConfig
 from emotion.errors import ConfigError, WeightsError
-from emotion.explain import class_activation_maps, grad_cam
-from emotion.network import MIN_DEVIATION, EmotionNet, NetworkConfig, normalise
+from emotion.network import MIN_DEVIATION, EmotionNet, normalise
 from emotion.weights import load_weights
 
 

@@ -7,9 +7,9 @@ import numpy.typing as npt
 import pytest
 
 from emotion.align import box_crop
-from emotion.analyzer import FaceResult
 from emotion.labels import COLORS, UNSURE_COLOR
 from emotion.overlay import draw_faces, heat, heat_on_photo, spotlight_on_photo
+from emotion.result import FaceResult
 
 Image = npt.NDArray[np.uint8]
 

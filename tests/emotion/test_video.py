@@ -14,7 +14,8 @@ import pytest
 from emotion import Analyzer
 from emotion.cli import main
 from emotion.labels import LABELS
-from emotion.video import HEADER, analyze_video
+from emotion.video import HEADER
+from tests.support.videos import sightings
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -64,7 +65,7 @@ def read_video(path: Path) -> list[Pixels]:
 def test_the_table_has_a_row_per_face_and_frame_with_times_in_seconds(
     analyzer: Analyzer, clip: Path, tmp_path: Path
 ) -> None:
-    analyze_video(analyzer, clip, None, tmp_path / "clip.csv", heat=False)
+    assert main(["video", str(clip), "--csv", str(tmp_path / "clip.csv")]) == 0
 
     with (tmp_path / "clip.csv").open(newline="", encoding="utf-8") as file:
         header, *rows = csv.reader(file)
@@ -83,8 +84,8 @@ def test_the_table_has_a_row_per_face_and_frame_with_times_in_seconds(
 def test_the_copy_is_the_video_with_a_box_and_heat_on_the_face(
     analyzer: Analyzer, clip: Path, tmp_path: Path, frames: list[Pixels]
 ) -> None:
-    count, seen = analyze_video(analyzer, clip, tmp_path / "boxes.mp4", None, heat=False)
-    analyze_video(analyzer, clip, tmp_path / "heat.mp4", None, heat=True)
+    count, seen = sightings(analyzer, clip, tmp_path / "boxes.mp4")
+    sightings(analyzer, clip, tmp_path / "heat.mp4", heat=True)
 
     plain, boxes = read_video(clip), read_video(tmp_path / "boxes.mp4")
     heat = read_video(tmp_path / "heat.mp4")
@@ -114,9 +115,7 @@ def test_a_phones_video_is_analysed_upright(
     struct.pack_into(">9i", data, place, 0, one, 0, -one, 0, 0, 0, 0, 1 << 30)
     (tmp_path / "phone.mp4").write_bytes(data)
 
-    count, seen = analyze_video(
-        analyzer, tmp_path / "phone.mp4", tmp_path / "out.mp4", None, heat=False
-    )
+    count, seen = sightings(analyzer, tmp_path / "phone.mp4", tmp_path / "out.mp4")
 
     assert count == len(seen) == 2
     assert LABELS[seen[0].probabilities.argmax()] == "happiness"
@@ -129,11 +128,10 @@ def test_a_phones_video_is_analysed_upright(
 def test_a_video_without_faces_has_a_table_without_rows(analyzer: Analyzer, tmp_path: Path) -> None:
     write_video(tmp_path / "wall.mp4", [np.full((90, 121, 3), 99, np.uint8)] * 3)
 
-    result = analyze_video(
-        analyzer, tmp_path / "wall.mp4", tmp_path / "out.mp4", tmp_path / "wall.csv", heat=True
-    )
+    targets = ["--out", str(tmp_path / "out.mp4"), "--csv", str(tmp_path / "wall.csv"), "--heat"]
 
-    assert result == (3, [])
+    assert main(["video", str(tmp_path / "wall.mp4"), *targets]) == 0
+
     assert (tmp_path / "wall.csv").read_text("utf-8") == ",".join(HEADER) + "\n"
     assert len(read_video(tmp_path / "out.mp4")) == 3
 
@@ -148,7 +146,7 @@ def test_a_video_that_is_cut_off_gives_what_it_holds_and_says_so(
     writer.release()
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
-    count, _ = analyze_video(analyzer, path, None, tmp_path / "cut.csv", heat=False)
+    count, _ = sightings(analyzer, path)
 
     assert 0 < count < FRAMES
     assert "the frames end after" in capsys.readouterr().err
@@ -157,7 +155,7 @@ def test_a_video_that_is_cut_off_gives_what_it_holds_and_says_so(
 def test_stopping_leaves_no_file(
     clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    whole, calls = Analyzer.analyze_frame, []
+    whole, calls = Analyzer.analyze, []
 
     def stop_at_the_third(self: Analyzer, image: Pixels, **options: int) -> object:
         calls.append(image)
@@ -165,7 +163,7 @@ def test_stopping_leaves_no_file(
             raise KeyboardInterrupt
         return whole(self, image, **options)
 
-    monkeypatch.setattr(Analyzer, "analyze_frame", stop_at_the_third)
+    monkeypatch.setattr(Analyzer, "analyze", stop_at_the_third)
     targets = ["--csv", str(tmp_path / "x.csv"), "--out", str(tmp_path / "x.mp4")]
 
     assert main(["video", str(clip), *targets]) == 130

@@ -8,9 +8,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from emotion.config import NetworkConfig
 from emotion.errors import WeightsError
 from emotion.labels import LABELS
-from emotion.network import EmotionNet, NetworkConfig
+from emotion.network import EmotionNet
 from emotion.weights import EMBEDDED, default_spec, load, load_or_fall_back, load_weights
 
 

@@ -22,8 +22,9 @@ from PIL import Image
 
 from emotion.analyzer import Analyzer
 from emotion.cli import main as emotion_cli
+from emotion.config import NetworkConfig
 from emotion.detect import RetinaFaceDetector
-from emotion.network import EmotionNet, NetworkConfig
+from emotion.network import EmotionNet
 from tests.hub.conftest import NOWHERE, WRITER
 from tests.support.visit import free_port
 

@@ -12,13 +12,14 @@ import torch
 from huggingface_hub import ModelCard
 
 from emotion.calibration import Calibration
+from emotion.config import NetworkConfig
+from emotion.evaluation import RESULTS
 from emotion.labels import LABELS
-from emotion.network import EmotionNet, NetworkConfig
-from emotion.weights import RESULTS
+from emotion.network import EmotionNet
 from tests.hub.client import Attempt, Client, logits
 from tests.hub.conftest import READER, STRANGER, WRITER
 from tests.hub.server import Hub
-from train.publish import push
+from train.hub.push import push
 
 CONFIG, TENSORS = "config.json", "model.safetensors"
 
@@ -366,7 +367,7 @@ def test_results_of_another_calibration_are_refused_before_anything_is_sent(
 @pytest.mark.parametrize(
     ("name", "text", "says"),
     [
-        ("raf-db-test.json", '{"confusion": [], "per_class": {}}', "lacks numbers"),
+        ("raf-db-test.json", '{"confusion": [], "per_class": {}}', "it lacks"),
         ("raf-db-test.json", "{", "cannot be read (it is not JSON)"),
         ("fit.json", '{"colour": 1}', "not the config of a run"),
         ("log.jsonl", "{}\nnot json\n", "is no log"),

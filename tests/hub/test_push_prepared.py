@@ -16,9 +16,9 @@ from tests.hub.test_push import check_sentence
 from train.cli import main
 from train.corpora.licences import LICENCES
 from train.corpora.schema import SOURCES
-from train.publish_prepared import check, push_prepared
-from train.store import read_split
-from train.upload import Repository
+from train.faces.store import read_split
+from train.hub.push_prepared import check, push_prepared
+from train.hub.upload import Repository
 
 
 def faces(seed: int, count: int) -> Dataset:

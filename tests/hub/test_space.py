@@ -18,8 +18,8 @@ from tests.hub.client import Client
 from tests.hub.conftest import READER, STRANGER, WRITER
 from tests.hub.server import Hub
 from tests.hub.spaces import Space
-from tests.train.space.conftest import SPACE
-from tests.train.space.conftest import project as project
+from tests.train.hub.space.conftest import SPACE
+from tests.train.hub.space.conftest import project as project
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SECRET = "value-of-the-secret"

@@ -13,8 +13,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from emotion.config import NetworkConfig
 from emotion.labels import LABELS
-from emotion.network import EmotionNet, NetworkConfig
+from emotion.network import EmotionNet
 from tests.hub.client import Client, Outcome, logits, obey_permissions
 from tests.hub.conftest import READER, STRANGER, WRITER
 from tests.hub.server import Hub

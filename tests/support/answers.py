@@ -18,19 +18,21 @@ import torch
 from skimage import data as pictures
 
 from emotion.align import align_face
+from emotion.classifier import Classifier
 from emotion.detect import RetinaFaceDetector
-from emotion.engine import Classifier, TorchEngine, choose
+from emotion.engine import TorchEngine, choose
 from emotion.images import decode_image
 from emotion.labels import LABELS
 from emotion.weights import load
 from tests.train.domains.conftest import TINY, draw, gather
-from train.build import build_network
-from train.config import FitConfig, override
-from train.corpora.faces import draw_face
-from train.evaluate import EvaluateConfig, evaluate
-from train.inference import predict
-from train.loop import Trainer
-from train.sampling import build_source
+from train.config.faces import EvaluateConfig
+from train.config.fit import FitConfig, override
+from train.corpora.drawing import draw_face
+from train.scoring.evaluation import evaluate
+from train.scoring.inference import predict
+from train.training.network import build_network
+from train.training.sampling import build_source
+from train.training.trainer import Trainer
 
 MEASURED = ("accuracy", "macro_f1", "macro_precision", "macro_recall", "ece")
 
@@ -59,7 +61,7 @@ def ask() -> dict[str, Any]:
     }
     folder = (loaded.folder, loaded.digest)
     served = Classifier(loaded.network, engine, folder)
-    with mock.patch("emotion.engine.int8.helps", return_value=True):
+    with mock.patch("emotion.int8.helps", return_value=True):
         int8 = Classifier(loaded.network, engine, folder)
     for name, classifier in {
         "torch": Classifier(loaded.network, TorchEngine()),

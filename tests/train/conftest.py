@@ -12,16 +12,17 @@ import torch
 from datasets import DatasetDict
 from torch import nn
 
-from train.alignment import PREPARED, AlignConfig, align_rows
-from train.config import FitConfig, override
+from train.config.faces import AlignConfig
+from train.config.fit import FitConfig, override
 from train.corpora import load_corpus
+from train.faces.align_rows import PREPARED, align_rows
 
 
 @pytest.fixture(autouse=True)
 def hardware_with_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
     """Say that every machine has it, so that a training whose precision no test states is no other
     one on a machine that does."""
-    monkeypatch.setattr("train.precision.in_hardware", lambda device: True)
+    monkeypatch.setattr("train.training.precision.in_hardware", lambda device: True)
 
 
 @pytest.fixture(scope="session")

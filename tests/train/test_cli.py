@@ -9,7 +9,7 @@ import pytest
 
 import emotion
 from train.cli import COMMANDS, main
-from train.recipes import RECIPES
+from train.config.recipes import RECIPES
 
 
 @pytest.mark.parametrize("command", [[], *([name] for name in COMMANDS)])

@@ -23,6 +23,12 @@ def analyzer() -> Analyzer:
 
 
 @pytest.fixture(scope="session")
+def serving(analyzer: Analyzer) -> SimpleNamespace:
+    """What the parts of the page take it from, see ``emotion.ui.serving.Serves``."""
+    return SimpleNamespace(analyzer=analyzer)
+
+
+@pytest.fixture(scope="session")
 def decoder() -> Iterator[Decoder]:
     """A process that decodes, for all tests that do not harm it."""
     started = Decoder()

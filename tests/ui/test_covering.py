@@ -12,8 +12,8 @@ from emotion.ui.wire import data_url
 
 
 @pytest.fixture(scope="module")
-def cover_face(analyzer):
-    return brush(analyzer, Gate(1))
+def cover_face(serving):
+    return brush(serving, Gate(1))
 
 
 @pytest.fixture

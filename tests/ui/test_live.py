@@ -2,16 +2,17 @@ from __future__ import annotations
 
 import io
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from emotion.analyzer import Analyzer
+from emotion.analyzer import FRAME_SIDE, Analyzer
 from emotion.errors import ImageError
 from emotion.images import decode_image
 from emotion.labels import LABELS
-from emotion.live import TIME_CONSTANT
+from emotion.tracker import TIME_CONSTANT
 from emotion.ui.gate import BusyError, Gate
 from emotion.ui.live import MAX_FACES, MAX_FRAME_BYTES, decode_frame, frame_analysis
 from emotion.ui.strings import say
@@ -19,8 +20,8 @@ from emotion.ui.wire import data_url, read_data_url
 
 
 @pytest.fixture(scope="module")
-def analyze_frame(analyzer: Analyzer):
-    return frame_analysis(analyzer, Gate(1))
+def analyze_frame(serving):
+    return frame_analysis(serving, Gate(1))
 
 
 def test_a_frame_gives_numbers_for_its_face(analyze_frame, astronaut):
@@ -56,10 +57,10 @@ def test_only_the_largest_faces_are_analysed_but_all_are_counted(analyze_frame, 
     assert answer["count"] == 8
 
 
-def test_a_second_frame_is_told_that_the_server_is_busy(analyzer, astronaut):
+def test_a_second_frame_is_told_that_the_server_is_busy(serving, astronaut):
     gate = Gate(1)
     with gate.enter_at_once():
-        answer = frame_analysis(analyzer, gate)({"jpeg": data_url(astronaut)})
+        answer = frame_analysis(serving, gate)({"jpeg": data_url(astronaut)})
     assert answer["busy"]
     assert 0 <= answer["wait"] < 1000
 
@@ -105,7 +106,7 @@ def test_a_frame_older_than_the_last_answer_is_not_taken(analyze_frame, astronau
 def test_the_face_that_is_asked_for_is_explained(analyzer, analyze_frame, astronaut):
     frame = {"jpeg": data_url(astronaut), "visitor": "five"}
     sent = decode_image(read_data_url(frame["jpeg"], limit=MAX_FRAME_BYTES))
-    (face,), _ = analyzer.analyze_frame(sent)
+    (face,) = analyzer.analyze(sent, max_side=FRAME_SIDE, exact=False)
     _show(analyze_frame, frame, (0.0, 0.0))
     asked = analyze_frame({**frame, "cover": 1})["faces"][0]
     assert asked["why"] == str(analyzer.explain(face).finding())
@@ -115,7 +116,7 @@ def test_the_face_that_is_asked_for_is_explained(analyzer, analyze_frame, astron
     assert "why" not in analyze_frame({**frame, "cover": 2})["faces"][0]
 
 
-def test_without_time_for_it_a_face_is_answered_and_not_explained(analyzer, astronaut):
+def test_without_time_for_it_a_face_is_answered_and_not_explained(serving, astronaut):
     class OneTurn(Gate):
         turns = 0
 
@@ -125,7 +126,7 @@ def test_without_time_for_it_a_face_is_answered_and_not_explained(analyzer, astr
                 raise BusyError
             return super().enter_at_once(*arguments)
 
-    answer = frame_analysis(analyzer, OneTurn(1))({"jpeg": data_url(astronaut), "cover": 1})
+    answer = frame_analysis(serving, OneTurn(1))({"jpeg": data_url(astronaut), "cover": 1})
     assert len(answer["faces"]) == 1
     assert "why" not in answer["faces"][0]
 
@@ -134,7 +135,9 @@ def test_below_the_threshold_the_answer_is_not_sure(astronaut):
     analyzer = Analyzer.from_weights("embedded")
     config = analyzer.network.config
     analyzer.network.config = replace(config, abstain_below=0.9999)
-    face = frame_analysis(analyzer, Gate(1))({"jpeg": data_url(astronaut)})["faces"][0]
+    face = frame_analysis(SimpleNamespace(analyzer=analyzer), Gate(1))(
+        {"jpeg": data_url(astronaut)}
+    )["faces"][0]
     assert not face["sure"]
     assert sum(face["probabilities"]) == pytest.approx(1, abs=1e-4)
 

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from emotion.analyzer import Analyzer
 from emotion.labels import LABELS
 from emotion.ui.covering import why
 from emotion.ui.decoder import Decoder
@@ -27,8 +26,8 @@ def saved(picture: Image.Image, format: str, **options) -> str:
 
 
 @pytest.fixture(scope="module")
-def analyze_photo(analyzer: Analyzer, decoder: Decoder):
-    return photo_analysis(analyzer, Gate(1), decoder)
+def analyze_photo(serving, decoder: Decoder):
+    return photo_analysis(serving, Gate(1), decoder)
 
 
 def test_a_face_gets_everything_that_its_card_shows(analyze_photo, astronaut):

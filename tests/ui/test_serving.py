@@ -11,8 +11,9 @@ import pytest
 import torch
 
 from emotion.analyzer import Analyzer
+from emotion.config import NetworkConfig
 from emotion.errors import WeightsError
-from emotion.network import EmotionNet, NetworkConfig
+from emotion.network import EmotionNet
 from emotion.ui import serving as module
 from emotion.ui.gate import BusyError, Gate
 from emotion.ui.serving import Serving, renewal, weights_name
@@ -46,41 +47,41 @@ def gate() -> Gate:
 
 def test_it_answers_as_its_analyzer_does(serving, folder):
     expected, _ = Analyzer.from_weights(str(folder)).classify(CROPS)
-    assert np.array_equal(serving.classify(CROPS)[0], expected)
-    assert serving.description["weights"] == str(folder)
+    assert np.array_equal(serving.analyzer.classify(CROPS)[0], expected)
+    assert serving.analyzer.description["weights"] == str(folder)
 
 
 def test_newer_weights_answer_after_a_renewal_and_not_before(serving, gate, folder):
-    before, _ = serving.classify(CROPS)
+    before, _ = serving.analyzer.classify(CROPS)
     save(folder, 2, width=16)
-    assert np.array_equal(serving.classify(CROPS)[0], before)
+    assert np.array_equal(serving.analyzer.classify(CROPS)[0], before)
 
     assert serving.renew(gate)
 
     expected, _ = Analyzer.from_weights(str(folder)).classify(CROPS)
-    assert np.array_equal(serving.classify(CROPS)[0], expected)
+    assert np.array_equal(serving.analyzer.classify(CROPS)[0], expected)
     assert not np.array_equal(expected, before)
     assert not serving.renew(gate)
 
 
 def test_a_new_calibration_of_the_same_tensors_is_newer_too(serving, gate, folder):
-    before, _ = serving.classify(CROPS)
+    before, _ = serving.analyzer.classify(CROPS)
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, "temperature": 9.0}))
 
     assert serving.renew(gate)
 
-    assert serving.classify(CROPS)[0].max() < before.max()
+    assert serving.analyzer.classify(CROPS)[0].max() < before.max()
 
 
 def test_weights_that_cannot_be_had_leave_the_old_ones_at_work(serving, gate, folder):
-    before, _ = serving.classify(CROPS)
+    before, _ = serving.analyzer.classify(CROPS)
     (folder / "model.safetensors").write_bytes(b"")
 
     with pytest.raises(WeightsError, match="is damaged"):
         serving.renew(gate)
 
-    assert np.array_equal(serving.classify(CROPS)[0], before)
+    assert np.array_equal(serving.analyzer.classify(CROPS)[0], before)
     answer = renewal(serving, gate)()
     assert answer["said"] == "weights_kept"
     assert str(folder.parent) not in answer["detail"]
@@ -93,7 +94,7 @@ def test_requests_in_flight_never_meet_half_of_a_network(serving, gate, folder):
     def visit() -> None:
         while not stop.is_set():
             try:
-                served.add(serving.classify(CROPS)[0].tobytes())
+                served.add(serving.analyzer.classify(CROPS)[0].tobytes())
             except Exception as error:
                 problems.append(error)
 
@@ -123,7 +124,7 @@ def test_a_page_that_fell_back_gets_what_was_asked_for_once_it_is_there(tmp_path
         "weights",
         None,
     )
-    assert serving.description["weights"] == str(asked)
+    assert serving.analyzer.description["weights"] == str(asked)
 
 
 def test_two_looks_at_once_are_one(folder, gate):

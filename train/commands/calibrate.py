@@ -8,7 +8,7 @@ from typing import Any
 
 from emotion.errors import ConfigError, DataError, WeightsError
 from emotion.labels import LABELS
-from train.options import COVERAGE
+from train.config.options import COVERAGE
 
 
 @dataclass(frozen=True)
@@ -47,12 +47,12 @@ def run(arguments: Arguments) -> int:
 
     from emotion.align import CROP_SIZE
     from emotion.weights import load_weights
-    from train.calibrate import ask
-    from train.calibrate_network import calibrate_network, write_calibration
-    from train.copies import Excluded
-    from train.inference import Answers, predict, read_out
-    from train.prepared import VALIDATION, check_zoom, read_rows
-    from train.store import from_dataset, read_neutral
+    from train.faces.copies import Excluded
+    from train.faces.prepared import VALIDATION, check_zoom, read_rows
+    from train.faces.store import from_dataset, read_neutral
+    from train.scoring.calibrate import ask
+    from train.scoring.calibrate_network import calibrate_network, write_calibration
+    from train.scoring.inference import Answers, predict, read_out
 
     if not 0 < arguments.coverage <= 1:
         raise ConfigError(f"--coverage must lie in (0, 1], not {arguments.coverage}.")
@@ -84,7 +84,7 @@ def run(arguments: Arguments) -> int:
 
 
 def _choose_corpora(arguments: Arguments, trained_on: tuple[str, ...]) -> list[str]:
-    from train.prepared import VALIDATION, official_split, prepared_corpora
+    from train.faces.prepared import VALIDATION, official_split, prepared_corpora
 
     prepared = prepared_corpora(arguments.data)
     known = {split.partition("/")[0] for split in trained_on}

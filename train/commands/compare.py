@@ -16,9 +16,9 @@ import yaml
 
 from emotion.errors import ConfigError, DataError, EmotionError
 from emotion.files import write_text
-from train.config import FitConfig, to_json
-from train.history import UNRECORDED, precision_of, seconds_of
-from train.recipes import recipe, take_recipe
+from train.config.fit import FitConfig, to_json
+from train.config.recipes import recipe, take_recipe
+from train.scoring.history import UNRECORDED, precision_of, seconds_of
 from train.seeds import finished, summarise, to_cell, train_once
 
 _SCORES = ("accuracy", "macro_f1")
@@ -75,7 +75,7 @@ def run(arguments: Arguments) -> int:
         DataError: if the data are missing, ``out`` cannot be written, or some trainings failed; the
             others are in the tables.
     """
-    from train.prepared import prepared_fingerprint
+    from train.faces.prepared import prepared_fingerprint
 
     comparisons, seeds = read_plan(arguments)
     runs = _Runs(arguments.out, prepared_fingerprint(arguments.data))
@@ -258,7 +258,7 @@ def to_markdown(table: Mapping[str, Any]) -> str:
         )
         cells.append("" if row["seconds"] is None else f"{row['seconds'][0] / 60:.1f}")
         lines.append(f"| {' | '.join(cells)} |")
-    from train.precision import sentence  # torch, which --help need not wait for
+    from train.training.precision import sentence  # torch, which --help need not wait for
 
     lines += ["", sentence({row["name"]: row["precision"] for row in table["variants"]})]
     return "\n".join(lines) + "\n"

@@ -34,11 +34,11 @@ def run(arguments: Arguments) -> int:
         ConfigError: if the corpus is unknown, or the split is the training split.
         DataError: if the corpus or the split is not there, or ``out`` cannot be written.
     """
-    from train.copies import find_copies
     from train.corpora import load_corpus, parse_corpus
     from train.corpora.load import ALL_SPLITS
     from train.corpora.published import TRAINING_SPLIT
-    from train.report import print_findings
+    from train.faces.copies import find_copies
+    from train.faces.report import print_findings
 
     if arguments.split in (TRAINING_SPLIT, ALL_SPLITS):
         raise ConfigError(f"--split must name a held-out split, not {arguments.split}.")

@@ -11,9 +11,9 @@ from typing import Any, Literal
 
 from emotion.errors import ConfigError, DataError
 from emotion.files import write_bytes, write_text
-from train.config import FitConfig, override
-from train.history import UNRECORDED, precision_of, seconds_of
-from train.recipes import recipe
+from train.config.fit import FitConfig, override
+from train.config.recipes import recipe
+from train.scoring.history import UNRECORDED, precision_of, seconds_of
 from train.seeds import finished, summarise, to_cell, train_once
 
 _PROGRESSIVE, _BORT2 = "progressive", "progressive + BORT²"
@@ -89,7 +89,7 @@ def run(arguments: Arguments) -> int:
                 _train(arm, seed, arguments)
             rows = [_row(arm, arguments) for arm in arms]
             write_text(arguments.out / "study.json", json.dumps(rows, indent=1) + "\n")
-    from train.domains.figures import plot_shards, plot_study, plot_trials
+    from train.domains.progressive.figures import plot_shards, plot_study, plot_trials
 
     text = to_markdown(rows, arguments) + _trials_to_markdown(arguments)
     write_text(arguments.out / "study.md", text)
@@ -102,7 +102,7 @@ def run(arguments: Arguments) -> int:
 
 
 def _arms(arguments: Arguments) -> Iterator[Arm]:
-    from train.data import read_data
+    from train.training.data import read_data
 
     base = override(
         recipe("baseline"),
@@ -150,9 +150,9 @@ def _folder(out: Path, name: str, seed: int) -> Path:
 def _train(arm: Arm, seed: int, arguments: Arguments) -> None:
     """Train an arm, and score the kept weights on every corpus's validation faces."""
     from emotion.weights import load_weights
-    from train.data import read_data
-    from train.inference import predict_logits
-    from train.metrics import evaluate_probabilities
+    from train.scoring.inference import predict_logits
+    from train.scoring.metrics import evaluate_probabilities
+    from train.training.data import read_data
 
     folder = _folder(arguments.out, arm.name, seed)
     config = replace(arm.config, seed=seed)
@@ -209,7 +209,7 @@ def to_markdown(rows: Sequence[dict[str, Any]], arguments: Arguments) -> str:
         lines.append(f"| {' | '.join(values)} |")
     scored = [row for row in rows if row["scores"]]
     best = max(scored, key=lambda row: statistics.fmean(row["scores"]))
-    from train.precision import sentence  # torch, which --help need not wait for
+    from train.training.precision import sentence  # torch, which --help need not wait for
 
     said = sentence({row["name"]: row["precision"] for row in rows})
     best_line = f"The best by the mean of the corpora: {best['name']}."
@@ -237,7 +237,7 @@ def _trials_to_markdown(arguments: Arguments) -> str:
 
 
 def _read_log(folder: Path) -> list[dict[str, Any]]:
-    from train.domains.progressive import LOG
+    from train.domains.progressive.trainer import LOG
 
     try:
         return [json.loads(line) for line in (folder / LOG).read_text("utf-8").splitlines()]

@@ -10,7 +10,7 @@ from typing import Annotated
 import tyro
 
 from emotion.files import check_target, write_text
-from train.face_options import EvaluateConfig
+from train.config.faces import EvaluateConfig
 
 
 @dataclass(frozen=True)
@@ -40,10 +40,10 @@ def run(arguments: Arguments) -> int:
     """
     if arguments.json is not None:
         check_target(arguments.json)
-    from train.evaluate import evaluate, to_text
+    from train.scoring.evaluation import evaluate, to_text
 
     result = evaluate(arguments.config)
     print(to_text(result))
     if arguments.json is not None:
-        write_text(arguments.json, json.dumps(result, indent=1) + "\n")
+        write_text(arguments.json, json.dumps(result.to_json(), indent=1) + "\n")
     return 0

@@ -33,7 +33,7 @@ class Arguments:
 
 
 def run(arguments: Arguments) -> int:
-    """Export, see ``train.export.export``."""
-    from train.export import export
+    """Export, see ``train.scoring.export.export``."""
+    from train.scoring.export import export
 
     return export(arguments.weights, arguments.data, arguments.calibration, arguments.limit)

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Literal
 
 from emotion.atlas import ATLAS, atlas_svg, read_atlas
+from emotion.evaluation import RESULTS, read_evaluations
 from emotion.files import write_bytes, write_text
-from train.history import read_history
-from train.results import RESULTS, read_results
+from train.scoring.history import read_history
 
 
 @dataclass(frozen=True)
@@ -39,9 +39,9 @@ def run(arguments: Arguments) -> int:
     Raises:
         DataError: if a file cannot be read, or is something else, or ``out`` cannot be written.
     """
-    from train.figures import render
+    from train.scoring.figures import render
 
-    results = read_results(arguments.results)
+    results = read_evaluations(arguments.results)
     lines = [line for path in arguments.log for line in read_history(path)]
     history = [{**line, "epoch": epoch} for epoch, line in enumerate(lines, 1)]
     for name, data in render(results, history, arguments.format).items():

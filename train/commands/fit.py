@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, make_dataclass
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
-from train.config import FitConfig
-from train.recipes import recipe, take_recipe
+from train.config.fit import FitConfig
+from train.config.methods import check_words, chosen_method, hide_others, plain
+from train.config.recipes import recipe, take_recipe
 
 
 @dataclass(frozen=True)
@@ -35,11 +36,25 @@ class Arguments:
 def defaults(words: list[str]) -> Arguments:
     """Return the arguments before the command line is read: a recipe's values.
 
+    Help shows the options of the chosen method alone.
+
     Raises:
-        ConfigError: if there is no such recipe.
+        ConfigError: if there is no such recipe, or an option is another method's.
     """
     name, _ = take_recipe(words)
-    return Arguments(data=tyro.MISSING, out=tyro.MISSING, recipe=name, config=recipe(name))
+    config = recipe(name)
+    method = chosen_method(words, config.adaptation.method)
+    check_words(words, method)
+    shown = hide_others(config, method)
+    kind = make_dataclass(
+        "Arguments",
+        [("config", Annotated[type(shown), tyro.conf.OmitArgPrefixes], field(default=shown))],
+        bases=(Arguments,),
+        frozen=True,
+        namespace={"__doc__": Arguments.__doc__},
+    )
+    shown_arguments: Arguments = kind(data=tyro.MISSING, out=tyro.MISSING, recipe=name)
+    return shown_arguments
 
 
 def run(arguments: Arguments) -> int:
@@ -50,7 +65,7 @@ def run(arguments: Arguments) -> int:
     """
     from train.fit import fit
 
-    best = fit(arguments.config, arguments.data, arguments.out, resume=arguments.resume)
+    best = fit(plain(arguments.config), arguments.data, arguments.out, resume=arguments.resume)
     if int(os.environ.get("RANK", "0")):
         return 0  # the first of several processes reports
     print(

@@ -9,7 +9,7 @@ from typing import Annotated
 import tyro
 
 from emotion.errors import ConfigError
-from train.face_options import AlignConfig
+from train.config.faces import AlignConfig
 
 
 @dataclass(frozen=True)
@@ -46,9 +46,9 @@ def run(arguments: Arguments) -> int:
     if arguments.public and arguments.push_prepared is None:
         raise ConfigError("--public says who sees what --push-prepared USER/NAME pushes; name it.")
     from train.corpora import parse_corpus
-    from train.prepare import PrepareConfig, prepare
-    from train.publish_prepared import check, push_prepared
-    from train.report import to_text
+    from train.faces.prepare import PrepareConfig, prepare
+    from train.faces.report import to_text
+    from train.hub.push_prepared import check, push_prepared
 
     config = PrepareConfig(arguments.corpus, arguments.out, arguments.align, arguments.processes)
     if arguments.push_prepared is None:

@@ -25,7 +25,7 @@ class Arguments:
 
 def run(arguments: Arguments) -> int:
     """Push, and say how to use it."""
-    from train.publish import push
+    from train.hub.push import push
 
     pushed = push(arguments.run, arguments.repo, private=arguments.private)
     print(

@@ -10,8 +10,9 @@ from typing import Annotated
 import tyro
 
 from emotion.errors import ConfigError
+from emotion.evaluation import RESULTS
 from emotion.files import write_text
-from train.results import RESULTS, collect, name_of, read_evaluation, read_object
+from train.scoring.results import collect, read_evaluation, read_object
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ def run(arguments: Arguments) -> int:
     evaluations = [read_evaluation(path) for path in arguments.evaluations]
     calibration = read_object(arguments.calibration) if arguments.calibration else None
     results = collect(evaluations, calibration)
-    write_text(arguments.out, json.dumps(results, indent=1) + "\n")
-    shown = ", ".join(name_of(result) for result in results)
+    write_text(arguments.out, json.dumps([result.to_json() for result in results], indent=1) + "\n")
+    shown = ", ".join(result.name for result in results)
     print(f"Wrote {arguments.out}: {shown}.")
     return 0

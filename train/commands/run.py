@@ -12,9 +12,9 @@ import tyro
 
 from emotion.errors import ConfigError, DataError
 from emotion.files import write_text
-from train.config import override
-from train.face_options import AlignConfig, EvaluateConfig
-from train.recipes import recipe
+from train.config.faces import AlignConfig, EvaluateConfig
+from train.config.fit import override
+from train.config.recipes import recipe
 
 ARCHIVES = {
     "fer2013": ("fer2013.zip", "fer2013", "fer2013.csv"),
@@ -62,12 +62,12 @@ def run(arguments: Arguments) -> int:
         DataError: if no corpus is there.
     """
     from train.corpora import parse_corpus
-    from train.data import has_outliers
-    from train.evaluate import evaluate, to_text
+    from train.faces.prepare import PrepareConfig, prepare
+    from train.faces.prepared import VALIDATION
+    from train.faces.report import to_text as report_text
     from train.fit import fit
-    from train.prepare import PrepareConfig, prepare
-    from train.prepared import VALIDATION
-    from train.report import to_text as report_text
+    from train.scoring.evaluation import evaluate, to_text
+    from train.training.data import has_outliers
 
     if arguments.demo and arguments.corpus:
         raise ConfigError("--demo draws its faces; leave it out to train from --corpus.")
@@ -95,15 +95,15 @@ def run(arguments: Arguments) -> int:
     for corpus in chosen:
         result = evaluate(EvaluateConfig(str(out), corpus, VALIDATION, data=prepared))
         print(to_text(result))
-        target = out / f"{corpus}-{result['split']}.json"
-        write_text(target, json.dumps(result, indent=2) + "\n")
+        target = out / f"{corpus}-{result.split}.json"
+        write_text(target, json.dumps(result.to_json(), indent=2) + "\n")
     print(f"Use it with: python app.py --weights {out}")
     return 0
 
 
 def _batch_size(wanted: int, corpora: Iterable[str], prepared: Path) -> int:
     """Return a smaller batch for few pictures, so that an epoch has at least eight steps."""
-    from train.prepared import read_rows
+    from train.faces.prepared import read_rows
 
     count = sum(len(read_rows(prepared, corpus, "train")) for corpus in corpora)
     return max(2, min(wanted, count // 8))

@@ -12,10 +12,10 @@ from huggingface_hub.utils.tqdm import disable_progress_bars
 
 from emotion.errors import ConfigError, HubError
 from emotion.hub_client import explained
-from train.space.config import read
-from train.space.deploy import apply, may_preload, name_of, wait, wake
-from train.space.differences import compare, describe, look
-from train.space.stage import stage
+from train.hub.space.config import read
+from train.hub.space.deploy import apply, may_preload, name_of, wait, wake
+from train.hub.space.differences import compare, describe, look
+from train.hub.space.stage import stage
 
 _PATIENCE = 3 * constants.HF_HUB_DOWNLOAD_TIMEOUT
 """Seconds of silence after which a request is given up; a commit takes longer than an answer."""
@@ -94,7 +94,7 @@ def run(args: Arguments, root: Path = ROOT) -> int:
         url = api.space_info(repository).host
     if not url:
         raise HubError(f"The Space {repository} runs, but the Hub names no address for it.")
-    from train.space.smoke import try_out  # gradio_client is slow to import, for every command
+    from train.hub.space.smoke import try_out  # gradio_client is slow to import, for every command
 
     token = get_token() if config.space.visibility == "private" else None
     print(try_out(url, token, config.model, pause=args.poll))

@@ -61,7 +61,7 @@ def run(args: Arguments) -> int:
     Raises:
         EmotionError: if the faces, an option or the output cannot be used.
     """
-    from train.superres.faces import read_faces
+    from train.superres.pictures import read_faces
     from train.superres.subspace import fit_subspace
     from train.superres.zero_shot import train_start
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from emotion.errors import ConfigError, DataError
-from train.history import LOG, read_history
+from train.scoring.history import LOG, read_history
 
 
 @dataclass(frozen=True)

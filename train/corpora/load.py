@@ -60,11 +60,6 @@ class Corpus:
             for split, counts in self.class_counts.items()
         }
 
-    @property
-    def finding_counts(self) -> dict[str, int]:
-        """Number of findings of each kind."""
-        return dict(Counter(finding.kind for finding in self.findings))
-
 
 def load_corpus(
     name: str,

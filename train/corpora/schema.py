@@ -44,7 +44,6 @@ FEATURES = Features(
         "second_label": Value("string"),
         "box": List(Value("float32"), length=4),
         "landmarks": List(Value("float32"), length=10),
-        "phash": Value("uint64"),
     }
 )
 """Columns of every corpus, the same for all, so that they concatenate without a cast.
@@ -55,8 +54,7 @@ canonical name of that, neutral and contempt included. ``votes``: how many tagge
 of ``train.corpora.ferplus.VOTES``, or null. ``calm``: how likely the face is neutral, 0..1, see
 ``calm_share``. ``second_label``: another annotation's canonical name, neutral and contempt
 included, or null. ``box``: x0, y0, x1, y1 in pixels, or null. ``landmarks``: x, y in pixels of left
-eye, right eye, nose tip, left and right mouth corner as seen in the image, or null. ``phash``: null
-until the pixels have been decoded.
+eye, right eye, nose tip, left and right mouth corner as seen in the image, or null.
 """
 
 EMBED_LIMIT = 2**30
@@ -235,7 +233,6 @@ def _columns(
             "second_label": sample.second_label,
             "box": sample.box or _pixel_box(sample, image),
             "landmarks": sample.landmarks,
-            "phash": None,
         }
         for name, value in values.items():
             columns[name].append(value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from emotion.errors import ConfigError
 from emotion.labels import SEVEN_LABELS
-from train.corpora.faces import draw_face
+from train.corpora.drawing import draw_face
 from train.corpora.schema import Reading, Sample
 
 DEFAULT_COUNT = 1400

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from emotion.network import EmotionNet, normalise
-from train.augment import resize
+from train.scoring.inference import resize
 
 _BATCH = 128
 

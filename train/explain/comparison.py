@@ -16,7 +16,7 @@ from emotion.errors import ConfigError, DataError
 from emotion.weights import load
 from train.explain.averages import make_atlas
 from train.explain.measure import Faces, Row, describe, measure, milliseconds, read_faces
-from train.prepared import VALIDATION, check_zoom, held_out, prepared_corpora, read_rows
+from train.faces.prepared import VALIDATION, check_zoom, held_out, prepared_corpora, read_rows
 
 SANE = 0.2
 """A method depends on what was learnt if its rank correlation ``sanity`` stays below this."""

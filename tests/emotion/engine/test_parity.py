@@ -14,14 +14,15 @@ import torch
 
 from emotion import Analyzer
 from emotion.align import align_face, plain_crop
+from emotion.classifier import Classifier
 from emotion.detect import RetinaFaceDetector
-from emotion.engine import Classifier, TorchEngine
+from emotion.engine import TorchEngine
 from emotion.engine.openvino_engine import OpenVINOEngine
 from emotion.images import decode_image
 from emotion.network import EmotionNet
 from emotion.weights import load_weights
 from train.corpora import image_bytes, load_corpus
-from train.corpora.faces import draw_face
+from train.corpora.drawing import draw_face
 
 Crops = npt.NDArray[np.uint8]
 
@@ -170,7 +171,7 @@ def test_a_photo_gets_the_same_answer_from_both_engines(
     monkeypatch: pytest.MonkeyPatch, astronaut: Crops
 ) -> None:
     # The 8-bit model may lie beside the embedded weights; its limits have tests of their own.
-    monkeypatch.setattr("emotion.engine.int8.helps", lambda: False)
+    monkeypatch.setattr("emotion.int8.helps", lambda: False)
     answers = []
     for name in ("openvino", "torch"):
         monkeypatch.setenv("EMOTION_ENGINE", name)

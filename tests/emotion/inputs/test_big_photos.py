@@ -11,9 +11,9 @@ import pytest
 
 from emotion import Analyzer
 from emotion.align import align_face, warp
-from emotion.analyzer import FaceResult
 from emotion.images import decode_image
 from emotion.overlay import heat_on_photo
+from emotion.result import FaceResult
 
 Pixels = npt.NDArray[np.uint8]
 

@@ -9,11 +9,11 @@ import pytest
 from benchmarks.doubts import cut_a_third, draw_glasses, draw_mask
 from emotion import Analyzer
 from emotion.align import template
-from emotion.analyzer import FaceResult
 from emotion.covered import cell_features, is_covered
 from emotion.detect import Face
 from emotion.doubt import REASONS, is_cut_off, reason_for_doubt
 from emotion.labels import NOT_SURE
+from emotion.result import FaceResult
 from emotion.ui.strings import LANGUAGES, say
 from emotion.upright import fit
 

@@ -10,8 +10,9 @@ import torch
 
 from emotion import Analyzer
 from emotion.backbones import map_grid
-from emotion.explain import regular_maps
-from emotion.network import EmotionNet, NetworkConfig
+from emotion.cam import regular_maps
+from emotion.config import NetworkConfig
+from emotion.network import EmotionNet
 from emotion.overlay import heat
 from emotion.ui.wire import heat_bytes
 

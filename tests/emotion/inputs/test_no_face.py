@@ -16,9 +16,9 @@ from emotion.cli import main
 from emotion.detect import Face
 from emotion.detect.plausible import has_face_shape, plausible_faces
 from emotion.images import decode_image
-from emotion.live import Tracker
 from emotion.reliability import RELIABLE
-from emotion.video import analyze_video
+from emotion.tracker import Tracker
+from tests.support.videos import sightings
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -29,7 +29,7 @@ def analyzer() -> Analyzer:
 
 
 def test_the_case_of_lights_behind_one_person(analyzer: Analyzer, cases: Path) -> None:
-    _, seen = analyze_video(analyzer, cases / "ghost-faces" / "in.mp4", None, None, heat=False)
+    _, seen = sightings(analyzer, cases / "ghost-faces" / "in.mp4")
 
     assert {one.face for one in seen} == {1}
     assert {one.frame for one in seen} == set(range(90))

@@ -16,8 +16,8 @@ import pytest
 from emotion import Analyzer
 from emotion.cli import main
 from emotion.labels import LABELS
-from emotion.video import analyze_video
 from emotion.video_file import VideoReader
+from tests.support.videos import sightings
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -73,9 +73,7 @@ def scene(number: int) -> Pixels:
 def test_the_case_of_a_variable_rate_lasts_as_long_as_its_source(
     analyzer: Analyzer, cases: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
-    count, _ = analyze_video(
-        analyzer, cases / "vfr-copy" / name, tmp_path / "out.mp4", None, heat=False
-    )
+    count, _ = sightings(analyzer, cases / "vfr-copy" / name, tmp_path / "out.mp4")
 
     times, length, _ = shown(tmp_path / "out.mp4")
     assert count == len(times) == 72
@@ -87,7 +85,7 @@ def test_the_case_of_a_variable_rate_lasts_as_long_as_its_source(
 def test_the_case_of_a_lossless_trim_raises_no_alarm(
     analyzer: Analyzer, cases: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    count, _ = analyze_video(analyzer, cases / "false-cut-alarm/trim.mp4", None, None, heat=False)
+    count, _ = sightings(analyzer, cases / "false-cut-alarm/trim.mp4")
 
     assert count == 75
     assert capsys.readouterr().err == ""
@@ -133,7 +131,7 @@ def test_a_copy_has_its_sources_times(
 ) -> None:
     write(tmp_path / f"in.{kind}", [(t, scene(i)) for i, t in enumerate(times)])
 
-    analyze_video(analyzer, tmp_path / f"in.{kind}", tmp_path / "out.mp4", None, heat=False)
+    sightings(analyzer, tmp_path / f"in.{kind}", tmp_path / "out.mp4")
 
     copied, length, _ = shown(tmp_path / "out.mp4")
     assert copied == pytest.approx(times, abs=0.002)
@@ -149,7 +147,7 @@ def test_sound_is_kept(
 ) -> None:
     write(tmp_path / f"in.{kind}", [(i / 10, scene(i)) for i in range(10)], "mpeg4", sound=sound)
 
-    analyze_video(analyzer, tmp_path / f"in.{kind}", tmp_path / "out.mp4", None, heat=False)
+    sightings(analyzer, tmp_path / f"in.{kind}", tmp_path / "out.mp4")
 
     with av.open(str(tmp_path / "out.mp4")) as container:
         voice = container.streams.audio[0]
@@ -205,7 +203,7 @@ def test_an_mp4_that_is_cut_off_says_so(
     data = (tmp_path / "in.mp4").read_bytes()
     (tmp_path / "in.mp4").write_bytes(data[: len(data) // 2])
 
-    count, _ = analyze_video(analyzer, tmp_path / "in.mp4", None, None, heat=False)
+    count, _ = sightings(analyzer, tmp_path / "in.mp4")
 
     assert 5 < count < 35
     assert "cut off" in capsys.readouterr().err
@@ -224,7 +222,7 @@ def test_a_face_that_shows_for_two_frames_is_none_and_one_that_stays_has_all_its
         frames.append((number / 30, picture))
     write(tmp_path / "in.mp4", frames)
 
-    _, seen = analyze_video(analyzer, tmp_path / "in.mp4", tmp_path / "out.mp4", None, heat=False)
+    _, seen = sightings(analyzer, tmp_path / "in.mp4", tmp_path / "out.mp4")
 
     assert [one.frame for one in seen] == list(range(8))
     assert {one.face for one in seen} == {1}

@@ -8,7 +8,7 @@ from emotion.align import umeyama
 from emotion.errors import ConfigError
 from emotion.labels import LABELS
 from train.corpora import load_corpus
-from train.corpora.faces import SIZE, draw_face
+from train.corpora.drawing import SIZE, draw_face
 
 
 def _decode(content):

@@ -9,10 +9,10 @@ import pytest
 import torch
 from datasets import Dataset, DatasetDict
 
-from train.config import FitConfig, override
-from train.data import TrainingData
-from train.domains.trainers import build_trainer
-from train.store import FaceStore, concatenate
+from train.config.fit import FitConfig, override
+from train.faces.store import FaceStore, concatenate
+from train.trainers import build_trainer
+from train.training.data import TrainingData
 
 TINY: dict[str, object] = {
     "sizes": (32,),
@@ -55,7 +55,7 @@ def draw(count: int, shift: float, seed: int, noise: float = 60.0) -> FaceStore:
 
 
 def gather(stores: dict[str, FaceStore], validation: FaceStore) -> TrainingData:
-    """Put corpora together as ``train.data.read_data`` does; the first one is the target."""
+    """Put corpora together as ``read_data`` does; the first one is the target."""
     parts, first = {}, 0
     for corpus, store in stores.items():
         parts[corpus] = range(first, first + len(store))

@@ -9,8 +9,8 @@ import torch
 
 from tests.train.conftest import convolutions
 from tests.train.domains.conftest import TINY, draw, gather
-from train.config import FitConfig, override
-from train.domains.trainers import build_trainer
+from train.config.fit import FitConfig, override
+from train.trainers import build_trainer
 
 
 @pytest.mark.parametrize("method", ["progressive", "bort2"])

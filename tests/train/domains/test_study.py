@@ -7,7 +7,7 @@ import pytest
 
 from train.cli import main
 from train.commands.domains import Arguments, to_markdown
-from train.domains.figures import plot_shards, plot_study, plot_trials
+from train.domains.progressive.figures import plot_shards, plot_study, plot_trials
 
 
 @pytest.mark.timeout(600)  # six trainings

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from safetensors.torch import save
 
-from emotion.network import EmotionNet, NetworkConfig
+from emotion.config import NetworkConfig
+from emotion.network import EmotionNet
 from train.cli import main
 from train.explain.comparison import SANE, winner
 

@@ -8,7 +8,8 @@ import torch
 from pytorch_grad_cam import EigenCAM, GradCAM, GradCAMPlusPlus, HiResCAM, LayerCAM
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
-from emotion.network import EmotionNet, NetworkConfig
+from emotion.config import NetworkConfig
+from emotion.network import EmotionNet
 from train.explain.methods import all_maps, eigen_cam, stages
 
 PUBLISHED = {

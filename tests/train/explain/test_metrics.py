@@ -6,8 +6,9 @@ import torch
 from scipy.stats import spearmanr
 
 from emotion.align import template
+from emotion.config import NetworkConfig
 from emotion.cover import PARTS, part_masks
-from emotion.network import EmotionNet, NetworkConfig
+from emotion.network import EmotionNet
 from train.explain import metrics
 
 

@@ -1,0 +1,108 @@
+"""The expression network as an engine runs it: crops in; logits, maps and features out."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from emotion import int8
+from emotion.align import CROP_SIZE
+from emotion.cam import class_activation_maps
+from emotion.engine.base import Engine
+from emotion.engine.openvino_engine import OpenVINOEngine
+from emotion.network import EmotionNet, normalise
+from emotion.weights import EMBEDDED
+
+_log = logging.getLogger(__name__)
+
+EXAMPLE = torch.zeros(1, CROP_SIZE, CROP_SIZE, dtype=torch.uint8)
+VARYING = (0,)
+"""Input of ``ClassifierGraph``: any number of crops."""
+
+
+class Outputs(NamedTuple):
+    """What the network computes for B crops.
+
+    Attributes:
+        logits: float32 (B, 6), not calibrated yet, see ``emotion.calibration``.
+        cams: float32 (B, 6, 8, 8), see ``emotion.cam.class_activation_maps``.
+        features: float32 (B, K, 8, 8), the feature maps they are made of, see
+            ``EmotionNet.evidence``; K is 512 for the embedded CNN.
+        calm: float32 (B,), logits of the second output; None where the network has none.
+    """
+
+    logits: npt.NDArray[np.float32]
+    cams: npt.NDArray[np.float32]
+    features: npt.NDArray[np.float32]
+    calm: npt.NDArray[np.float32] | None = None
+
+    @property
+    def pooled(self) -> npt.NDArray[np.float32]:
+        """The features averaged over the map, float32 (B, K), as the calibration takes them."""
+        return np.asarray(self.features.mean((2, 3)))
+
+
+class ClassifierGraph(nn.Module):
+    """Everything between crops and feature maps; what follows is linear and costs next to nothing.
+
+    So one compiled model serves every linear layer (``NetworkConfig.conventions``), and those stay
+    in float32 where it computes in 8 bits.
+    """
+
+    def __init__(self, network: EmotionNet) -> None:
+        super().__init__()
+        self.network = network.eval()
+
+    def forward(self, crops: Tensor) -> tuple[Tensor]:
+        """Map crops uint8 (B, 64, 64) to ``EmotionNet.evidence``, float32 (B, K, 8, 8)."""
+        network = self.network
+        return (network.evidence(normalise(crops, network.config).contiguous()),)
+
+
+def read_out(network: EmotionNet, features: npt.NDArray[np.float32]) -> Outputs:
+    """Compute logits and maps from feature maps (B, K, h, w), as ``EmotionNet.classify`` does."""
+    maps = torch.from_numpy(features)
+    pooled = maps.mean((2, 3))
+    with torch.inference_mode():
+        logits = network.head(pooled)
+        cams = class_activation_maps(maps, network.head.weight)
+        calm = None if network.calm is None else network.calm(pooled)[:, 0].numpy()
+    return Outputs(logits.numpy(), cams.numpy(), features, calm)
+
+
+class Classifier:
+    """An expression network on an engine; safe to share by threads.
+
+    Args:
+        network: what to run.
+        engine: where to run it.
+        weights: folder of the network's files and the digest of its tensors; where an 8-bit model
+            that belongs to them lies there, and helps on this processor, it is used.
+    """
+
+    def __init__(
+        self, network: EmotionNet, engine: Engine, weights: tuple[Path, str] | None = None
+    ) -> None:
+        self.engine = engine.name
+        self._network = network.eval()
+        run = None
+        if weights and isinstance(engine, OpenVINOEngine) and int8.helps():
+            # What is installed with the code is trusted as the code is.
+            graph = None if weights[0] == EMBEDDED else ClassifierGraph(network)
+            run = int8.load(*weights, network.config, engine, graph)
+            self.engine += " int8" if run else ""
+        self.exact = run is None
+        """Whether it computes in float32."""
+        self._run = run or engine.compile(ClassifierGraph(network), EXAMPLE, VARYING)
+        self(EXAMPLE.numpy())  # the first call allocates and compiles; visitors should not wait
+
+    def __call__(self, crops: npt.NDArray[np.uint8]) -> Outputs:
+        """Classify and explain crops uint8 (B, 64, 64) in one forward pass."""
+        # Models of earlier versions have logits and maps before the features.
+        return read_out(self._network, self._run(crops)[-1])

@@ -1,0 +1,75 @@
+"""A video frame by frame, with who is who: at constant memory, however long it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from emotion.reliability import RELIABLE
+from emotion.result import Faces
+from emotion.tracker import TrackedFace, Tracker
+from emotion.video_file import VideoReader, VideoSource
+
+if TYPE_CHECKING:
+    from emotion.analyzer import Analyzer
+
+DETECTION_SIDE = 640
+"""Longer side in px of the copy on which faces are looked for."""
+
+SPARSE = 0.5
+"""Seconds between frames from which on each counts by itself: no face shows in three of them."""
+
+
+class StreamFrame(NamedTuple):
+    """One frame of a video and its faces.
+
+    Attributes:
+        image: uint8 RGB (H, W, 3), upright, with square pixels.
+        time_s: seconds from the start of the video.
+        faces: with their tracks, smoothed; the id is 0 until a track opens.
+    """
+
+    image: npt.NDArray[np.uint8]
+    time_s: float
+    faces: list[TrackedFace]
+
+
+def follow(
+    analyzer: Analyzer,
+    video: VideoSource,
+    *,
+    every: float,
+    start: float,
+    end: float | None,
+    min_score: float,
+) -> Iterator[StreamFrame]:
+    """Open a video and follow its faces, see ``Analyzer.stream``."""
+    reader = VideoReader(video, every=every, start=start, end=end)
+
+    def frames() -> Iterator[StreamFrame]:
+        with reader:
+            tracker = make_tracker(analyzer, every)
+            yield from follow_frames(analyzer, reader, tracker, min_score)
+
+    return frames()
+
+
+def make_tracker(analyzer: Analyzer, every: float) -> Tracker:
+    """Return what follows the faces of a video of which a frame is taken every so many seconds."""
+    return Tracker(analyzer.network.config.abstain_below, patient=every < SPARSE, every=every)
+
+
+def follow_frames(
+    analyzer: Analyzer, reader: VideoReader, tracker: Tracker, min_score: float
+) -> Iterator[StreamFrame]:
+    """Analyze the frames of an open video."""
+    for image, time_s in reader:
+        results = analyzer.analyze(image, max_side=DETECTION_SIDE, exact=False, min_score=min_score)
+        if not tracker.patient:  # nothing but its score tells a face from a light then
+            results = Faces(
+                face for face in results if face.score is None or face.score >= RELIABLE
+            )
+        yield StreamFrame(image, time_s, tracker.update(results, time_s))

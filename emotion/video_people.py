@@ -1,0 +1,75 @@
+"""Who was seen in a video, when, and how they looked: sums, however long it was."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from emotion.labels import LABELS
+from emotion.tracker import PATIENCE
+
+if TYPE_CHECKING:
+    from emotion.video import Sighting
+
+
+@dataclass
+class Person:
+    """One track.
+
+    Attributes:
+        first_s: when it was seen first.
+        last_s: and last.
+        seen_s: seconds for which it was seen.
+        answers: what people were told -> for how many of these seconds.
+        sums: float64 (6,), the probabilities, each times its seconds.
+    """
+
+    first_s: float
+    last_s: float
+    seen_s: float = 0.0
+    answers: dict[str, float] = field(default_factory=dict)
+    sums: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros(len(LABELS)))
+
+    def shares(self) -> list[tuple[str, float]]:
+        """Return each answer and its share of the time, the longest first."""
+        whole = self.seen_s or 1.0
+        ordered = sorted(self.answers.items(), key=lambda pair: (-pair[1], pair[0]))
+        return [(answer, seconds / whole) for answer, seconds in ordered]
+
+
+class People:
+    """Everybody in a video; ``frames`` counts those that were analysed."""
+
+    def __init__(self) -> None:
+        self.frames = 0
+        self.known: dict[int, Person] = {}
+
+    def add(self, one: Sighting) -> None:
+        """Take one face of one frame, which counts for the time since the frame before."""
+        person = self.known.setdefault(one.face, Person(one.time_s, one.time_s))
+        person.last_s = one.time_s
+        person.seen_s += one.held_s
+        person.answers[one.answer] = person.answers.get(one.answer, 0.0) + one.held_s
+        person.sums += one.held_s * one.probabilities
+
+    def lines(self) -> list[str]:
+        """Say in a line per face when it was seen and for which share of the time it looked how.
+
+        Where there are several, the last line says why one person can have two numbers.
+        """
+        lines = []
+        for number, person in sorted(self.known.items()):
+            shares = ", ".join(f"{answer} {100 * share:.0f} %" for answer, share in person.shares())
+            mean = person.sums / (person.seen_s or 1.0)
+            scores = ", ".join(f"{LABELS[i]} {mean[i]:.2f}" for i in mean.argsort()[::-1])
+            when = f"{person.first_s:.1f}-{person.last_s:.1f} s"
+            lines.append(f"face {number}, {when}, share of the time: {shares}; mean: {scores}")
+        if len(lines) > 1:
+            lines.append(
+                f"Who is not seen for {PATIENCE:.0f} seconds gets a new number, so a person may "
+                "have several."
+            )
+        return lines

@@ -1,0 +1,1 @@
+"""What a training, a preparation and a measurement can be told."""

@@ -1,0 +1,1 @@
+"""Trained once more, robust against wrong labels (Deng et al., 2022)."""

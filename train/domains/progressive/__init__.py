@@ -1,0 +1,1 @@
+"""Other corpora are let in part by part."""

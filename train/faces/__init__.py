@@ -1,0 +1,1 @@
+"""From rows of a corpus to aligned faces: made, kept, compared, reported, read."""

@@ -1,0 +1,1 @@
+"""To the Hugging Face Hub: weights with their card, prepared faces, the page."""

@@ -1,0 +1,1 @@
+"""What a network answers on prepared faces, and how good that is."""

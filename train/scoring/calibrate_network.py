@@ -1,0 +1,137 @@
+"""Calibrating everything that a network answers: each convention's layer, and who is calm."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from emotion.config import COMMON
+from emotion.files import write_text
+from emotion.network import EmotionNet
+from train.config.options import COVERAGE
+from train.scoring.calibrate import CorpusAnswers, calibrate
+from train.scoring.inference import read_out
+
+CALLED_CALM = 0.08
+"""Share of expressive faces that may be called calm, every corpus counting the same."""
+
+
+def calibrate_network(
+    network: EmotionNet, corpora: dict[str, CorpusAnswers], coverage: float = COVERAGE
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Calibrate every layer, choose the one that answers, and find the bound of calm.
+
+    The layer that answers is the best on the mean of the corpora, by accuracy plus macro F1 of each
+    half of the faces at the calibration of the other half.
+
+    Args:
+        network: in evaluation mode.
+        corpora: name -> what it answers on validation; at least one.
+        coverage: see ``train.scoring.calibrate.abstain_threshold``.
+
+    Returns:
+        The values for ``NetworkConfig`` that are found, and figures: those of
+        ``train.scoring.calibrate.calibrate`` for the layer that answers, ``convention``,
+        ``conventions`` (name -> figures of each layer) if there are several, and ``calm``
+        (``bound``, ``temperature``) with a second output.
+    """
+    bound, temperature = _fit_calm(corpora) if network.config.calm else (np.inf, 1.0)
+    values: dict[str, dict[str, Any]] = {}
+    figures: dict[str, dict[str, Any]] = {}
+    for convention in (COMMON, *network.config.conventions):
+        answers = {name: _as(network, part, convention) for name, part in corpora.items()}
+        calibration, figures[convention] = calibrate(answers, coverage, bound)
+        values[convention] = {
+            "temperature": calibration.typical,
+            "temperature_slope": calibration.slope,
+            "temperature_offset": calibration.offset,
+            "class_offsets": calibration.class_offsets,
+            "abstain_below": figures[convention]["abstain_below"],
+        }
+    best = max(figures, key=lambda name: _merit(figures[name]))
+    config, report = {**values[best], "convention": best}, {**figures[best], "convention": best}
+    if network.config.conventions:
+        config["calibrations"], report["conventions"] = values, figures
+    if network.config.calm:
+        config |= {"calm_bound": bound, "calm_temperature": temperature}
+        report["calm"] = {"bound": bound, "temperature": temperature}
+    return config, report
+
+
+def write_calibration(folder: Path, values: Mapping[str, Any], figures: Mapping[str, Any]) -> None:
+    """Put a calibration into the config of weights, and all figures beside it.
+
+    Args:
+        folder: with ``config.json``; it also gets ``calibration.json``.
+        values: as ``calibrate_network`` returns them.
+        figures: likewise.
+
+    Raises:
+        DataError: if a file cannot be written; the tensors are never touched.
+    """
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    config.update(values)
+    write_text(folder / "config.json", json.dumps(config, sort_keys=True, indent=2))
+    write_text(folder / "calibration.json", json.dumps(figures, indent=1) + "\n")
+
+
+def _as(network: EmotionNet, answers: CorpusAnswers, convention: str) -> CorpusAnswers:
+    neutral = answers.neutral
+    return replace(
+        answers,
+        faces=read_out(network, answers.faces.pooled, convention),
+        neutral=None if neutral is None else read_out(network, neutral.pooled, convention),
+    )
+
+
+def _merit(figures: dict[str, Any]) -> float:
+    rows = figures["corpora"].values()
+    return float(np.mean([row["accuracy_crossed"] + row["macro_f1_crossed"] for row in rows]))
+
+
+def _fit_calm(corpora: Mapping[str, CorpusAnswers]) -> tuple[float, float]:
+    """Return the logit from which a face counts as calm, and what distances to it are divided by.
+
+    The bound is the quantile of expressive faces that ``CALLED_CALM`` says. The divisor is the
+    inverse slope of a logistic regression of calm on the logit (Platt, 1999), with expressive and
+    neutral faces counting the same.
+    """
+    logits = [part.faces.calm for part in corpora.values() if part.faces.calm is not None]
+    weights = torch.cat([torch.full((len(part),), 1 / len(part)) for part in logits])
+    expressive = torch.cat(logits).double()
+    order = expressive.argsort(descending=True)
+    called = (weights[order].cumsum(0) / weights.sum()).numpy()
+    bound = float(expressive[order][np.searchsorted(called, CALLED_CALM)])
+    neutral = [
+        part.neutral.calm
+        for part in corpora.values()
+        if part.neutral is not None and part.neutral.calm is not None
+    ]
+    if not neutral:
+        return round(bound, 4), 1.0
+    slope = _logistic_slope(torch.cat(neutral).double(), expressive)
+    return round(bound, 4), round(1 / max(slope, 1e-3), 4)
+
+
+def _logistic_slope(positive: Tensor, negative: Tensor) -> float:
+    parameters = torch.zeros(2, dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.LBFGS([parameters], max_iter=100, line_search_fn="strong_wolfe")
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        slope, intercept = parameters
+        loss = F.softplus(-(slope * positive + intercept)).mean()
+        loss = loss + F.softplus(slope * negative + intercept).mean()
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss
+
+    optimizer.step(closure)  # type: ignore[no-untyped-call]
+    return float(parameters.detach()[0])

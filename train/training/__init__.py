@@ -1,0 +1,1 @@
+"""One training: network, data, loss, steps, checkpoints."""

@@ -1,0 +1,106 @@
+"""Knowledge distillation: what trained networks answer becomes part of what is learnt."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as parse_tensors
+from safetensors.torch import save as pack_tensors
+from torch import Tensor
+
+from emotion.align import CROP_SIZE
+from emotion.calibration import Calibration
+from emotion.files import write_bytes
+from emotion.network import EmotionNet
+from emotion.weights import Loaded, load
+from train.config.fit import FitConfig
+from train.scoring.inference import predict
+from train.scoring.views import average_over_views
+from train.training import distributed
+from train.training.data import TrainingData
+
+ANSWERS = "teachers.safetensors"
+"""File in the folder of a run, so that a resumed one does not ask again."""
+
+
+def distil(config: FitConfig, data: TrainingData, out: Path, device: torch.device) -> TrainingData:
+    """Mix the answers of the config's teachers into the targets of the training faces.
+
+    A target t becomes (1 - a) t + a q, where a is ``teacher_weight`` and q the mean of the
+    teachers' calibrated probabilities over ten views of the face (``ten-crop`` of
+    ``train.scoring.views``): Hinton et al., "Distilling the Knowledge in a Neural Network", 2015,
+    with each teacher's own calibration in place of one temperature. The views are the unaugmented
+    face's, so each face has one target.
+    Outliers, which have no class, keep theirs.
+
+    Args:
+        config: names the teachers.
+        data: what is trained on; comes back as it is where there are no teachers.
+        out: folder of the run, which gets the answers.
+        device: where the teachers run.
+
+    Raises:
+        DataError: if the answers cannot be written.
+        WeightsError: if weights cannot be used.
+    """
+    if not config.data.teachers:
+        return data
+    known = data.training.labels >= 0
+    faces = data.training.faces[known]
+    loaded = [load(spec) for spec in config.data.teachers]
+    teachers = [(_key(teacher, faces), teacher.network) for teacher in loaded]
+    if not distributed.rank():
+        _ask_once(teachers, faces, out, device)
+    distributed.wait()
+    answers = _read(out / ANSWERS)
+    taught = torch.stack([answers[key] for key, _ in teachers]).mean(0)
+    targets = data.training.targets.clone()
+    share = config.data.teacher_weight
+    targets[known] = (1 - share) * targets[known] + share * taught
+    seen = dict.fromkeys(data.splits)
+    for _, network in teachers:
+        seen |= dict.fromkeys(network.config.trained_on)
+    return replace(data, training=replace(data.training, soft=targets), splits=tuple(seen))
+
+
+def _key(teacher: Loaded, faces: Tensor) -> str:
+    """Name the answers of one network, as it is calibrated, to these faces."""
+    digest = hashlib.sha256(f"{teacher.digest} {teacher.network.config}".encode())
+    digest.update(faces.numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _ask_once(
+    teachers: list[tuple[str, EmotionNet]], faces: Tensor, out: Path, device: torch.device
+) -> None:
+    answers = _read(out / ANSWERS)
+    for key, network in teachers:
+        if key not in answers:
+            answers[key] = _ask(network.to(device), faces)
+            write_bytes(out / ANSWERS, pack_tensors(answers))
+
+
+def _ask(network: EmotionNet, faces: Tensor) -> Tensor:
+    """Return the mean of a network's calibrated probabilities over views, float32 (N, 6)."""
+    calibration = Calibration.of(network.config)
+
+    def classify(crops: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        answers = predict(network, torch.from_numpy(crops), CROP_SIZE)
+        return calibration.probabilities(answers.logits.numpy(), answers.pooled.numpy())
+
+    answers = average_over_views(classify, faces.numpy(), "ten-crop", "asking the teacher")
+    return torch.from_numpy(answers)
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    """Read answers by key; a file that is missing or damaged holds none."""
+    try:
+        return parse_tensors(path.read_bytes())
+    except (FileNotFoundError, SafetensorError):
+        return {}
