@@ -1,14 +1,19 @@
-"""Visitors who want nothing but to keep others out, and what honest visitors keep beside them."""
+"""Visitors who want nothing but to keep others out, and what honest visitors keep beside them.
+
+Attackers run at the lowest priority: elsewhere they would have processors of their own.
+"""
 
 from __future__ import annotations
 
 import multiprocessing
+import os
 import statistics
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from multiprocessing.synchronize import Event
+from typing import NamedTuple
 
 from benchmarks import _rows
 from benchmarks._clients import Client, Watch, camera_frame, in_background, open_silently, portrait
@@ -20,12 +25,6 @@ SETTLING = 3.0
 _NAMERS = 4  # threads, so that a request that waits delays no other
 
 Attack = Callable[[App], AbstractContextManager[None]]
-
-
-@contextmanager
-def nobody(app: App) -> Iterator[None]:
-    """Attack with nothing."""
-    yield
 
 
 def _names(app: App, address: str, data: str) -> Iterator[None]:
@@ -96,7 +95,6 @@ def calls_without_end(app: App) -> Iterator[None]:
 
 
 ATTACKS = (
-    nobody,
     names_used_once,
     names_beside_a_visitor,
     pictures_under_names_used_once,
@@ -111,35 +109,59 @@ def measure(app: App, seconds: float) -> list[_rows.Row]:
 
     Args:
         app: that is attacked.
-        seconds: for which each attack lasts.
+        seconds: for which each attack lasts, and each pause between two.
 
     Returns:
-        A row for each attack; ``kept`` is the share of the live answers without one.
+        A row for each attack; ``kept`` is the share of the live answers in the pauses before and
+        after it, since others may use the machine too.
     """
     print("\n| beside | live answers a second | kept | /classify: answered, median s |")
     print("|---|---|---|---|")
+    before = _beside(None, app, seconds)
+    _print("nobody", before, 1.0)
     rows: list[_rows.Row] = []
     for attack in ATTACKS:
-        rate, answered, median = _beside(attack, app, seconds)
-        kept = rate / rows[0]["live_answers_per_s"] if rows else 1.0  # type: ignore[operator]
         name = attack.__name__.replace("_", " ")
-        print(f"| {name} | {rate:.1f} | {kept:.0%} | {answered:.0%}, {median:.2f} |", flush=True)
+        during = _beside(attack, app, seconds)
+        time.sleep(SETTLING)
+        after = _beside(None, app, seconds)
+        kept = 2 * during.rate / (before.rate + after.rate)
+        _print(name, during, kept)
         rows.append(
             {
                 "attack": name,
-                "live_answers_per_s": rate,
+                "live_answers_per_s": during.rate,
+                "undisturbed_per_s": (before.rate + after.rate) / 2,
                 "kept": kept,
-                "classify_answered": answered,
-                "classify_median_s": median,
+                "classify_answered": during.answered,
+                "classify_median_s": during.median,
             }
         )
-        time.sleep(SETTLING)
+        before = after
     return rows
 
 
+class _Got(NamedTuple):
+    """What honest visitors got: live answers a second, and of /classify the share and seconds."""
+
+    rate: float
+    answered: float
+    median: float
+
+
+def _print(name: str, got: _Got, kept: float) -> None:
+    print(
+        f"| {name} | {got.rate:.1f} | {kept:.0%} | {got.answered:.0%}, {got.median:.2f} |",
+        flush=True,
+    )
+
+
 @contextmanager
-def _elsewhere(attack: Attack, app: App) -> Iterator[None]:
+def _elsewhere(attack: Attack | None, app: App) -> Iterator[None]:
     """Attack from a process of its own, so that only the machine is shared with honest visitors."""
+    if attack is None:
+        yield
+        return
     context = multiprocessing.get_context("spawn")
     ready, over = context.Event(), context.Event()
     process = context.Process(target=_run, args=(attack, app, ready, over), daemon=True)
@@ -153,12 +175,13 @@ def _elsewhere(attack: Attack, app: App) -> Iterator[None]:
 
 
 def _run(attack: Attack, app: App, ready: Event, over: Event) -> None:
+    os.nice(19)
     with attack(app):
         ready.set()
         over.wait()
 
 
-def _beside(attack: Attack, app: App, seconds: float) -> tuple[float, float, float]:
+def _beside(attack: Attack | None, app: App, seconds: float) -> _Got:
     program, content = Client(app, "127.0.0.4"), portrait()
     watches = [Watch(app, address, f"honest{address}") for address in HONEST]
     with _elsewhere(attack, app):
@@ -173,4 +196,4 @@ def _beside(attack: Attack, app: App, seconds: float) -> tuple[float, float, flo
         rate = (sum(watch.answers for watch in watches) - first) / (time.monotonic() - began)
     for watch in watches:
         watch.stop()
-    return rate, len(times) / tries, statistics.median(times) if times else float("nan")
+    return _Got(rate, len(times) / tries, statistics.median(times) if times else float("nan"))

@@ -3,7 +3,8 @@
     python -m benchmarks.soak [--minutes N]
 
 Two live visitors, photos of ever new sizes, calls by programs, and sessions that never return, all
-at a time; memory is that of the server and of the processes it started.
+at a time; memory is that of the server and of the processes it started. Before that, it has seen
+photos of 40 sizes, the largest first: what the networks keep depends on the largest of them.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from benchmarks._clients import Client, Watch, in_background, photo_of, portrait
 from benchmarks._machine import machine
 from tests.support.visit import App, served
 
+SIZES = 200, 1600  # px of a photo's sides
+FIRST_PHOTOS = 40
 WARM_UP = 0.2  # share of the time in which memory may still grow
 EVERY = 2.0  # seconds between two looks at the memory
 
@@ -42,6 +45,12 @@ def main() -> int:
         print(machine())
         start = memory_mb(app.pid)
         print(f"{start:.0f} MB after the start", flush=True)
+        chance = random.Random(0)
+        page = Client(app, "127.0.0.4")
+        page.photo(photo_of(SIZES[1], SIZES[1]))
+        for _ in range(FIRST_PHOTOS - 1):
+            page.photo(any_photo(chance))
+        print(f"{memory_mb(app.pid):.0f} MB after {FIRST_PHOTOS} photos", flush=True)
         looks = list(watch(app, arguments.minutes * 60))
         log = Path(folder, "app.log").stat().st_size
     late = looks[int(WARM_UP * len(looks)) :]
@@ -57,12 +66,12 @@ def main() -> int:
 
 def watch(app: App, seconds: float) -> Iterator[tuple[float, float]]:
     """Yield (seconds, MB) regularly while traffic of all kinds goes on."""
-    chance = random.Random(0)
+    chance = random.Random(1)
     page, program, strangers = (Client(app, f"127.0.0.{last}") for last in (4, 5, 6))
     content = portrait()
 
     def look_at_a_photo(_number: int) -> None:
-        page.photo(photo_of(chance.randint(200, 1600), chance.randint(200, 1600)))
+        page.photo(any_photo(chance))
         time.sleep(1)
 
     def classify(_number: int) -> None:
@@ -92,6 +101,11 @@ def watch(app: App, seconds: float) -> Iterator[tuple[float, float]]:
                 minute = next(minutes)
             yield passed, size
             time.sleep(EVERY)
+
+
+def any_photo(chance: random.Random) -> str:
+    """Return a photo of a size that hardly came before."""
+    return photo_of(chance.randint(*SIZES), chance.randint(*SIZES))
 
 
 def memory_mb(pid: int) -> float:

@@ -23,13 +23,24 @@ def give_back_large_blocks() -> None:
     """Let glibc return pictures to the system when they are freed; elsewhere nothing happens.
 
     By itself it keeps an area for each of the server's threads and, after the first large block,
-    blocks of up to 32 MB in them. Numbers are those of ``mallopt`` in ``malloc.h``.
+    blocks of up to 32 MB in them. Numbers are those of ``mallopt`` in ``malloc.h``; from 128 KB on,
+    blocks go back by themselves, which costs a frame no time that can be measured.
     """
-    most_areas, mapped_from = (-8, 2), (-3, 1 << 20)
+    most_areas, mapped_from = (-8, 2), (-3, 128 << 10)
     with suppress(OSError, AttributeError):
         library = ctypes.CDLL(None)
         for option, value in (most_areas, mapped_from):
             library.mallopt(option, value)
+
+
+def give_back_free_pages() -> None:
+    """Let glibc return the free pages between blocks that are in use; elsewhere nothing happens.
+
+    Small blocks that live long, as the kernels that OpenVINO compiles for each new size of a
+    picture, come to lie among blocks that live for one request, and keep their pages.
+    """
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _of_machine() -> int | None:

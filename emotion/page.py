@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import signal
 import sys
@@ -15,6 +16,10 @@ from emotion.errors import ConfigError
 
 DEPLOYMENT = Path("space.yaml")
 """Where the command line looks for the description of a deployment: the working directory."""
+
+SWITCH_EVERY = 0.0005
+"""Seconds for which one thread may keep others from running Python; a frame's analysis asks for its
+turn again after each step, and Python's own 5 ms add up while the server answers others."""
 
 WEIGHTS_HELP = (
     "embedded, a folder, or hf://USER/NAME@REVISION (default: EMOTION_WEIGHTS, or the model of "
@@ -80,6 +85,7 @@ def serve(arguments: argparse.Namespace, deployment: Path) -> None:
     from emotion.ui.uploads import Uploads
 
     memory.give_back_large_blocks()
+    sys.setswitchinterval(SWITCH_EVERY)
     log.protect()
     uploads = Uploads()  # before Gradio, which notes once where temporary files go
     _ignore_ports()
@@ -88,6 +94,8 @@ def serve(arguments: argparse.Namespace, deployment: Path) -> None:
 
     page = build(Analyzer.from_loaded(loaded), weights, deployment, uploads)
     url = start(page, host, int(port), arguments.root_path, mcp=arguments.mcp)
+    gc.collect()
+    gc.freeze()  # half a million objects that stay; looking through them stops every thread
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         print(f"Six expressions, and why: {url} (Ctrl-C ends it)", flush=True)

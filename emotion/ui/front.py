@@ -30,8 +30,9 @@ CALLS_PER_SECOND, CALLS_AT_ONCE = 5.0, 30.0
 REQUESTS_PER_SECOND, REQUESTS_AT_ONCE = 150.0, 300.0
 """How many requests with a body one address may send, camera frames among them."""
 
-REFUSED_AFTER = 1.0
-"""Seconds that a refusal of too many calls takes, so that asking at once again gains nothing."""
+REFUSED_AFTER, REFUSED_PER_SECOND = 1.0, 8.0
+"""Seconds that a refusal of too many calls takes, so that asking at once again gains nothing, and
+how many of them one address gets in a second: where more wait, each takes longer."""
 
 ANCESTORS = "EMOTION_FRAME_ANCESTORS"
 """Environment variable: which sites may show the page in a frame, as in a CSP; default 'self'."""
@@ -75,6 +76,7 @@ class Front:
         self._upload_rate = RateLimit(CALLS_PER_SECOND, CALLS_AT_ONCE)
         self._rate = RateLimit(REQUESTS_PER_SECOND, REQUESTS_AT_ONCE)
         self._held: Counter[str] = Counter()  # bytes of bodies under way, by address
+        self._refusing: Counter[str] = Counter()  # requests that wait to be refused, by address
         self._headers = security_headers(os.environ.get(ANCESTORS, "").strip() or "'self'")
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -128,7 +130,7 @@ class Front:
         if path == routes.UPLOAD:
             await self._admit(self._upload_rate, address)
             if not self._uploads.has_room(address, _declared(headers) - _FORM):
-                await asyncio.sleep(REFUSED_AFTER)
+                await self._slow_down(address)
                 raise _RefusedError(429, FULL)
             await self._app(scope, body.receive, send)
             body.check()
@@ -147,8 +149,18 @@ class Front:
 
     async def _admit(self, rate: RateLimit, address: str) -> None:
         if rate.wait(address):
-            await asyncio.sleep(REFUSED_AFTER)
+            await self._slow_down(address)
             raise _RefusedError(429)
+
+    async def _slow_down(self, address: str) -> None:
+        """Wait as long as a refusal takes; bodies are not read meanwhile."""
+        self._refusing[address] += 1
+        try:
+            await asyncio.sleep(max(REFUSED_AFTER, self._refusing[address] / REFUSED_PER_SECOND))
+        finally:
+            self._refusing[address] -= 1
+            if self._refusing[address] <= 0:
+                del self._refusing[address]
 
     async def _call(self, scope: Message, path: str, body: _Body, send: Send, address: str) -> None:
         self._calls.forget_unfetched()

@@ -17,6 +17,16 @@ from emotion.ui.clients import NOBODY, REMEMBERED, Client, RateLimit
 FRAMES_PER_SECOND, FRAMES_AT_ONCE = 50.0, 25.0
 """How many frames one address may send: two visitors at full rate, or several behind one router."""
 
+NEWCOMERS_PER_SECOND, NEWCOMERS_AT_ONCE = 1.0, 16.0
+"""How many new names of one address are served as everybody is; more come after all others."""
+
+BETWEEN_FRAMES = 0.1
+"""Seconds after a visitor's turn in which the next frame is likely to come: what comes after all
+others leaves the slot to it, and so does who has had more than a frame beyond their share."""
+
+LARGE_TURN, LARGEST_TURN = 3.0, 200.0
+"""What a photo or a call counts against frames that take as long, and the most frames it counts."""
+
 CLAIM_LASTS = 0.6
 """Seconds for which a refused visitor's turn is kept after the moment they were told."""
 
@@ -55,6 +65,7 @@ class _Claim:
         until: when it lapses; infinite for who waits.
         kept_out: since when others are sent away from a free slot because of it.
         first: whether it is the place of those whom the gate does not know yet.
+        last: whether all others come first.
     """
 
     client: Client
@@ -62,6 +73,7 @@ class _Claim:
     until: float = math.inf
     kept_out: float = math.inf
     first: bool = False
+    last: bool = False
 
 
 @dataclass(eq=False)
@@ -80,13 +92,19 @@ class Turn:
 
 
 class Gate:
-    """Lets a bounded number of analyses run; who was served longest ago comes first.
+    """Lets a bounded number of analyses run; who had least of it comes first.
+
+    Addresses share the time as in start-time fair queueing (Goyal, Vin and Cheng, 1996). A turn
+    counts one for a frame, and three times the frames that take as long for a photo or a call:
+    whoever looks at a camera's picture waits for every one. Who did not ask for a while saves
+    nothing up.
 
     Turns are kept between addresses first and between the visitors of an address second, so that
     nobody gains by pretending to be many. A visitor who was refused finds their turn kept when
     they come again, but only one whose last frame was a picture: a name costs nothing, and a slot
     that waits for somebody who never returns is lost to everybody. Names not seen before share one
-    place per address, in which they wait.
+    place per address, in which they wait; an address that brings more of them than a school does
+    has that place behind everybody, so that names used once cost others only what is left over.
     """
 
     def __init__(
@@ -97,14 +115,18 @@ class Gate:
         self._room = room
         self._clock = clock
         self._rate = RateLimit(FRAMES_PER_SECOND, FRAMES_AT_ONCE, clock)
+        self._newcomers = RateLimit(NEWCOMERS_PER_SECOND, NEWCOMERS_AT_ONCE, clock)
         self._changed = threading.Condition()
         self._running: list[Turn] = []
         self._typical = 0.05  # seconds a frame takes, a running average
         self._claims: dict[Hashable, _Claim] = {}
         self._seen: OrderedDict[Client, None] = OrderedDict()  # whose last frame was a picture
         self._penalties: dict[str, float] = {}  # addresses without claims, and until when
+        self._spent: OrderedDict[str, float] = OrderedDict()  # by address, in virtual time
         self._served: OrderedDict[Hashable, int] = OrderedDict()  # number of the last turn
         self._turn = self._arrivals = 0
+        self._virtual = 0.0  # when the newest turn began
+        self._returned = -math.inf  # when somebody had a turn who had had one before
 
     def stuck(self) -> bool:
         """Tell whether an analysis takes longer than any should."""
@@ -138,7 +160,9 @@ class Gate:
             yield turn
         finally:
             with self._changed:
-                self._seen.pop(client, None)
+                if client in self._seen:
+                    self._returned = self._clock()
+                    del self._seen[client]
                 if turn.decoded and client.visitor:
                     self._seen[client] = None
                     while len(self._seen) > REMEMBERED:
@@ -169,6 +193,9 @@ class Gate:
             yield turn
         finally:
             with self._changed:
+                frames = LARGE_TURN * (self._clock() - turn.began) / self._typical
+                if client.address in self._spent and frames > 1:
+                    self._spent[client.address] += min(frames, LARGEST_TURN) - 1
                 self._end(turn)
 
     def _take_kept_turn(self, client: Client, patience: float) -> None:
@@ -187,6 +214,7 @@ class Gate:
     def _take_first_turn(self, anybody: Client, patience: float) -> None:
         claim = self._claim(anybody)
         claim.first = True
+        claim.last = self._newcomers.wait(anybody.address) > 0
         if self._has_turn(claim):
             return
         wait = self._expected_wait(self._ahead(claim))
@@ -224,6 +252,9 @@ class Gate:
     def _has_turn(self, claim: _Claim) -> bool:
         """Tell whether a slot is free that nobody before this claim takes."""
         now = self._clock()
+        greedy = self._start(claim.client.address) > self._virtual + 1.5
+        if (claim.last or greedy) and now - self._returned < BETWEEN_FRAMES:
+            return False
         ahead = self._ahead(claim)
         free = self._slots - len(self._counted(now))
         if ahead < free:
@@ -251,9 +282,13 @@ class Gate:
         for name, times in ((claim.client.address, _OWN_PENALTY), (_EVERYBODY, _COMMON_PENALTY)):
             self._penalties[name] = max(self._penalties.get(name, now), now) + times * lost
 
-    def _order(self, claim: _Claim) -> tuple[int, int, int]:
+    def _order(self, claim: _Claim) -> tuple[bool, float, int, int, int]:
         address, client = claim.client.address, claim.client
-        return self._served.get(address, 0), self._served.get(client, 0), claim.arrived
+        last_turns = self._served.get(address, 0), self._served.get(client, 0)
+        return claim.last, self._start(address), *last_turns, claim.arrived
+
+    def _start(self, address: str) -> float:
+        return max(self._virtual, self._spent.get(address, 0.0))
 
     def _counted(self, now: float) -> list[Turn]:
         return [turn for turn in self._running if now - turn.began < SLOT_LASTS]
@@ -267,12 +302,16 @@ class Gate:
 
     def _begin(self, client: Client) -> Turn:
         self._turn += 1
-        keys = [client.address, client, *([] if client in self._seen else [Client(client.address)])]
-        for key in keys:
+        self._virtual = self._start(client.address)
+        self._spent[client.address] = self._virtual + 1
+        self._spent.move_to_end(client.address)
+        first = () if client in self._seen else (Client(client.address),)
+        for key in (client.address, client, *first):
             self._served[key] = self._turn
             self._served.move_to_end(key)
-        while len(self._served) > REMEMBERED:
-            self._served.popitem(last=False)
+        for kept in (self._spent, self._served):
+            while len(kept) > REMEMBERED:
+                kept.popitem(last=False)
         turn = Turn(client, self._clock())
         self._running.append(turn)
         return turn

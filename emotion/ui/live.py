@@ -142,6 +142,7 @@ def _read(payload: object) -> _Frame:
         raise ImageError("cover is the id of a track, or 0 for none.")
     language = next((one for one in LANGUAGES if one == payload.get("language")), LANGUAGES[0])
     jpeg = read_data_url(payload.get("jpeg"), limit=MAX_FRAME_BYTES, mime="image/jpeg")
+    _check(jpeg)  # before it waits for a turn
     return _Frame(jpeg, explain, visitor, float(time_s), cover, language)
 
 
@@ -155,6 +156,11 @@ def decode_frame(jpeg: bytes) -> RGBImage:
         ImageError: if it is no JPEG, has more pixels than a frame, or more scans than any camera
             or browser writes; thousands of those keep a decoder busy for seconds.
     """
+    _check(jpeg)
+    return decode_image(jpeg, max_pixels=MAX_FRAME_SIDE**2)
+
+
+def _check(jpeg: bytes) -> None:
     size = jpeg_size(jpeg)
     if size is None:
         raise ImageError("A frame is a JPEG.")
@@ -162,7 +168,6 @@ def decode_frame(jpeg: bytes) -> RGBImage:
         raise ImageError(f"A frame has at most {MAX_FRAME_SIDE} px a side.")
     if jpeg.count(b"\xff\xda") > MAX_FRAME_SCANS:
         raise ImageError("The frame is compressed in too many scans; send a baseline JPEG.")
-    return decode_image(jpeg, max_pixels=MAX_FRAME_SIDE**2)
 
 
 def _is_number(value: object, kind: Any) -> bool:

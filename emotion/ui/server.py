@@ -18,11 +18,15 @@ from typing import Any
 
 import uvicorn
 
+from emotion import memory
 from emotion.ui.connections import MAX_CONNECTIONS, MAX_HEADERS, BoundedConnection
 from emotion.ui.front import Front
 
 STOPS_WITHIN = 5
 """Seconds in which requests are still answered once the server is told to stop."""
+
+GIVES_BACK_EVERY = 30
+"""Seconds after which memory that is free goes back to the system, which takes about 20 ms."""
 
 _KEEP_ALIVE = 5  # seconds
 _BACKLOG = 128
@@ -61,7 +65,9 @@ class Server(uvicorn.Server):
         self._thread.join(timeout=STOPS_WITHIN + 3)
 
     async def on_tick(self, counter: int) -> bool:
-        """Once a second, end the connections whose clients take too long."""
+        """Once a second, end the connections whose clients take too long; rarely, tidy up."""
+        if counter % int(10 * GIVES_BACK_EVERY) == 0:  # ten ticks a second
+            asyncio.get_running_loop().run_in_executor(None, memory.give_back_free_pages)
         if counter % 10 == 0:
             now = asyncio.get_running_loop().time()
             for connection in list(self.server_state.connections):

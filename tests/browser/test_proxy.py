@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import getpass
 import os
+import re
+import shutil
+import socket
+import subprocess
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.support.visit import App, free_port, served
+from tests.support.visit import REPOSITORY, App, free_port, served
 
 pytestmark = pytest.mark.browser
 PREFIX = "/emotion"
@@ -59,20 +66,64 @@ def proxy_handler(port: int) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
-@pytest.fixture(scope="module")
-def behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[App, str]]:
-    """An app that was told its path, and the address of the proxy in front of it."""
-    log = tmp_path_factory.mktemp("proxy") / "app.log"
-    proxy_port = free_port()
-    with served(Path(log), {**os.environ, "GRADIO_ROOT_PATH": PREFIX}) as app:
-        proxy = ThreadingHTTPServer(("127.0.0.1", proxy_port), proxy_handler(app.port))
-        proxy.daemon_threads = True
-        thread = threading.Thread(target=proxy.serve_forever)
-        thread.start()
-        yield app, f"http://127.0.0.1:{proxy_port}{PREFIX}/"
+@contextmanager
+def stand_in(app: App) -> Iterator[int]:
+    """Run a proxy of our own where nginx is not installed; give its port."""
+    proxy = ThreadingHTTPServer(("127.0.0.1", 0), proxy_handler(app.port))
+    proxy.daemon_threads = True
+    thread = threading.Thread(target=proxy.serve_forever)
+    thread.start()
+    try:
+        yield proxy.server_port
+    finally:
         proxy.shutdown()
         thread.join()
         proxy.server_close()
+
+
+@contextmanager
+def nginx(app: App, program: str, folder: Path) -> Iterator[int]:
+    """Run nginx with the lines of docs/proxy.md; give its port."""
+    documented = re.findall(
+        r"^# nginx.*?(?=^```)", (REPOSITORY / "docs" / "proxy.md").read_text("utf-8"), re.M | re.S
+    )
+    lines, port = documented[0].replace("127.0.0.1:7860", f"127.0.0.1:{app.port}"), free_port()
+    own = "\n".join(
+        f"{kind}_temp_path {folder / kind};"
+        for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    icon = "location = /favicon.ico { return 204; }"  # at the top it is another page's
+    (folder / "nginx.conf").write_text(
+        f"daemon off; user {getpass.getuser()};\n"
+        f"pid {folder / 'pid'}; error_log {folder / 'error.log'};\n"
+        f"events {{}}\nhttp {{ access_log off;\n{own}\n"
+        f"server {{ listen 127.0.0.1:{port};\n{icon}\n{lines}}} }}\n"
+    )
+    process = subprocess.Popen(
+        [program, "-p", folder, "-e", folder / "error.log", "-c", folder / "nginx.conf"]
+    )
+    try:
+        deadline = time.monotonic() + 20
+        while socket.socket().connect_ex(("127.0.0.1", port)):
+            assert process.poll() is None, (folder / "error.log").read_text()
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        yield port
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+@pytest.fixture(scope="module")
+def behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[App, str]]:
+    """An app that was told its path, and the address of the proxy in front of it."""
+    folder = tmp_path_factory.mktemp("proxy")
+    program = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    with ExitStack() as stack:
+        environment = {**os.environ, "GRADIO_ROOT_PATH": PREFIX}
+        app = stack.enter_context(served(folder / "app.log", environment))
+        proxy = nginx(app, program, folder) if program else stand_in(app)
+        yield app, f"http://127.0.0.1:{stack.enter_context(proxy)}{PREFIX}/"
 
 
 def test_the_page_works_under_the_path(behind, launch, shared_visit):

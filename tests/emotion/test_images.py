@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageFile
 
 from emotion.errors import ImageError
 from emotion.images import MAX_PIXELS, decode_image, to_grey
@@ -101,6 +101,17 @@ def test_an_animation_gives_its_first_frame() -> None:
     decoded = decode_image(encode(frames[0], "GIF", save_all=True, append_images=frames[1:]))
 
     np.testing.assert_array_equal(decoded, np.full((8, 8, 3), (255, 0, 0)))
+
+
+@pytest.mark.parametrize("kind", ["GIF", "PNG", "TIFF", "WebP"])
+def test_no_frame_but_the_first_is_sought(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Pillow's checks of sizes and modes had holes where another frame is sought.
+    frames = [Image.new("RGB", (8, 8), color) for color in ("red", "blue")]
+    data = encode(frames[0], kind, save_all=True, append_images=frames[1:])
+    for plugin in {Image.Image, *ImageFile.ImageFile.__subclasses__()}:
+        monkeypatch.setattr(plugin, "seek", lambda *_: pytest.fail("a frame was sought"))
+
+    assert abs(int(decode_image(data)[0, 0, 0]) - 255) < 5
 
 
 @pytest.mark.parametrize(

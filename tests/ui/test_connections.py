@@ -243,3 +243,13 @@ def test_a_port_that_is_taken_is_an_error():
 
 def test_the_page_runs_on_our_server(served, page):
     assert isinstance(page.server, Server)
+
+
+def test_memory_that_is_free_goes_back_while_the_server_runs(monkeypatch):
+    given_back = threading.Event()
+    monkeypatch.setattr(server, "GIVES_BACK_EVERY", 0.1)
+    monkeypatch.setattr("emotion.memory.give_back_free_pages", given_back.set)
+    monkeypatch.setattr(server, "Front", lambda app: app)
+    *_, started = start_server(Application(), "127.0.0.1", free_port())
+    assert given_back.wait(20)
+    started.close()

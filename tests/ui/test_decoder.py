@@ -91,7 +91,7 @@ def test_a_hostile_picture_keeps_nobody_of_another_address_waiting_for_long(own,
     own._deadline = 60.0
     own.decode(content, Client("10.0.0.1"))
     slow = slow_picture()
-    own._deadline = 3.0
+    own._deadline = 1.0
 
     def hostile() -> None:
         with pytest.raises(ImageError):

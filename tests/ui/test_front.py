@@ -177,7 +177,7 @@ def test_sessions_that_never_return_leave_nothing(http, page, served, monkeypatc
     monkeypatch.setattr(front_module.RateLimit, "wait", lambda *_: 0.0)
     monkeypatch.setattr(calls, "UNFETCHED", 20)
     queue, state = page._queue, page.server_app.state_holder
-    health = next(index for index, fn in page.fns.items() if fn.api_name == "health")
+    quick = next(index for index, fn in page.fns.items() if fn.api_name == "model_info")
 
     def held() -> int:
         return (
@@ -190,7 +190,7 @@ def test_sessions_that_never_return_leave_nothing(http, page, served, monkeypatc
     for number in range(500):
         session = f"never-{number}"
         if number % 2:
-            call = {"data": [], "fn_index": health, "session_hash": session}
+            call = {"data": [], "fn_index": quick, "session_hash": session}
             assert http.post("/gradio_api/queue/join", json=call).status_code == 200
         else:
             part = {"component_id": served.components["live"], "fn_name": "analyze_frame"}
@@ -389,6 +389,32 @@ def test_calls_of_one_address_are_counted_and_those_of_another_pass(page, monkey
     assert answers[:25] == [200] * 25
     assert stub.calls == answers.count(200)
     assert front._call_rate.wait("10.0.0.9") == 0
+
+
+def test_an_address_gets_so_many_refusals_a_second_however_many_ask(page, monkeypatch):
+    pauses: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        if seconds >= front_module.REFUSED_AFTER:  # others sleep, too
+            pauses.append(seconds)
+        await anyio.lowlevel.checkpoint()
+
+    monkeypatch.setattr("emotion.ui.front.asyncio.sleep", sleep)
+    front = Front(Stub(page))
+
+    async def ask() -> None:
+        transport = httpx.ASGITransport(front, client=("10.0.0.8", 1))
+        async with (
+            httpx.AsyncClient(transport=transport, base_url="http://x") as client,
+            anyio.create_task_group() as group,
+        ):
+            for _ in range(200):
+                group.start_soon(lambda: client.post("/gradio_api/call/health", json={}))
+
+    anyio.run(ask)
+    assert len(pauses) > 100
+    assert max(pauses) > 100 / front_module.REFUSED_PER_SECOND
+    assert not front._refusing
 
 
 def test_a_failure_of_the_application_is_a_sentence(page, caplog):

@@ -13,10 +13,12 @@ from hypothesis import strategies as st
 
 from emotion.ui.clients import Client, RateLimit, address_of, client_of
 from emotion.ui.gate import (
+    BETWEEN_FRAMES,
     CLAIM_LASTS,
     CLAIMS_PER_ADDRESS,
     FRAMES_AT_ONCE,
     LONGEST_WAIT,
+    NEWCOMERS_AT_ONCE,
     SLOT_LASTS,
     BusyError,
     Gate,
@@ -240,7 +242,9 @@ def test_no_slot_stands_empty_for_names_that_are_used_once(slots, calls):
     assert not gate._claims
 
 
-def honest_answers(name_of: Callable[[int], Client], period: float) -> int:
+def honest_answers(
+    name_of: Callable[[int], Client], period: float, eve_takes: float = 0.001
+) -> int:
     """Let two polite visitors watch for a minute, and somebody send a picture per period."""
     clock = Clock()
     gate = Gate(slots=1, clock=clock)
@@ -266,7 +270,7 @@ def honest_answers(name_of: Callable[[int], Client], period: float) -> int:
             held.__exit__(None, None, None)
             held = None
         if clock.now >= next_eve:
-            call(name_of(sent), 0.001)
+            call(name_of(sent), eve_takes)
             sent, next_eve = sent + 1, clock.now + period
         for client, when in honest.items():
             if clock.now >= when:
@@ -283,6 +287,93 @@ def test_visitors_who_do_not_return_cost_the_others_little(uses, period, address
 
     undisturbed = honest_answers(eve, math.inf)
     assert honest_answers(eve, period) > 0.75 * undisturbed
+
+
+@pytest.mark.parametrize("addresses", [1, 2])
+def test_pictures_under_names_used_once_cost_the_others_little(addresses):
+    def eve(sent: int) -> Client:
+        return Client(f"10.0.1.{sent % addresses}", f"eve {sent}")
+
+    undisturbed = honest_answers(eve, math.inf)
+    assert honest_answers(eve, 0.05, eve_takes=0.027) > 0.8 * undisturbed
+
+
+def test_the_pause_between_a_visitors_frames_is_not_filled_by_one_name_after_another(clock):
+    gate = acquainted(Gate(slots=1, clock=clock), ANN)
+    for number in range(30):
+        gate._newcomers.wait(EVE.address)
+        assert served(gate, ANN)
+        clock.now += 0.03
+        assert not served(gate, Client(EVE.address, f"eve {number}")) or number < NEWCOMERS_AT_ONCE
+    clock.now += 2 * BETWEEN_FRAMES
+    assert served(gate, Client(EVE.address, "when nobody is there"))
+
+
+def test_the_pause_between_a_visitors_frames_is_not_filled_by_one_call_after_another(clock):
+    gate = acquainted(Gate(slots=1, clock=clock), ANN)
+    calls = 0
+    for _ in range(120):
+        with gate.enter_at_once(ANN) as turn:
+            turn.decoded = True
+            clock.now += 0.03
+        clock.now += 0.03
+        try:
+            with gate.enter(EVE, timeout=0):
+                clock.now += 0.1
+                calls += 1
+        except BusyError:
+            pass
+    assert 8 <= calls <= 20
+    clock.now += 1
+    for _ in range(3):  # nobody looks
+        with gate.enter(EVE, timeout=0):
+            clock.now += 0.1
+
+
+def test_new_names_come_last_where_an_address_brings_more_than_a_school_does(clock):
+    gate = acquainted(Gate(slots=1, clock=clock), ANN, BEN)
+    used_up = sum(gate._newcomers.wait(EVE.address) == 0 for _ in range(30))
+    assert used_up == NEWCOMERS_AT_ONCE
+    with gate.enter_at_once(ANN) as turn:
+        turn.decoded = True
+        assert not served(gate, BEN)
+    assert not served(gate, EVE)  # although its address was never served
+    assert served(gate, BEN)
+    clock.now += 2 * BETWEEN_FRAMES
+    assert served(gate, EVE)  # nobody else asks
+    with gate.enter_at_once(BEN) as turn:
+        turn.decoded = True
+        assert not served(gate, ANN)
+    assert served(gate, Client("10.0.0.4", "the first of an address"))
+
+
+def test_an_address_that_takes_long_turns_gets_fewer(clock):
+    gate = acquainted(Gate(slots=1, clock=clock), ANN, BEN)
+    for _ in range(20):
+        for client in (ANN, BEN):
+            with gate.enter_at_once(client) as turn:
+                turn.decoded = True
+                clock.now += 0.05
+    order: list[str] = []
+
+    def turn_of(client: Client, seconds: float) -> None:
+        order.append(client.visitor)
+        clock.now += seconds
+
+    # All three always wait, so the order decides alone.
+    for _ in range(40):
+        claims = {client: gate._claim(client) for client in (ANN, BEN, EVE)}
+        first = min(claims, key=lambda client: gate._order(claims[client]))
+        if first is EVE:
+            with gate.enter(EVE):
+                turn_of(EVE, 0.2)
+        else:
+            with gate.enter_at_once(first) as turn:
+                turn.decoded = True
+                turn_of(first, 0.05)
+    large = order.count("eve") * 0.2
+    frames = (len(order) - order.count("eve")) * 0.05
+    assert 0.08 < large / (large + frames) < 0.25
 
 
 def test_a_name_that_sends_no_picture_any_more_is_a_new_one(clock):

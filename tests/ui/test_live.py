@@ -226,3 +226,10 @@ def test_what_would_cost_more_than_a_frame_is_refused_before_it_is_decoded(
     monkeypatch.setattr("emotion.ui.live.decode_image", lambda _: pytest.fail("it was decoded"))
     with pytest.raises(ImageError, match=words):
         decode_frame(frame)
+
+
+def test_what_is_no_frame_is_refused_without_a_turn(analyzer):
+    gate = Gate(1)
+    with gate.enter():
+        answer = frame_analysis(analyzer, gate)({"jpeg": "data:image/jpeg;base64,", "visitor": "x"})
+    assert answer["error"] == "bad_frame"

@@ -65,7 +65,13 @@ def upload(url: str) -> str:
     return str(answer.json()[0])
 
 
-@pytest.mark.parametrize(("how", "host"), [(signal.SIGTERM, "::1"), (signal.SIGINT, "::")])
+@pytest.mark.parametrize(
+    ("how", "host"),
+    [
+        (signal.SIGTERM, "::1"),
+        pytest.param(signal.SIGINT, "::", marks=pytest.mark.slow),
+    ],
+)
 def test_a_server_that_is_told_to_stop_leaves_nothing(tmp_path, how, host):
     # Another user's Gradio has run here before: this place is not ours. A file, because root
     # could write into a folder.
