@@ -24,7 +24,7 @@ from emotion.reliability import MIN_SCORE
 from emotion.stream import follow_frames, make_tracker
 from emotion.tracker import OPENING_FRAMES, PATIENCE, TrackedFace, Tracker
 from emotion.video_file import VideoReader, VideoSource, VideoWriter
-from emotion.video_people import People
+from emotion.video_people import People, Sighting
 
 HEADER = (
     *("frame", "time", "face", "x", "y", "width", "height"),
@@ -38,35 +38,6 @@ LONGEST_DOUBT = 10.0
 _DELAY = OPENING_FRAMES - 1  # frames that a copy is behind, so that a face's first ones show it too
 
 Pixels = npt.NDArray[np.uint8]
-
-
-@dataclass(frozen=True, slots=True)
-class Sighting:
-    """One face in one frame; no maps and no crops.
-
-    Attributes:
-        frame: counted from 0, over those that are analysed.
-        time_s: seconds from the start of the video.
-        held_s: seconds since the analysed frame before.
-        face: number of the face's track, from 1.
-        box: float32 (4,), x0, y0, x1, y1 in px of the frame.
-        score: confidence of the detector, 0..1.
-        probabilities: float32 (6,), smoothed over time, see ``emotion.tracker.Tracker``.
-        sure: whether the highest of them reaches the threshold.
-        calm: smoothed, see ``FaceResult.calm``.
-        answer: what people are told, see ``emotion.tracker.TrackedFace``.
-    """
-
-    frame: int
-    time_s: float
-    held_s: float
-    face: int
-    box: npt.NDArray[np.float32]
-    score: float | None
-    probabilities: npt.NDArray[np.float32]
-    sure: bool
-    calm: float | None
-    answer: str
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -11,8 +10,34 @@ import numpy.typing as npt
 from emotion.labels import LABELS
 from emotion.tracker import PATIENCE
 
-if TYPE_CHECKING:
-    from emotion.video import Sighting
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """One face in one frame; no maps and no crops.
+
+    Attributes:
+        frame: counted from 0, over those that are analysed.
+        time_s: seconds from the start of the video.
+        held_s: seconds since the analysed frame before.
+        face: number of the face's track, from 1.
+        box: float32 (4,), x0, y0, x1, y1 in px of the frame.
+        score: confidence of the detector, 0..1.
+        probabilities: float32 (6,), smoothed over time, see ``emotion.tracker.Tracker``.
+        sure: whether the highest of them reaches the threshold.
+        calm: smoothed, see ``FaceResult.calm``.
+        answer: what people are told, see ``emotion.tracker.TrackedFace``.
+    """
+
+    frame: int
+    time_s: float
+    held_s: float
+    face: int
+    box: npt.NDArray[np.float32]
+    score: float | None
+    probabilities: npt.NDArray[np.float32]
+    sure: bool
+    calm: float | None
+    answer: str
 
 
 @dataclass

@@ -13,7 +13,8 @@ from emotion.files import is_folder, write_bytes
 from emotion.growing import STDOUT
 from emotion.page import DEPLOYMENT
 from emotion.sources import expand, is_address
-from emotion.video import Sighting, Table, VideoOptions, analyze_video, check_video
+from emotion.video import Table, VideoOptions, analyze_video, check_video
+from emotion.video_people import Sighting
 from emotion.video_plot import Timeline, draw_timeline
 
 if TYPE_CHECKING:

@@ -25,9 +25,9 @@ from emotion.cli import main
 from emotion.errors import ConfigError, ImageError
 from emotion.labels import COLORS, LABELS
 from emotion.tracker import Tracker
-from emotion.video import HEADER, LONGEST_DOUBT, Sighting, _Pending
+from emotion.video import HEADER, LONGEST_DOUBT, _Pending
 from emotion.video_file import VideoReader
-from emotion.video_people import People
+from emotion.video_people import People, Sighting
 from emotion.video_plot import MOST_BINS, Timeline, draw_timeline
 from tests.support.videos import sightings
 

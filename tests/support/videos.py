@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from emotion.analyzer import Analyzer
-from emotion.video import Sighting, VideoOptions, analyze_video
+from emotion.video import VideoOptions, analyze_video
+from emotion.video_people import Sighting
 
 
 def sightings(
