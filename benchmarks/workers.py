@@ -25,7 +25,7 @@ from benchmarks import _rows
 def main() -> None:
     """Time the command and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pictures", type=int, default=600, help="of 640x480, one face each")
+    parser.add_argument("--pictures", type=int, default=1000, help="of 640x480, one face each")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
     _rows.add_option(parser)

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from emotion.align import CROP_SIZE, plain_crop, warp
+from emotion.align import CROP_SIZE, warp
 from emotion.analyzer import Analyzer
 from emotion.errors import ImageError
 from emotion.images import decode_image
@@ -77,17 +77,9 @@ def test_place_maps_the_crop_onto_the_face(analyzer: Analyzer, astronaut):
     assert np.abs(grey - face.crop).mean() < 2
 
 
-def test_the_whole_picture_is_placed_on_its_middle_square():
-    class Whole:
-        box = None
-        matrix = plain_crop(np.zeros((200, 400, 3), np.uint8))[1]
-        probabilities = np.full(6, 1 / 6)
-        sure = False
-        reason = None
-        calm = 0.7
-        answer = "no clear expression"
-
-    geometry = face_geometry(Whole(), 400, 200)
+def test_the_whole_picture_is_placed_on_its_middle_square(analyzer: Analyzer):
+    (face,) = analyzer.analyze(np.zeros((200, 400, 3), np.uint8), detect=False)
+    geometry = face_geometry(replace(face, sure=False, calm=0.7), 400, 200)
     assert geometry["box"] is None
     assert geometry["sure"] is False
     assert (geometry["calm"], geometry["answer"]) == (0.7, "no clear expression")
