@@ -23,7 +23,8 @@ from emotion.overlay import draw_faces, heat_on_photo
 from emotion.reliability import MIN_SCORE
 from emotion.stream import follow_frames, make_tracker
 from emotion.tracker import OPENING_FRAMES, PATIENCE, TrackedFace, Tracker
-from emotion.video_file import VideoReader, VideoSource, VideoWriter
+from emotion.video_copy import VideoWriter
+from emotion.video_file import VideoReader, VideoSource
 from emotion.video_people import People, Sighting
 
 HEADER = (

@@ -15,7 +15,8 @@ from emotion import video_file
 from emotion.cli import main
 from emotion.errors import DataError, ImageError, WeightsError
 from emotion.images import decode_image
-from emotion.video_file import VideoReader, VideoWriter
+from emotion.video_copy import VideoWriter
+from emotion.video_file import VideoReader
 from emotion.weights import load
 
 
