@@ -11,7 +11,7 @@ import av
 import numpy as np
 import pytest
 
-from emotion import video_file
+from emotion import video_copy
 from emotion.cli import main
 from emotion.errors import DataError, ImageError, WeightsError
 from emotion.images import decode_image
@@ -68,7 +68,7 @@ def test_frames_that_did_not_arrive_are_missed_even_if_nobody_complains(
 ):
     out = tmp_path / "out.mp4"
     out.write_bytes(b"the older one")
-    monkeypatch.setattr(video_file, "_count_frames", lambda _: 19)
+    monkeypatch.setattr(video_copy, "_count_frames", lambda _: 19)
     with pytest.raises(DataError, match="19 of 20 frames"):
         copy(clip, out)
     assert out.read_bytes() == b"the older one"
