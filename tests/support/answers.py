@@ -77,7 +77,7 @@ def ask() -> dict[str, Any]:
         answers |= {f"trainer's logits {size}": said.logits}
         answers |= {f"trainer's features {size}": said.pooled}
     result = evaluate(EvaluateConfig("embedded", "synthetic=140", "test"))
-    answers |= {name: result[name] for name in MEASURED}
+    answers |= {name: getattr(result, name) for name in MEASURED}
     answers |= {precision: losses(precision) for precision in ("float32", "bfloat16")}
     return {name: np.asarray(answer) for name, answer in answers.items()}
 
