@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import warnings
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 # torch, gradio and huggingface_hub read these once, when imported; subprocesses of tests inherit
@@ -33,10 +35,19 @@ hypothesis.settings.load_profile("no deadline")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
+    _leave_realtime(item.nodeid)
     if item.get_closest_marker("corpora") and not data_root().is_dir():
         pytest.skip(f"no corpora in {data_root()}; set EMOTION_DATA_ROOT to their folder")
     if item.get_closest_marker("browser") and find_browser() is None:
         pytest.skip("no chromium or google-chrome that runs; install one: apt install chromium")
+
+
+def _leave_realtime(before: str) -> None:
+    """Take back a real-time priority: a browser that inherits it stops the machine for good."""
+    if hasattr(os, "SCHED_FIFO") and os.sched_getscheduler(0) in (os.SCHED_FIFO, os.SCHED_RR):
+        warnings.warn(f"this process ran in real time before {before}", stacklevel=1)
+        with suppress(PermissionError):
+            os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
