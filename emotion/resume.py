@@ -10,14 +10,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from emotion import locks
 from emotion.errors import ConfigError, DataError
 from emotion.files import cannot_write
 from emotion.growing import GrowingFile
-
-try:
-    import fcntl
-except ImportError:  # no POSIX, no lock
-    fcntl = None  # type: ignore[assignment]
 
 
 class CsvTable:
@@ -236,17 +232,12 @@ def _lock(record: Path) -> int:
         descriptor = os.open(record, os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
         raise DataError(cannot_write(record, error)) from None
-    try:
-        if fcntl is not None:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    if not locks.take(descriptor):
         os.close(descriptor)
         raise ConfigError(
             f"Another process is writing {record.name[1:].removesuffix('.json')}; wait for it, or "
             "name another file."
-        ) from None
-    except OSError:
-        pass  # some network file systems have no locks
+        )
     return descriptor
 
 

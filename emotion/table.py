@@ -69,10 +69,7 @@ def row(face: FaceResult) -> dict[str, Any]:
     place = [None] * 4 if box is None else [round(value, PIXEL_DECIMALS) for value in box]
     return {
         **{name: said[name] for name in _SAID},
-        **{
-            name: None if v is None else round(v, PIXEL_DECIMALS)
-            for name, v in zip(BOX, place, strict=True)
-        },
+        **dict(zip(BOX, place, strict=True)),
         **said["probabilities"],
     }
 

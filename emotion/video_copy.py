@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from emotion.errors import DataError
-from emotion.files import regular
+from emotion.files import cannot_write, regular
 from emotion.video_file import Pixels, VideoReader
 
 _TICK = Fraction(1, 60_000)  # in seconds; MPEG-4 Part 2 knows none below 1/65535
@@ -168,7 +168,4 @@ def _told(path: Path) -> Iterator[None]:
     try:
         yield
     except (av.FFmpegError, OSError) as error:
-        reason = error.strerror or type(error).__name__
-        raise DataError(
-            f"{path} cannot be written ({reason}); free some space or choose another place."
-        ) from None
+        raise DataError(cannot_write(path, error)) from None

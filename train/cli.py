@@ -68,15 +68,28 @@ def _dispatch(arguments: list[str]) -> int:
         name, rest = arguments[0], arguments[1:]
     if name not in COMMANDS:
         raise ConfigError(f"{name!r} is no command; choose from {', '.join(COMMANDS)}.")
+    command, parsed = parse(name, rest)
+    return int(command.run(parsed))
+
+
+def parse(name: str, words: Sequence[str]) -> tuple[Any, Any]:
+    """Return a command's module and its arguments.
+
+    Raises:
+        ConfigError: if a command finds fault with the words before they are read.
+        SystemExit: if they cannot be read, or ask for help.
+    """
     command: Any = import_module(COMMANDS[name])
     if name == "run":
         others = ", ".join(list(COMMANDS)[1:])
         text = (
             f"{command.Arguments.__doc__}\n\nCommands: run (this one), {others}; each has --help."
         )
-        parsed = tyro.cli(command.Arguments, args=rest, prog="python -m train", description=text)
+        arguments = tyro.cli(
+            command.Arguments, args=words, prog="python -m train", description=text
+        )
     else:
-        given = {"default": command.defaults(rest)} if hasattr(command, "defaults") else {}
+        given = {"default": command.defaults(list(words))} if hasattr(command, "defaults") else {}
         kind = type(given["default"]) if given else command.Arguments
-        parsed = tyro.cli(kind, args=rest, prog=f"python -m train {name}", **given)
-    return int(command.run(parsed))
+        arguments = tyro.cli(kind, args=words, prog=f"python -m train {name}", **given)
+    return command, arguments

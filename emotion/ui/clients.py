@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     import gradio as gr
+    from starlette.requests import HTTPConnection
 
 REMEMBERED = 2048
 """Most addresses and visitors that are remembered at a time."""
@@ -26,7 +27,7 @@ NOBODY = Client("")
 """Who asks where no request is behind the call."""
 
 
-def client_of(request: gr.Request | None, visitor: str = "") -> Client:
+def client_of(request: gr.Request | HTTPConnection | None, visitor: str = "") -> Client:
     """Return who sent a request.
 
     Behind a proxy, all visitors have its address, unless the environment variable

@@ -15,7 +15,7 @@ import emotion
 from emotion.errors import EmotionError
 from emotion.labels import LABELS
 from emotion.ui.analyses import analyse
-from emotion.ui.clients import Client, address_of
+from emotion.ui.clients import client_of
 from emotion.ui.gate import BusyError
 from emotion.ui.routes import BATCH, CLASSIFY, OPENAPI
 from emotion.ui.uploads import MAX_FILE, refusal
@@ -77,7 +77,7 @@ class Plain:
         return JSONResponse(answers)
 
     async def _answer(self, request: Request, content: bytes) -> JSON:
-        client = Client(address_of(request.client.host if request.client else ""))
+        client = client_of(request)
         detect = request.query_params.get("detect", "true").lower() not in ("false", "0", "no")
 
         def work() -> list[JSON]:

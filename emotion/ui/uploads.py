@@ -20,7 +20,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
 from emotion.errors import ConfigError, ImageError
-from emotion.ui.clients import address_of
+from emotion.ui.clients import client_of
 
 try:
     import fcntl
@@ -83,7 +83,7 @@ class Uploads:
 
     async def receive(self, request: Request) -> Response:
         """Answer a multipart request with the paths under which its ``files`` lie here."""
-        address = address_of(request.client.host if request.client else "")
+        address = client_of(request).address
         try:
             async with request.form(max_files=MAX_FILES_AT_ONCE, max_fields=8) as form:
                 files = [

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import re
 import shlex
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import tyro
-
-from train.cli import COMMANDS
+from train.cli import parse
 from train.config.fit import read_config, to_json
 from train.config.methods import plain
 
@@ -22,10 +19,7 @@ def parsed() -> list[Any]:
     found = []
     for line in re.findall(r"(?m)^python -m train (.*)$", script):
         name, *words = shlex.split(line)
-        command: Any = import_module(COMMANDS[name])
-        given = {"default": command.defaults(words)} if hasattr(command, "defaults") else {}
-        kind = type(given["default"]) if given else command.Arguments
-        found.append((name, tyro.cli(kind, args=words, **given)))
+        found.append((name, parse(name, words)[1]))
     return found
 
 

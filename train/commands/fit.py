@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field, make_dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
 from train.config.fit import FitConfig
-from train.config.methods import check_words, chosen_method, hide_others, plain
+from train.config.methods import check_words, chosen_method, hide_others, plain, with_types
 from train.config.recipes import recipe, take_recipe
 
 
@@ -46,15 +46,11 @@ def defaults(words: list[str]) -> Arguments:
     method = chosen_method(words, config.adaptation.method)
     check_words(words, method)
     shown = hide_others(config, method)
-    kind = make_dataclass(
-        "Arguments",
-        [("config", Annotated[type(shown), tyro.conf.OmitArgPrefixes], field(default=shown))],
-        bases=(Arguments,),
-        frozen=True,
-        namespace={"__doc__": Arguments.__doc__},
+    values = Arguments(data=tyro.MISSING, out=tyro.MISSING, recipe=name, config=shown)
+    typed: Arguments = with_types(
+        values, {"config": Annotated[type(shown), tyro.conf.OmitArgPrefixes]}
     )
-    shown_arguments: Arguments = kind(data=tyro.MISSING, out=tyro.MISSING, recipe=name)
-    return shown_arguments
+    return typed
 
 
 def run(arguments: Arguments) -> int:

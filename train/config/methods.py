@@ -37,8 +37,8 @@ def hide_others(config: FitConfig, method: str) -> FitConfig:
         if name != method:
             hints = get_type_hints(kind)
             hidden = {key: Annotated[hints[key], tyro.conf.Suppress] for key in _options(kind)}
-            shown[group] = _with_types(getattr(config, group), hidden)
-    changed: FitConfig = _with_types(config, {group: type(value) for group, value in shown.items()})
+            shown[group] = with_types(getattr(config, group), hidden)
+    changed: FitConfig = with_types(config, {group: type(value) for group, value in shown.items()})
     return replace(changed, **shown)
 
 
@@ -64,7 +64,7 @@ def _options(kind: type) -> list[str]:
     return [option.name for option in fields(kind) if option.name != _CHOICE]
 
 
-def _with_types(values: Any, types: dict[str, Any]) -> Any:
+def with_types(values: Any, types: dict[str, Any]) -> Any:
     """Return the values in a subclass of their type, of whose fields some have other types."""
     kind = type(values)
     replaced = [(name, hint, field(default=getattr(values, name))) for name, hint in types.items()]

@@ -7,12 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from emotion import locks
 from emotion.errors import ConfigError, DataError
-
-try:
-    import fcntl
-except ImportError:  # no POSIX, no lock
-    fcntl = None  # type: ignore[assignment]
 
 
 @contextmanager
@@ -25,7 +21,7 @@ def locked(folder: Path) -> Iterator[None]:
         ConfigError: if another process holds it.
         DataError: if it cannot be made.
     """
-    if fcntl is None or os.environ.get("RANK", "0") != "0":
+    if not locks.POSSIBLE or os.environ.get("RANK", "0") != "0":
         yield
         return
     made = not folder.exists()
@@ -37,14 +33,10 @@ def locked(folder: Path) -> Iterator[None]:
             f"{folder} cannot be written ({error.strerror}); choose another --out."
         ) from None
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not locks.take(descriptor):
             raise ConfigError(
                 f"Another process is training in {folder}; wait for it, or choose another --out."
-            ) from None
-        except OSError:
-            pass  # some network file systems have no locks
+            )
         yield
     finally:
         os.close(descriptor)
