@@ -43,7 +43,10 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 def _leave_realtime(before: str) -> None:
-    """Take back a real-time priority: a browser that inherits it stops the machine for good."""
+    """Take back a real-time priority: a browser that inherits it stops the machine for good.
+
+    SVT-AV1's encoder gives it to the thread that calls it, where that is root's.
+    """
     if hasattr(os, "SCHED_FIFO") and os.sched_getscheduler(0) in (os.SCHED_FIFO, os.SCHED_RR):
         warnings.warn(f"this process ran in real time before {before}", stacklevel=1)
         with suppress(PermissionError):
