@@ -80,7 +80,11 @@ def frame_analysis(serving: Serves, gate: Gate) -> Callable[..., JSON]:
                 height, width = image.shape[:2]
                 turn.decoded = True
                 results = analyzer.analyze(
-                    image, max_faces=MAX_FACES, max_side=FRAME_SIDE, exact=False
+                    image,
+                    max_faces=MAX_FACES,
+                    max_side=FRAME_SIDE,
+                    exact=False,
+                    known=visitors.known(frame.visitor, frame.time_s),
                 )
             bound = analyzer.network.config.abstain_below
             tracked = visitors.follow(frame.visitor, results, frame.time_s, bound)
