@@ -9,6 +9,8 @@
  *            sure: boolean, reason: string | null, answer: string, settled?: boolean,
  *            explained: number, heat: Heat}} Face
  *          all coordinates are fractions of the picture; settled: the answer fits the numbers
+ * @typedef {Pick<Face, "probabilities" | "answer"> & Partial<Face>} Answer
+ * @typedef {Pick<Face, "place" | "box" | "heat">} Shown
  * @typedef {{width: number, height: number, mirrored: boolean, unit: number}} Frame
  *          size in canvas pixels; unit = canvas pixels per CSS pixel
  * @typedef {{heat: boolean, spotlight: boolean, opacity: number, selected: number,
@@ -49,7 +51,7 @@ function twoStrongest(probabilities) {
   };
 }
 
-/** Which of its two ends an answer has, or that it is a class. @param {Face} face */
+/** Which of its two ends an answer has, or that it is a class. @param {{answer: string}} face */
 const kindOf = ({ answer }) =>
   answer === facts.calm ? "calm" : answer === facts.notSure ? "unsure" : "sure";
 
@@ -59,7 +61,7 @@ const colorOf = ({ answer }) => facts.colors[facts.labels.indexOf(answer)] ?? fa
 /**
  * What is said of a face: a name, its share, and what came next or what it is between. An answer
  * that was true a moment ago has no numbers: the newest ones contradict it.
- * @param {Face} face
+ * @param {Answer} face
  */
 function verdict(face) {
   const values = twoStrongest(face.probabilities);
