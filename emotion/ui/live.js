@@ -7,7 +7,7 @@
  */
 const {
   language, say, translate, cameraProblem, openCamera, closeCamera, looksAtVisitor, download, Stage,
-  Why, frameSide,
+  Why, Controls, frameSide,
 } = window.emotionPage;
 
 const SENT_QUALITY = 0.75;
@@ -26,6 +26,7 @@ const video = find("video");
 const note = find(".em-note");
 const capture = document.createElement("canvas");
 const stage = new Stage(element);
+const controls = new Controls(element);
 const why = new Why(find(".em-why"), stage.people);
 
 const view = {
@@ -57,14 +58,7 @@ function meetAnew() {
   stage.people.clear();
 }
 
-function setState(state) {
-  section.dataset.state = state;
-  for (const action of ["freeze", "save", "switch"])
-    find(`[data-do=${action}]`).disabled = state === "starting";
-  const pressed = find("[data-do=freeze]");
-  pressed.setAttribute("aria-pressed", String(view.frozen));
-  pressed.querySelector("[data-text]").textContent = say(view.frozen ? "unfreeze" : "freeze");
-}
+const setState = (state) => controls.show(state, view.frozen);
 
 function showNote(sentence) {
   if (note.textContent !== sentence) note.textContent = sentence;
@@ -313,7 +307,7 @@ find("[data-do=explain]").addEventListener("change", (event) => {
 });
 window.addEventListener("pagehide", () => stop());
 
-stage.targets.addEventListener("click", explainAnew);
+stage.chosen = explainAnew;
 
 translate(element);
 setState("idle");

@@ -217,8 +217,7 @@ def _markup(engine: str) -> str:
     <p class="em-note" role="status" hidden></p>
     <button type="button" class="em-button em-way-out" data-do="photo" hidden>
       {markup.icon("picture")}{text("to_photo")}</button>
-  </div>
-  <div class="em-controls" role="group">
+    <div class="em-controls" role="group" {label("controls")}>
     <button type="button" class="em-button" data-do="stop">
       {markup.icon("stop")}{text("stop")}</button>
     <button type="button" class="em-button" data-do="freeze" aria-pressed="false">
@@ -227,19 +226,24 @@ def _markup(engine: str) -> str:
       {markup.icon("save")}{text("save")}</button>
     <button type="button" class="em-button" data-do="switch" hidden>
       {markup.icon("switch")}{text("switch_camera")}</button>
-    <span class="em-gap"></span>
-    {markup.heat_controls()}
-    <p class="em-pace em-quiet"></p>
+    {markup.settings_button("live-settings")}
+    </div>
   </div>
+  {markup.sheet("live-settings", markup.heat_controls() + '<p class="em-pace em-quiet"></p>')}
   <div class="em-panel em-card">
-    <header>
-      {text("panel_waiting", classes="em-face-name")}<output class="em-winner"></output>
-      {text("panel_soon", "p", classes="em-detail")}</header>
-    {markup.bars()}
-    <p class="em-why" aria-live="off"></p>
-    {markup.legend()}
-    {_timeline()}
-    {text("panel_hint", "p", classes="em-quiet em-hint")}
+    <div class="em-now">
+      {markup.group()}
+      <header>
+        {text("panel_waiting", classes="em-face-name")}<span class="em-winner"></span>
+        {text("panel_soon", "p", classes="em-detail")}</header>
+      {markup.bars()}
+    </div>
+    <div class="em-more">
+      <p class="em-why" aria-live="off"></p>
+      {markup.legend()}
+      {_timeline()}
+      {text("panel_hint", "p", classes="em-quiet em-hint")}
+    </div>
   </div>
   <p class="em-hidden" aria-live="polite" data-announce></p>
 </section>"""
