@@ -198,16 +198,19 @@ function placeChips(context, choices, boxes, frame) {
   return chips;
 }
 
-/** Save a canvas as a PNG file. @param {HTMLCanvasElement} canvas */
-function download(canvas) {
-  canvas.toBlob((blob) => {
-    const link = document.createElement("a");
-    link.href = URL.createObjectURL(blob);
-    const moment = new Date().toISOString().slice(0, 19).replace(/[:T]/g, "-");
-    link.download = `emotion-${moment}.png`;
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
-  }, "image/png");
+/** Let the visitor save a file. @param {Blob} blob @param {string} name */
+function save(blob, name) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(blob);
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+}
+
+/** Save a canvas as a PNG file. @param {HTMLCanvasElement} canvas @param {string} [name] */
+function download(canvas, name) {
+  const moment = new Date().toISOString().slice(0, 19).replace(/[:T]/g, "-");
+  canvas.toBlob((blob) => save(blob, name ?? `emotion-${moment}.png`), "image/png");
 }
 
 window.emotionPage = {

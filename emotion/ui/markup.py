@@ -21,6 +21,9 @@ _ICONS = {
     "switch": '<path d="M4 9h14l-3-3M20 15H6l3 3"/>',
     "picture": '<rect x="3" y="4" width="18" height="16" rx="2"/>'
     '<path d="m4 18 6-6 4 4 2-2 4 4"/><circle cx="15.5" cy="9" r="1.5"/>',
+    "play": '<path d="M8 5v14l11-7z"/>',
+    "game": '<circle cx="12" cy="12" r="9"/><path d="M8.5 14a4 4 0 0 0 7 0M9 9.5v.5M15 9.5v.5"/>',
+    "mark": '<path d="M6 21V4h11l-2.5 4 2.5 4H6"/>',
     "back": '<path d="M19 12H5m0 0 6-6m-6 6 6 6"/>',
 }
 
@@ -29,9 +32,16 @@ SHARED_SCRIPTS = (
     "common.js",
     "camera.js",
     "evidence.js",
+    "timeline.js",
     "people.js",
     "stage.js",
     "why.js",
+    "pace.js",
+    "comeback.js",
+    "session.js",
+    "session_picture.js",
+    "recorder.js",
+    "game.js",
     "brush.js",
     "card.js",
 )
@@ -50,7 +60,7 @@ def page_head() -> str:
     The styles stand here because Gradio rewrites those it is given as ``css``: it splits selectors
     at every comma, which breaks ``:is(a, b)``.
     """
-    styles = "\n".join(read(name) for name in ("page.css", "live.css", "photo.css"))
+    styles = "\n".join(read(name) for name in ("page.css", "live.css", "session.css", "photo.css"))
     facts = {
         "strings": table(),
         "labels": LABELS,

@@ -5,9 +5,10 @@
  * The answer holds the maps of all six classes, so choosing another one redraws and asks nobody.
  */
 const {
-  language, say, translate, drawFaces, cameraProblem, openCamera, closeCamera, looksAtVisitor,
-  download, Card, press,
+  language, say, translate, drawFaces, cameraProblem, Camera, download, Card, press,
 } = window.emotionPage;
+
+const SHOT_WITHIN = 1000; // ms in which the camera must send a picture to take
 
 const find = (selector) => element.querySelector(selector);
 const section = find(".em-photo");
@@ -16,9 +17,10 @@ const canvas = find(".em-picture canvas");
 const cards = find(".em-cards");
 const problem = find(".em-error");
 
+const eye = new Camera(video, () => dropCamera("camera_lost"));
+
 const view = {
   turn: 0, // number of the current picture; a late answer to an older one is dropped
-  stream: null,
   request: null, // what was asked last, to ask again with detect: false
   photo: null,
   answer: null,
@@ -29,8 +31,7 @@ const view = {
 function setState(state) {
   section.dataset.state = state;
   if (state !== "camera") {
-    closeCamera(view.stream);
-    view.stream = video.srcObject = null;
+    eye.close();
   }
 }
 
@@ -159,21 +160,34 @@ async function camera() {
   complain("");
   try {
     setState("camera");
-    view.stream = await openCamera(video, { facingMode: { ideal: "user" } });
-    video.classList.toggle("em-mirrored", looksAtVisitor(view.stream));
-    if (section.dataset.state !== "camera") setState(section.dataset.state);
-    else find("[data-do=shoot]").focus();
+    await eye.open();
+    video.classList.toggle("em-mirrored", eye.mirrored);
+    find("[data-do=shoot]").focus();
   } catch (error) {
+    if (section.dataset.state !== "camera") return; // closed meanwhile
     setState("idle");
     complain(say(cameraProblem(error)));
   }
 }
 
-function shoot() {
+/** Its tab was left, or the camera went away. @param {string} [reason] */
+function dropCamera(reason) {
+  if (section.dataset.state !== "camera") return;
+  setState("idle");
+  complain(reason ? say(reason) : "");
+}
+
+/** Take the picture as it is seen; not an old one, where none comes any more. */
+async function shoot() {
+  eye.fresh = false;
+  if (!(await eye.picture(SHOT_WITHIN))) return complain(say("camera_silent"));
+  complain("");
   const shot = document.createElement("canvas");
   shot.width = video.videoWidth;
   shot.height = video.videoHeight;
-  shot.getContext("2d").drawImage(video, 0, 0);
+  const context = shot.getContext("2d");
+  if (eye.mirrored) context.transform(-1, 0, 0, 1, shot.width, 0);
+  context.drawImage(video, 0, 0);
   shot.toBlob(take, "image/jpeg", 0.92);
 }
 
@@ -235,6 +249,7 @@ find(".em-toolbar [data-do=explain]").addEventListener("change", (event) =>
   explainAll(Number(event.target.value)),
 );
 new ResizeObserver(drawPhoto).observe(canvas);
+new IntersectionObserver(() => section.offsetParent || dropCamera()).observe(section);
 window.addEventListener("pagehide", () => setState("idle"));
 
 translate(element);

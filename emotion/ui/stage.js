@@ -82,7 +82,8 @@ class Stage {
 
   drawMinute() {
     this.timelineDrawn = performance.now();
-    drawTimeline(this.timeline, this.people);
+    const seconds = Math.round(drawTimeline(this.timeline, this.people));
+    this.find("[data-text=timeline_start]").textContent = say("timeline_start", { seconds });
   }
 
   /** One invisible button over each face, so that it can be chosen by hand and by keyboard. */
