@@ -6,8 +6,8 @@
  * @typedef {{cells: number[], max: number}} Heat      64 values 0..255 in rows; 255 stands for max,
  *          the same for all maps of a face
  * @typedef {{number: number, box: number[] | null, place: number[], probabilities: number[],
- *            sure: boolean, reason: string | null, answer: string, settled?: boolean,
- *            explained: number, heat: Heat}} Face
+ *            sure: boolean, reason: string | null, answer: string, calm?: number | null,
+ *            settled?: boolean, explained: number, heat: Heat}} Face
  *          all coordinates are fractions of the picture; settled: the answer fits the numbers
  * @typedef {Pick<Face, "probabilities" | "answer"> & Partial<Face>} Answer
  * @typedef {Pick<Face, "place" | "box" | "heat">} Shown
@@ -111,16 +111,19 @@ function fillBars(list, face) {
 }
 
 
-/** Save a canvas as a PNG file. @param {HTMLCanvasElement} canvas */
-function download(canvas) {
-  canvas.toBlob((blob) => {
-    const link = document.createElement("a");
-    link.href = URL.createObjectURL(blob);
-    const moment = new Date().toISOString().slice(0, 19).replace(/[:T]/g, "-");
-    link.download = `emotion-${moment}.png`;
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
-  }, "image/png");
+/** Let the visitor save a file. @param {Blob} blob @param {string} name */
+function save(blob, name) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(blob);
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+}
+
+/** Save a canvas as a PNG file. @param {HTMLCanvasElement} canvas @param {string} [name] */
+function download(canvas, name) {
+  const moment = new Date().toISOString().slice(0, 19).replace(/[:T]/g, "-");
+  canvas.toBlob((blob) => save(blob, name ?? `emotion-${moment}.png`), "image/png");
 }
 
 window.emotionPage = {

@@ -9,7 +9,7 @@ from gradio import http_server
 from starlette.routing import Route
 
 from emotion.errors import ConfigError
-from emotion.ui import routes, server
+from emotion.ui import examples, routes, server
 from emotion.ui.markup import page_head
 from emotion.ui.plain import Plain
 from emotion.ui.probes import Probes
@@ -36,6 +36,7 @@ def settings(page: Page, *, mcp: bool = False) -> dict[str, Any]:
         Route(routes.UPLOAD, services.uploads.receive, methods=["POST"]),
         *Probes(services.serving, services.gate).routes(),
         *Plain(services).routes(),
+        examples.route(),
         Route(routes.MCP, endpoint, methods=["POST"]),
     ]
     return {

@@ -24,6 +24,9 @@ _ICONS = {
     "settings": '<path d="M4 7.5h8.5m5 0H20M4 16.5h2.5m5 0H20"/><circle cx="15" cy="7.5" r="2.5"/>'
     '<circle cx="9" cy="16.5" r="2.5"/>',
     "close": '<path d="m6 6 12 12M18 6 6 18"/>',
+    "play": '<path d="M8 5v14l11-7z"/>',
+    "game": '<circle cx="12" cy="12" r="9"/><path d="M8.5 14a4 4 0 0 0 7 0M9 9.5v.5M15 9.5v.5"/>',
+    "mark": '<path d="M6 21V4h11l-2.5 4 2.5 4H6"/>',
     "back": '<path d="M19 12H5m0 0 6-6m-6 6 6 6"/>',
 }
 
@@ -35,10 +38,17 @@ SHARED_SCRIPTS = (
     "evidence.js",
     "group.js",
     "faces.js",
+    "timeline.js",
     "people.js",
     "strip.js",
     "stage.js",
     "why.js",
+    "pace.js",
+    "comeback.js",
+    "session.js",
+    "session_picture.js",
+    "recorder.js",
+    "game.js",
     "brush.js",
     "card.js",
     "result.js",
@@ -58,7 +68,9 @@ def page_head() -> str:
     The styles stand here because Gradio rewrites those it is given as ``css``: it splits selectors
     at every comma, which breaks ``:is(a, b)``.
     """
-    styles = "\n".join(read(name) for name in ("page.css", "controls.css", "live.css", "photo.css"))
+    sheets = ("page.css", "controls.css", "live.css", "session.css", "photo.css")
+    styles = "\
+".join(read(name) for name in sheets)
     facts = {
         "strings": table(),
         "labels": LABELS,

@@ -5,9 +5,10 @@
  * The answer holds the maps of all six classes, so choosing another one redraws and asks nobody.
  */
 const {
-  language, say, translate, cameraProblem, openCamera, closeCamera, looksAtVisitor, download, Result,
-  groupSummary, isGroup,
+  language, say, translate, cameraProblem, Camera, download, Result, groupSummary, isGroup,
 } = window.emotionPage;
+
+const SHOT_WITHIN = 1000; // ms in which the camera must send a picture to take
 
 const find = (selector) => element.querySelector(selector);
 const section = find(".em-photo");
@@ -17,9 +18,10 @@ const result = new Result(section, (crop, mask) =>
   server.cover_face({ crop, mask }).catch(() => undefined),
 );
 
+const eye = new Camera(video, () => dropCamera("camera_lost"));
+
 const view = {
   turn: 0, // number of the current picture; a late answer to an older one is dropped
-  stream: null,
   request: null, // what was asked last, to ask again with detect: false
   answer: null,
 };
@@ -27,8 +29,7 @@ const view = {
 function setState(state) {
   section.dataset.state = state;
   if (state !== "camera") {
-    closeCamera(view.stream);
-    view.stream = video.srcObject = null;
+    eye.close();
   }
 }
 
@@ -119,21 +120,34 @@ async function camera() {
   complain("");
   try {
     setState("camera");
-    view.stream = await openCamera(video, { facingMode: { ideal: "user" } });
-    video.classList.toggle("em-mirrored", looksAtVisitor(view.stream));
-    if (section.dataset.state !== "camera") setState(section.dataset.state);
-    else find("[data-do=shoot]").focus();
+    await eye.open();
+    video.classList.toggle("em-mirrored", eye.mirrored);
+    find("[data-do=shoot]").focus();
   } catch (error) {
+    if (section.dataset.state !== "camera") return; // closed meanwhile
     setState("idle");
     complain(say(cameraProblem(error)));
   }
 }
 
-function shoot() {
+/** Its tab was left, or the camera went away. @param {string} [reason] */
+function dropCamera(reason) {
+  if (section.dataset.state !== "camera") return;
+  setState("idle");
+  complain(reason ? say(reason) : "");
+}
+
+/** Take the picture as it is seen; not an old one, where none comes any more. */
+async function shoot() {
+  eye.fresh = false;
+  if (!(await eye.picture(SHOT_WITHIN))) return complain(say("camera_silent"));
+  complain("");
   const shot = document.createElement("canvas");
   shot.width = video.videoWidth;
   shot.height = video.videoHeight;
-  shot.getContext("2d").drawImage(video, 0, 0);
+  const context = shot.getContext("2d");
+  if (eye.mirrored) context.transform(-1, 0, 0, 1, shot.width, 0);
+  context.drawImage(video, 0, 0);
   shot.toBlob(take, "image/jpeg", 0.92);
 }
 
@@ -182,6 +196,7 @@ document.addEventListener("paste", (event) => {
   if (file) take(file);
   else complain(say("photo_no_picture"));
 });
+new IntersectionObserver(() => section.offsetParent || dropCamera()).observe(section);
 window.addEventListener("pagehide", () => setState("idle"));
 
 translate(element);

@@ -12,6 +12,7 @@ JOIN = f"{API}/queue/join"
 COMPONENT = f"{API}/component_server"
 CLASSIFY, BATCH, OPENAPI = "/classify", "/classify_batch", "/openapi.json"
 MCP = "/mcp"
+EXAMPLES = "/examples"
 
 WHOLE = (CLASSIFY, BATCH, MCP)
 """Paths of our own handlers, which read their bodies themselves."""
@@ -37,6 +38,7 @@ ALLOWED = (
     Route(_READ, "/config/?", "the page; gradio_client"),
     Route(_READ, "/(assets|static)/.+", "scripts, styles, fonts"),
     Route(_READ, rf"({API})?/theme\.css", "styles"),
+    Route(_READ, f"{EXAMPLES}/{NAME}", "the page's clip and drawn faces"),
     Route(_READ, "/(favicon.ico|manifest.json|robots.txt)", "what browsers ask for by themselves"),
     Route(_READ, "/(live|ready)", "whoever watches over the server"),
     Route(_READ, rf"{API}/(info/?|openapi\.json)", "the documentation of the HTTP interface"),

@@ -87,7 +87,8 @@ class Stage {
 
   drawMinute() {
     this.timelineDrawn = performance.now();
-    drawTimeline(this.timeline, this.people);
+    const seconds = Math.round(drawTimeline(this.timeline, this.people));
+    this.find("[data-text=timeline_start]").textContent = say("timeline_start", { seconds });
     this.drawThumbnails();
   }
 
