@@ -10,6 +10,7 @@ from starlette.routing import Route
 
 from emotion.errors import ConfigError
 from emotion.ui import routes, server
+from emotion.ui.clip_routes import ClipRoutes
 from emotion.ui.markup import page_head
 from emotion.ui.plain import Plain
 from emotion.ui.probes import Probes
@@ -36,6 +37,7 @@ def settings(page: Page, *, mcp: bool = False) -> dict[str, Any]:
         Route(routes.UPLOAD, services.uploads.receive, methods=["POST"]),
         *Probes(services.serving, services.gate).routes(),
         *Plain(services).routes(),
+        *ClipRoutes(services.clips).routes(),
         Route(routes.MCP, endpoint, methods=["POST"]),
     ]
     return {
@@ -102,5 +104,6 @@ def stop(page: Page) -> None:
     page.server_app.stop_event.set()  # ends the streams that only say that the page is open
     page.server.close()  # type: ignore[no-untyped-call]
     page.close(verbose=False)
+    page.services.clips.close()
     page.services.decoder.close()
     page.services.uploads.close()

@@ -6,8 +6,10 @@
  */
 const {
   language, say, translate, drawFaces, cameraProblem, openCamera, closeCamera, looksAtVisitor,
-  download, Card, press,
+  download, Card, press, callServer, failure, fit, pictureOf, drawn, PORTABLE, Many, filesOf,
 } = window.emotionPage;
+
+const SHOWN_SIDE = 1600; // px of the longer side of the picture on the page
 
 const find = (selector) => element.querySelector(selector);
 const section = find(".em-photo");
@@ -15,13 +17,18 @@ const video = find("video");
 const canvas = find(".em-picture canvas");
 const cards = find(".em-cards");
 const problem = find(".em-error");
+const busy = find(".em-busy");
+const most = { bytes: Number(section.dataset.limit), pixels: Number(section.dataset.pixels) };
+const many = new Many(find(".em-many"), most, (file) => take(file), () => setState("many"));
 
 const view = {
   turn: 0, // number of the current picture; a late answer to an older one is dropped
   stream: null,
   request: null, // what was asked last, to ask again with detect: false
-  photo: null,
+  original: null, // the picture as it was given, in full size
+  photo: null, // the same as it is shown
   answer: null,
+  stop: null, // ends what is under way
   look: { heat: true, spotlight: true, opacity: 0.75, selected: -1, source: null },
   cards: [],
 };
@@ -41,39 +48,89 @@ function complain(sentence, action) {
   if (action) problem.append(action);
 }
 
-/** @param {File | Blob | null | undefined} file */
-function take(file) {
-  if (!file) return;
-  const limit = Number(section.dataset.limit);
-  if (file.size > limit) {
-    setState(view.answer ? "result" : "idle");
-    return complain(say("photo_too_large", { limit: limit / 1024 ** 2 }));
-  }
-  const reader = new FileReader();
-  // An empty file gives a URL without a body; the server shall say what is wrong with it.
-  reader.onload = () => ask({ image: file.size ? reader.result : "data:;base64," });
-  reader.onerror = () => complain(say("photo_unreadable"));
-  reader.readAsDataURL(file);
+/** Show what happens now, and how far it is. @param {string} [key] @param {number} [part] 0..1 */
+function showBusy(key = "", part = 0) {
+  const words = key && say(key);
+  const status = busy.querySelector("[role=status]");
+  if (status.textContent !== words) status.textContent = words;
+  const bar = busy.querySelector("progress");
+  if (key === "photo_sending") bar.value = part;
+  else bar.removeAttribute("value"); // nobody knows how long that takes
 }
 
-async function ask(request) {
-  const turn = ++view.turn;
-  view.request = request;
+/** @param {File | Blob | null | undefined} file */
+async function take(file) {
+  if (!file) return;
+  const turn = begin();
+  try {
+    const sent = await fit(file, most, () => turn === view.turn && showBusy("photo_shrinking"));
+    // An empty file gives a URL without a body; the server shall say what is wrong with it.
+    const image = sent.size ? await dataUrl(sent) : "data:;base64,";
+    const original = await pictureOf(file);
+    if (turn === view.turn) await ask({ image }, original);
+  } catch (error) {
+    if (turn === view.turn) fail(failure(error));
+  }
+}
+
+/** @param {Blob} blob @returns {Promise<string>} */
+function dataUrl(blob) {
+  const reader = new FileReader();
+  return new Promise((resolve, reject) => {
+    reader.onload = () => resolve(String(reader.result));
+    reader.onerror = () => reject(reader.error);
+    reader.readAsDataURL(blob);
+  });
+}
+
+/** Whatever is under way ends; what comes next has this number. */
+function begin() {
+  view.stop?.abort();
+  view.stop = new AbortController();
   setState("working");
   complain("");
-  find(".em-status").textContent = say("photo_working");
+  showBusy("photo_sending");
+  return ++view.turn;
+}
+
+function fail(sentence) {
+  view.answer = null;
+  setState(many.isOpen ? "many" : "idle");
+  complain(sentence);
+}
+
+/** @param {object} request @param {HTMLImageElement | null} [original] */
+async function ask(request, original = null) {
+  const turn = begin();
+  view.request = request;
   let answer, photo;
   try {
-    answer = await server.analyze_photo({ ...request, language });
-    if (answer?.photo) photo = await load(answer.photo);
-  } catch {
-    answer = undefined;
+    answer = await callServer("photo", "analyze_photo", { ...request, language }, {
+      signal: view.stop.signal,
+      progress: (part) =>
+        turn === view.turn && showBusy(part < 1 ? "photo_sending" : "photo_working", part),
+    });
+    if (answer?.photo) photo = matches(original, answer) ? original : await load(answer.photo);
+  } catch (error) {
+    if (turn === view.turn) fail(failure(error));
+    return;
   }
   if (turn !== view.turn) return;
   if (photo) return show(answer, photo);
-  setState("idle");
-  view.answer = null;
-  complain(refusal(answer));
+  fail(refusal(answer));
+}
+
+/** Whether browser and server see the same picture: one may not know how it was turned. */
+function matches(original, { width, height }) {
+  if (!original?.naturalHeight) return false;
+  return Math.abs(original.naturalWidth / original.naturalHeight / (width / height) - 1) < 0.02;
+}
+
+function halt() {
+  view.turn++;
+  view.stop?.abort();
+  setState(many.isOpen ? "many" : "idle");
+  (many.isOpen ? many : find("[data-do=choose]")).focus();
 }
 
 /** The sentence for an answer without a result; the server's own is English and more precise. */
@@ -92,8 +149,12 @@ async function load(url) {
   return image;
 }
 
-function show(answer, photo) {
-  Object.assign(view, { answer, photo });
+function show(answer, original) {
+  const { naturalWidth: width, naturalHeight: height } = original;
+  const scale = Math.min(1, SHOWN_SIDE / Math.max(width, height));
+  const photo = drawn(original, scale);
+  Object.assign(view, { answer, original, photo });
+  showBusy();
   setState("result");
   const { faces, count } = answer;
   section.classList.toggle("em-one", faces.length === 1);
@@ -106,11 +167,12 @@ function show(answer, photo) {
     : say("photo_faces", { count });
   find(".em-toolbar [data-do=explain]").value = "-1";
   view.look.source = photo;
+  find("[data-do=back]").hidden = !many.isOpen;
   view.cards = faces.map(card);
   cards.replaceChildren(...view.cards.map(({ node }) => node));
-  canvas.width = answer.width;
-  canvas.height = answer.height;
-  canvas.style.setProperty("--ratio", String(answer.width / answer.height));
+  canvas.width = photo.width;
+  canvas.height = photo.height;
+  canvas.style.setProperty("--ratio", String(width / height));
   explainAll(-1);
   if (!faces.length) complain(say("photo_no_face"), wholePictureButton());
 }
@@ -120,7 +182,9 @@ function wholePictureButton() {
   button.type = "button";
   button.className = "em-button";
   button.textContent = say("photo_force");
-  button.addEventListener("click", () => ask({ ...view.request, detect: false }));
+  button.addEventListener("click", () =>
+    ask({ ...view.request, detect: false }, view.original),
+  );
   return button;
 }
 
@@ -142,12 +206,25 @@ function explainAll(choice) {
 }
 
 function drawPhoto() {
-  if (!view.answer) return;
-  const { width, height, faces } = view.answer;
-  const context = canvas.getContext("2d");
-  context.drawImage(view.photo, 0, 0, width, height);
-  const unit = width / (canvas.clientWidth || width);
-  drawFaces(context, faces, { width, height, mirrored: false, unit }, view.look);
+  if (view.answer) drawOn(canvas, view.photo, canvas.width / (canvas.clientWidth || canvas.width));
+}
+
+/** @param {HTMLCanvasElement} target @param {CanvasImageSource} source @param {number} unit */
+function drawOn(target, source, unit) {
+  const { width, height } = target;
+  const context = target.getContext("2d");
+  context.drawImage(source, 0, 0, width, height);
+  const frame = { width, height, mirrored: false, unit };
+  drawFaces(context, view.answer.faces, frame, view.look);
+}
+
+/** Save the picture in the size it was given in. */
+function save() {
+  const { naturalWidth: width, naturalHeight: height } = view.original;
+  const scale = Math.min(1, Math.sqrt(PORTABLE / (width * height)));
+  const whole = drawn(view.original, scale);
+  drawOn(whole, view.original, whole.width / (canvas.clientWidth || whole.width));
+  download(whole);
 }
 
 function redraw() {
@@ -174,11 +251,12 @@ function shoot() {
   shot.width = video.videoWidth;
   shot.height = video.videoHeight;
   shot.getContext("2d").drawImage(video, 0, 0);
-  shot.toBlob(take, "image/jpeg", 0.92);
+  shot.toBlob((blob) => take(blob), "image/jpeg", 0.92);
 }
 
 function another() {
   view.turn++;
+  many.close();
   view.answer = null;
   view.cards = [];
   complain("");
@@ -186,23 +264,42 @@ function another() {
   find("[data-do=choose]").focus();
 }
 
-const input = find("input[type=file]");
+const input = find("input[type=file]:not([data-folder])");
 const actions = {
   choose: () => input.click(),
   camera,
   shoot,
   cancel: () => setState("idle"),
   another,
-  save: () => download(canvas),
+  save,
+  halt,
+  folder: () => find("[data-folder]").click(),
+  back: () => setState("many"),
 };
 for (const button of element.querySelectorAll("button[data-do]"))
   if (actions[button.dataset.do]) button.addEventListener("click", actions[button.dataset.do]);
 for (const button of element.querySelectorAll("[data-example]"))
   button.addEventListener("click", () => ask({ example: button.dataset.example }));
-input.addEventListener("change", () => {
-  take(input.files[0]);
-  input.value = "";
-});
+for (const chooser of element.querySelectorAll("input[type=file]"))
+  chooser.addEventListener("change", () => {
+    takeAll([...chooser.files].map((file) => ({ file, path: file.webkitRelativePath || file.name })));
+    chooser.value = "";
+  });
+
+/** One picture gets its cards, several a table. @param {{file: File, path: string}[]} files */
+function takeAll(files) {
+  if (!files.length) return;
+  if (files.length === 1) {
+    many.close();
+    return take(files[0].file);
+  }
+  view.turn++;
+  view.stop?.abort();
+  view.answer = null;
+  complain("");
+  many.start(files);
+}
+
 section.addEventListener("dragover", (event) => {
   event.preventDefault();
   section.classList.add("em-dragging");
@@ -211,12 +308,12 @@ section.addEventListener("dragleave", () => section.classList.remove("em-draggin
 section.addEventListener("drop", (event) => {
   event.preventDefault();
   section.classList.remove("em-dragging");
-  take(event.dataTransfer.files[0]);
+  filesOf(event.dataTransfer).then(takeAll);
 });
 document.addEventListener("paste", (event) => {
   if (!section.offsetParent) return;
-  const file = [...event.clipboardData.files][0];
-  if (file) take(file);
+  const files = [...event.clipboardData.files];
+  if (files.length) takeAll(files.map((file) => ({ file, path: file.name })));
   else complain(say("photo_no_picture"));
 });
 find(".em-toolbar [data-do=heat]").addEventListener("change", (event) => {
