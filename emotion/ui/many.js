@@ -45,7 +45,10 @@ class Many {
    * @param {() => void} shown called when the table is to be seen
    */
   constructor(node, most, open, shown) {
-    Object.assign(this, { node, most, open, shown });
+    this.node = node;
+    this.most = most;
+    this.open = open;
+    this.shown = shown;
     const find = (selector) => node.querySelector(selector);
     this.status = find(".em-status");
     this.bar = find("progress");
@@ -162,7 +165,7 @@ class Many {
     const cell = (kind = "td") => node.appendChild(document.createElement(kind));
     const picture = cell();
     if (found && image) picture.append(thumbnail(image, found));
-    const name = cell("th");
+    const name = /** @type {HTMLTableCellElement} */ (cell("th"));
     name.scope = "row";
     const button = name.appendChild(document.createElement("button"));
     button.type = "button";

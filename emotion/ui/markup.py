@@ -41,7 +41,7 @@ SHARED_SCRIPTS = (
     "sending.js",
     "shrinking.js",
     "many.js",
-    "clip.js",
+    "footage.js",
     "plot.js",
 )
 """What the tabs share, in the order in which it runs."""

@@ -1,7 +1,7 @@
 // @ts-check
 /**
  * How one face looked over time: six curves, and below them a band, what people are told. It runs
- * once, after clip.js and in its scope.
+ * once, after footage.js and in its scope.
  */
 const BAND = 14; // CSS px
 const AXIS = 20;
@@ -9,7 +9,7 @@ const GAP = 0.5; // s without the face from which on a curve is broken
 const TICKS = [0.5, 1, 2, 5, 10, 15, 30, 60];
 
 /**
- * @param {HTMLCanvasElement} canvas @param {Clip} clip @param {number} chosen number of the face
+ * @param {HTMLCanvasElement} canvas @param {Footage} clip @param {number} chosen number of the face
  * @param {number} now where the clip stands
  */
 function drawPlot(canvas, clip, chosen, now) {

@@ -8,7 +8,7 @@
  *          part: of the body that is on its way, 0..1
  */
 const STALLED_AFTER = 20_000; // ms without a byte that leaves
-const ANSWER_WITHIN = 60_000; // ms from the last byte to the answer
+const ANSWER_WITHIN = 90_000; // ms from the last byte to the answer
 const TRIES = 6; // of a request that the server has no time for
 const TRY_AGAIN_AFTER = 1500; // ms, and longer each time
 
@@ -28,11 +28,12 @@ class SendError extends Error {
 
 /**
  * Ask one of the server's own routes.
- * @param {string} path below the page's address @param {XMLHttpRequestBodyInit | null} body
+ * @param {string} method @param {string} path below the page's address @param {XMLHttpRequestBodyInit | null} body
  * @param {Sending} [how]
  * @returns {Promise<{status: number, json: any}>}
  */
-function request(method, path, body, { progress, signal, type, answerWithin } = {}) {
+function request(method, path, body, how = {}) {
+  const { progress, signal, type, answerWithin } = how;
   return new Promise((resolve, reject) => {
     const call = new XMLHttpRequest();
     let timer = 0;
@@ -142,7 +143,7 @@ function notice(now) {
   note.append(`${say("renewed")} `, button);
 }
 
-async function look() {
+async function lookForNewer() {
   const answer = await fetch(new URL(".", document.baseURI), { method: "HEAD" }).catch(() => null);
   if (answer?.ok) notice(answer.headers.get("x-page"));
 }
@@ -152,7 +153,7 @@ const LOOKED_AWAY = 30_000; // ms
 let left = Infinity;
 document.addEventListener("visibilitychange", () => {
   if (document.hidden) left = Date.now();
-  else if (Date.now() - left > LOOKED_AWAY) look();
+  else if (Date.now() - left > LOOKED_AWAY) lookForNewer();
 });
 
-Object.assign(window.emotionPage, { SendError, request, requestPatiently, callServer, failure, look });
+Object.assign(window.emotionPage, { SendError, request, requestPatiently, callServer, failure, lookForNewer });

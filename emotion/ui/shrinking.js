@@ -4,7 +4,7 @@
  * so that a phone's photo needs no other program. It runs once, after sending.js and in its scope.
  */
 const LEAST_SIDE = 4096; // px of the longer side that stay, however large the file is
-const PORTABLE = 4096 * 4096; // px of a canvas that every browser can make
+const PORTABLE = 4096 * 4096; // px of a canvas that every browser can make; one side has LEAST_SIDE
 const QUALITIES = [0.92, 0.85, 0.75, 0.5];
 
 /** @param {Blob} file @returns {Promise<HTMLImageElement | null>} null: not for this browser */
@@ -54,11 +54,10 @@ async function fit(file, most, shrinks) {
 /** @param {ImageBitmap} bitmap @param {{bytes: number, pixels: number}} most */
 async function shrink(bitmap, most) {
   const { width, height } = bitmap;
-  const largest = Math.min(1, Math.sqrt(most.pixels / (width * height)));
-  const portable = Math.sqrt(PORTABLE / (width * height));
-  const small = LEAST_SIDE / Math.max(width, height);
-  for (const scale of [largest, portable, small]) {
-    const canvas = drawn(bitmap, Math.min(largest, scale));
+  const largest = Math.min(1, Math.sqrt(Math.min(most.pixels, PORTABLE) / (width * height)));
+  const small = Math.min(largest, LEAST_SIDE / Math.max(width, height));
+  for (const scale of [largest, small]) {
+    const canvas = drawn(bitmap, scale);
     for (const quality of canvas ? QUALITIES : []) {
       const blob = await encoded(canvas, quality);
       if (blob && blob.size <= most.bytes) return blob;

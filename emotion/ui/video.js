@@ -7,7 +7,7 @@
  */
 const {
   say, translate, drawFaces, fillBars, verdict, colorOf, nameOf, strongest, percent, request,
-  requestPatiently, failure, SendError, Clip, drawPlot, clockOf, lasting, saveFile,
+  requestPatiently, failure, SendError, Footage, drawPlot, clockOf, lasting, saveFile,
 } = window.emotionPage;
 
 const PIECE = 2 * 1024 ** 2; // bytes
@@ -32,7 +32,7 @@ const view = {
   turn: 0, // number of the current clip; a late answer to an older one is dropped
   name: "", // of the clip at the server
   stop: new AbortController(),
-  clip: new Clip(),
+  clip: new Footage(),
   chosen: 0, // number of the face whose curves are shown
   plays: false, // whether the browser plays the file itself
   drawn: false, // whether the boxes are in the picture already
@@ -91,7 +91,7 @@ function reset() {
   video.removeAttribute("src");
   video.load();
   Object.assign(view, {
-    name: "", stop: new AbortController(), clip: new Clip(), chosen: 0, plays: false, drawn: false,
+    name: "", stop: new AbortController(), clip: new Footage(), chosen: 0, plays: false, drawn: false,
   });
   find(".em-people").replaceChildren();
   complain("");

@@ -3,12 +3,13 @@
  * What is known of a clip: who was seen in which frame, and how they looked. It runs once, after
  * many.js and in its scope; all times are seconds.
  *
- * @typedef {{time: number, frame: number, box: number[], score: number | null, face: Face}} Seen
+ * @typedef {{time: number, frame: number, box: number[], score: number | null,
+ *            face: Face & {calm: number | null}}} Seen
  *          box: in px of the frame; face: as the other tabs draw it
  */
 const CALM_FROM = 0.5; // as the server decides it
 
-class Clip {
+class Footage {
   constructor() {
     /** @type {number[]} when each frame was taken */
     this.times = [];
@@ -35,10 +36,10 @@ class Clip {
       : sure ? facts.labels[strongest(probabilities)] : facts.notSure;
     const [x0, y0, x1, y1] = box;
     const { width, height } = this;
-    const face = {
+    const face = /** @type {any} */ ({
       number, probabilities, answer, calm, sure: Boolean(sure), reason: null, settled: own === answer,
       box: [x0 / width, y0 / height, x1 / width, y1 / height],
-    };
+    });
     const seen = { time: this.times[frame], frame, box, score, face };
     for (const [known, key] of [[this.frames, frame], [this.people, number]]) {
       if (!known.has(key)) known.set(key, []);
@@ -89,4 +90,4 @@ class Clip {
   }
 }
 
-Object.assign(window.emotionPage, { Clip });
+Object.assign(window.emotionPage, { Footage });
