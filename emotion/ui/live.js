@@ -35,7 +35,8 @@ const comeback = new Comeback();
 
 const view = {
   run: 0, // number of the current start; an older loop sees that it is over
-  source: "", // name of what it was started with, one of `sources`
+  /** @type {keyof typeof sources} */
+  source: "camera", // what it was started with, one of `sources`
   reopened: false, // since the last new picture
   frozen: false,
   frozenAt: 0,
@@ -82,7 +83,8 @@ async function start(source = "camera") {
     await sources[source]();
   } catch (error) {
     if (run !== view.run) return;
-    return stop(source === "clip" ? clipProblem(error) : cameraProblem(error), true);
+    stop(source === "clip" ? clipProblem(error) : cameraProblem(error), true);
+    return;
   }
   if (run !== view.run) return;
   view.source = camera.isClip ? "clip" : "camera";

@@ -13,6 +13,7 @@ COMPONENT = f"{API}/component_server"
 CLASSIFY, BATCH, OPENAPI = "/classify", "/classify_batch", "/openapi.json"
 MCP = "/mcp"
 EXAMPLES = "/examples"
+VIDEO = "/video"
 
 WHOLE = (CLASSIFY, BATCH, MCP)
 """Paths of our own handlers, which read their bodies themselves."""
@@ -21,6 +22,7 @@ MAX_NAME = 64
 """Longest name of a session or a call; Gradio keeps both."""
 
 NAME = rf"[A-Za-z0-9_.-]{{1,{MAX_NAME}}}"
+_CLIP = f"{VIDEO}/{NAME}"
 _ENDPOINT = "(classify|explain|model_info|health)"
 _READ = ("GET", "HEAD")
 
@@ -54,10 +56,18 @@ ALLOWED = (
     Route(_READ, f"{API}/file=.+", "its pictures, once"),
     Route(("POST",), f"({CLASSIFY}|{BATCH})", "pictures in, JSON out"),
     Route(_READ, re.escape(OPENAPI), "the description of these"),
+    Route(("POST",), VIDEO, "the Video tab: a clip begins"),
+    Route(("POST",), f"{_CLIP}(/end)?", "its pieces; its end"),
+    Route(("GET",), rf"{_CLIP}(/copy\.mp4)?", "how far it is; the copy with boxes"),
     Route(("POST",), MCP, "programs that speak MCP, with --mcp"),
 )
 
 _COMPILED = [(route.methods, re.compile(route.path)) for route in ALLOWED]
+
+
+def is_whole(path: str) -> bool:
+    """Tell whether a handler of our own reads the body."""
+    return path in WHOLE or path == VIDEO or path.startswith(f"{VIDEO}/")
 
 
 def is_allowed(method: str, path: str) -> bool:

@@ -3,7 +3,7 @@
  * Buttons that belong to faces: invisible ones over the picture, and a strip of thumbnails. Each
  * stays with its face, so that keyboard focus does too. It runs once, after faces.js.
  */
-const THUMBNAIL = 96; // px a side
+const STRIP_SIDE = 96; // px a side
 
 /** @param {Face & {id?: number}} face */
 const keyOf = (face) => face.id ?? face.number;
@@ -82,7 +82,7 @@ class Strip extends FaceButtons {
   /** @param {HTMLElement} place @param {(key: number) => void} choose */
   constructor(place, choose) {
     super(place, choose, (button) => {
-      button.innerHTML = `<canvas width="${THUMBNAIL}" height="${THUMBNAIL}"></canvas><b></b><span></span>`;
+      button.innerHTML = `<canvas width="${STRIP_SIDE}" height="${STRIP_SIDE}"></canvas><b></b><span></span>`;
     });
   }
 
@@ -107,10 +107,10 @@ class Strip extends FaceButtons {
       const context = this.buttons.get(keyOf(face)).querySelector("canvas").getContext("2d");
       const { x, y, w, h } = boxOnCanvas(face, { width, height, mirrored: false });
       const side = 1.25 * Math.max(w, h);
-      context.setTransform(mirrored ? -1 : 1, 0, 0, 1, mirrored ? THUMBNAIL : 0, 0);
-      context.clearRect(0, 0, THUMBNAIL, THUMBNAIL);
+      context.setTransform(mirrored ? -1 : 1, 0, 0, 1, mirrored ? STRIP_SIDE : 0, 0);
+      context.clearRect(0, 0, STRIP_SIDE, STRIP_SIDE);
       context.drawImage(
-        source, x + (w - side) / 2, y + (h - side) / 2, side, side, 0, 0, THUMBNAIL, THUMBNAIL,
+        source, x + (w - side) / 2, y + (h - side) / 2, side, side, 0, 0, STRIP_SIDE, STRIP_SIDE,
       );
     }
   }
