@@ -2,18 +2,23 @@
 /**
  * The card of one face of a photo: its answer, the crop with its evidence, the bars, why, covering
  * by hand, and the evidence for all six classes side by side. It runs once, after brush.js.
+ *
+ * @typedef {Face & {crop: string, heats: Heat[], why: string, sentences: string[],
+ *            parts: string[] | null}} PhotoFace
  */
 const WHOLE = [1, 0, 0, 1, 0, 0]; // the place of a crop in a picture of itself
 
 class Card {
   /**
-   * @param {HTMLElement} node a copy of the template @param {object} face of the photo's answer
+   * @param {HTMLElement} node a copy of the template @param {PhotoFace} face of the photo's answer
    * @param {Look} look of all cards
-   * @param {(mask: string) => Promise<object | undefined>} ask for the answer to a covered face
+   * @param {(mask: string) => Promise<any>} ask for the answer to a covered face
    * @param {(choice: number) => void} chosen called when a class is chosen by hand
    */
   constructor(node, face, look, ask, chosen) {
-    Object.assign(this, { node, face, look });
+    this.node = node;
+    this.face = face;
+    this.look = look;
     const find = (selector) => node.querySelector(selector);
     const { name, share, detail } = verdict(face);
     find(".em-number").textContent = String(face.number);

@@ -1,6 +1,6 @@
 // @ts-check
 /**
- * What the tabs share: sentences, bars, boxes and the camera.
+ * What the tabs share: sentences, bars and boxes.
  * It runs once, before any tab, with `facts` (strings, labels, colors, and so on) in scope.
  *
  * @typedef {{cells: number[], max: number}} Heat      64 values 0..255 in rows; 255 stands for max,
@@ -9,6 +9,8 @@
  *            sure: boolean, reason: string | null, answer: string, settled?: boolean,
  *            explained: number, heat: Heat}} Face
  *          all coordinates are fractions of the picture; settled: the answer fits the numbers
+ * @typedef {Pick<Face, "probabilities" | "answer"> & Partial<Face>} Answer
+ * @typedef {Pick<Face, "place" | "box" | "heat">} Shown
  * @typedef {{width: number, height: number, mirrored: boolean, unit: number}} Frame
  *          size in canvas pixels; unit = canvas pixels per CSS pixel
  * @typedef {{heat: boolean, spotlight: boolean, opacity: number, selected: number,
@@ -49,7 +51,7 @@ function twoStrongest(probabilities) {
   };
 }
 
-/** Which of its two ends an answer has, or that it is a class. @param {Face} face */
+/** Which of its two ends an answer has, or that it is a class. @param {{answer: string}} face */
 const kindOf = ({ answer }) =>
   answer === facts.calm ? "calm" : answer === facts.notSure ? "unsure" : "sure";
 
@@ -59,7 +61,7 @@ const colorOf = ({ answer }) => facts.colors[facts.labels.indexOf(answer)] ?? fa
 /**
  * What is said of a face: a name, its share, and what came next or what it is between. An answer
  * that was true a moment ago has no numbers: the newest ones contradict it.
- * @param {Face} face
+ * @param {Answer} face
  */
 function verdict(face) {
   const values = twoStrongest(face.probabilities);
@@ -198,36 +200,6 @@ function placeChips(context, choices, boxes, frame) {
   return chips;
 }
 
-/** The sentence for a camera that did not open. @param {unknown} error @returns {string} key */
-function cameraProblem(error) {
-  if (!window.isSecureContext || !navigator.mediaDevices) return "camera_insecure";
-  const name = error instanceof Error ? error.name : "";
-  if (name === "NotAllowedError" || name === "SecurityError") return "camera_refused";
-  if (name === "NotReadableError" || name === "AbortError") return "camera_in_use";
-  return "camera_missing";
-}
-
-/** Open a camera into a <video>. @param {HTMLVideoElement} video @param {object} choice */
-async function openCamera(video, choice) {
-  const size = { width: { ideal: 640 }, height: { ideal: 480 } };
-  const stream = await navigator.mediaDevices.getUserMedia({ video: { ...size, ...choice } });
-  try {
-    video.srcObject = stream;
-    await video.play();
-  } catch (error) {
-    closeCamera(stream);
-    throw error;
-  }
-  return stream;
-}
-
-/** @param {MediaStream | null} stream */
-const closeCamera = (stream) => stream?.getTracks().forEach((track) => track.stop());
-
-/** @param {MediaStream} stream */
-const looksAtVisitor = (stream) =>
-  stream.getVideoTracks()[0].getSettings().facingMode !== "environment";
-
 /** Save a canvas as a PNG file. @param {HTMLCanvasElement} canvas */
 function download(canvas) {
   canvas.toBlob((blob) => {
@@ -243,6 +215,5 @@ function download(canvas) {
 window.emotionPage = {
   language, colors: facts.colors, frameSide: facts.frameSide, unsure: facts.unsure, say, translate,
   nameOf, strongest, percent,
-  verdict, colorOf, fillBars, drawFaces, cameraProblem, openCamera, closeCamera,
-  looksAtVisitor, download,
+  verdict, colorOf, fillBars, drawFaces, download,
 };

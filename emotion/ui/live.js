@@ -71,6 +71,7 @@ function showNote(sentence) {
   note.hidden = !sentence;
 }
 
+/** @param {MediaTrackConstraints} choice */
 async function start(choice = { facingMode: { ideal: "user" } }) {
   release();
   const { run } = view;
@@ -170,7 +171,7 @@ async function loop(run) {
 /**
  * Send the picture of this moment.
  * @param {number} cover id of the face that is to be explained by the cover test, or 0
- * @returns {Promise<object | undefined>} undefined: no answer
+ * @returns {Promise<any>} undefined: no answer
  */
 async function ask(cover) {
   if (performance.now() - view.lastAsked > FORGOTTEN_AFTER) meetAnew();

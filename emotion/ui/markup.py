@@ -27,6 +27,7 @@ _ICONS = {
 
 SHARED_SCRIPTS = (
     "common.js",
+    "camera.js",
     "evidence.js",
     "people.js",
     "stage.js",

@@ -35,6 +35,6 @@ async function renew(button) {
 translate(element);
 watch("value", () => translate(element));
 element.addEventListener("click", (event) => {
-  const button = event.target.closest("button");
+  const button = /** @type {HTMLElement} */ (event.target).closest("button");
   if (button) renew(button);
 });

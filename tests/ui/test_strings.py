@@ -42,6 +42,7 @@ def test_every_key_that_the_scripts_use_exists():
         folder.joinpath(name).read_text("utf-8")
         for name in (
             "common.js",
+            "camera.js",
             "people.js",
             "stage.js",
             "live.js",
