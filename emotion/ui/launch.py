@@ -10,6 +10,7 @@ from starlette.routing import Route
 
 from emotion.errors import ConfigError
 from emotion.ui import routes, server
+from emotion.ui.device import DeviceFiles
 from emotion.ui.markup import page_head
 from emotion.ui.plain import Plain
 from emotion.ui.probes import Probes
@@ -35,6 +36,7 @@ def settings(page: Page, *, mcp: bool = False) -> dict[str, Any]:
     own = [
         Route(routes.UPLOAD, services.uploads.receive, methods=["POST"]),
         *Probes(services.serving, services.gate).routes(),
+        *DeviceFiles(services.serving).routes(),
         *Plain(services).routes(),
         Route(routes.MCP, endpoint, methods=["POST"]),
     ]

@@ -7,10 +7,9 @@
  */
 const {
   language, say, translate, cameraProblem, openCamera, closeCamera, looksAtVisitor, download, Stage,
-  Why, frameSide,
+  Why, Where, frameSide,
 } = window.emotionPage;
 
-const SENT_QUALITY = 0.75;
 const SHORTEST_GAP = 40; // ms between two frames: at most 25 answers a second
 const ANSWER_TIMEOUT = 8000;
 const REPORT_EVERY = 1000; // ms over which rate and latency are averaged
@@ -27,6 +26,7 @@ const note = find(".em-note");
 const capture = document.createElement("canvas");
 const stage = new Stage(element);
 const why = new Why(find(".em-why"), stage.people);
+const where = new Where(section, (frame) => server.analyze_frame(frame));
 
 const view = {
   run: 0, // number of the current start; an older loop sees that it is over
@@ -98,6 +98,8 @@ async function start(choice = { facingMode: { ideal: "user" } }) {
   if (run !== view.run) return;
   setState("running");
   showNote(say("waiting"));
+  if (!(await where.ready())) return run === view.run && stop(where.problem);
+  if (run !== view.run) return;
   meetAnew();
   view.lastAsked = view.lastAnswer = view.lastFace = view.reported = performance.now();
   loop(run);
@@ -158,6 +160,7 @@ async function loop(run) {
     const { chosen } = stage.people;
     const answer = await ask(why.due(frozen, view.latency));
     if (run !== view.run) return;
+    if (answer?.lost) return stop(where.problem);
     const pause = acceptOrSay(answer);
     view.latency = performance.now() - began;
     if (!pause) report(view.latency);
@@ -178,13 +181,12 @@ async function ask(cover) {
   view.lastAsked = performance.now();
   capture.width = frameSide;
   capture.height = Math.round((frameSide * video.videoHeight) / video.videoWidth);
-  capture.getContext("2d").drawImage(video, 0, 0, capture.width, capture.height);
-  const jpeg = capture.toDataURL("image/jpeg", SENT_QUALITY);
+  capture
+    .getContext("2d", { willReadFrequently: true })
+    .drawImage(video, 0, 0, capture.width, capture.height);
   try {
     const { explain, visitor } = view;
-    const answer = server.analyze_frame({
-      jpeg, explain, visitor, time: clock(), cover, language,
-    });
+    const answer = where.answer(capture, { explain, visitor, time: clock(), cover });
     return (await Promise.race([answer, sleep(ANSWER_TIMEOUT)])) ?? undefined;
   } catch {
     return undefined;
@@ -274,7 +276,7 @@ function report(latency) {
   find(".em-pace").textContent = say("pace", {
     rate: rate.toLocaleString(language, { maximumFractionDigits: rate < 10 ? 1 : 0 }),
     latency: Math.round(sorted[sorted.length >> 1]),
-    engine: section.dataset.engine,
+    engine: where.engine ?? section.dataset.engine,
   });
   Object.assign(view, { latencies: [], reported: now });
 }

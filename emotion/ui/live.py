@@ -207,6 +207,7 @@ def _markup(engine: str) -> str:
       {text("live_title", "h2")}
       {text("live_what", "p")}
       {text("live_privacy", "p")}
+      {markup.where()}
       {text("live_limits", "p", classes="em-quiet")}
       <button type="button" class="em-button em-primary" data-do="start">
         {markup.icon("camera")}{text("start")}</button>
@@ -229,6 +230,7 @@ def _markup(engine: str) -> str:
       {markup.icon("switch")}{text("switch_camera")}</button>
     <span class="em-gap"></span>
     {markup.heat_controls()}
+    {markup.place()}
     <p class="em-pace em-quiet"></p>
   </div>
   <div class="em-panel em-card">

@@ -21,6 +21,7 @@ _ICONS = {
     "switch": '<path d="M4 9h14l-3-3M20 15H6l3 3"/>',
     "picture": '<rect x="3" y="4" width="18" height="16" rx="2"/>'
     '<path d="m4 18 6-6 4 4 2-2 4 4"/><circle cx="15.5" cy="9" r="1.5"/>',
+    "lock": '<rect x="5" y="11" width="14" height="9" rx="2"/><path d="M8 11V8a4 4 0 0 1 8 0v3"/>',
     "back": '<path d="M19 12H5m0 0 6-6m-6 6 6 6"/>',
 }
 
@@ -32,6 +33,7 @@ SHARED_SCRIPTS = (
     "people.js",
     "stage.js",
     "why.js",
+    "where.js",
     "brush.js",
     "card.js",
 )
@@ -50,7 +52,7 @@ def page_head() -> str:
     The styles stand here because Gradio rewrites those it is given as ``css``: it splits selectors
     at every comma, which breaks ``:is(a, b)``.
     """
-    styles = "\n".join(read(name) for name in ("page.css", "live.css", "photo.css"))
+    styles = "\n".join(read(name) for name in ("page.css", "live.css", "photo.css", "where.css"))
     facts = {
         "strings": table(),
         "labels": LABELS,
@@ -130,3 +132,24 @@ def legend() -> str:
         f'<div class="em-legend">{text("legend_less")}<span class="em-ramp"></span>'
         f"{text('legend_more')}</div>"
     )
+
+
+def where() -> str:
+    """Return the choice of who answers, with the line that says what that means."""
+    radios = "".join(
+        f'<label class="em-choice"><input type="radio" name="em-where" value="{value}">'
+        f"{text(f'where_{value}')}</label>"
+        for value in ("device", "server")
+    )
+    return f"""<fieldset class="em-where">{text("where", "legend")}{radios}
+      {_where_line()}</fieldset>"""
+
+
+def place() -> str:
+    """Return the line that says, while the camera runs, who answers."""
+    return f'''<div class="em-place">{_where_line()}
+      <progress max="1" value="0" hidden {label("device_loading")}></progress></div>'''
+
+
+def _where_line() -> str:
+    return f'<p class="em-quiet" data-where>{icon("lock")}<span role="status"></span></p>'

@@ -40,6 +40,7 @@ export function partMasks({ landmarks, matrix }, { size, plainTemplate, maxResid
 /**
  * Every part is the surrounding of a line or two: from, to, and how far in px.
  * @param {number[][]} points
+ * @returns {[number[], number[], number][][]}
  */
 function partLines([leftEye, rightEye, nose, leftMouth, rightMouth]) {
   const [eyes, mouth] = [half(leftEye, rightEye), half(leftMouth, rightMouth)];
@@ -55,6 +56,7 @@ function partLines([leftEye, rightEye, nose, leftMouth, rightMouth]) {
     point[1] + unit * (x * across[1] + y * sign * across[0]),
   ];
   const [cheekLeft, cheekRight] = [half(leftEye, leftMouth), half(rightEye, rightMouth)];
+  /** @type {any[][][]} */
   const parts = [
     [[at(leftEye, -0.36, -0.38), at(rightEye, 0.36, -0.38), 0.17]],
     [leftEye, rightEye].map((eye) => [at(eye, -0.16), at(eye, 0.16), 0.18]),
