@@ -63,11 +63,11 @@ def ask(page, picture: np.ndarray, *, detect: bool = True) -> list[dict]:
 def portraits() -> dict[str, np.ndarray]:
     turned = np.ascontiguousarray(_hopper()[::-1, ::-1])
     return {
-        "frame": np.asarray(one_face_frame().resize((320, 240))),
+        "frame": np.array(one_face_frame().resize((320, 240))),
         "astronaut": _astronaut(),
-        "hopper": _hopper(),
+        "hopper": _hopper().copy(),
         "upside down": turned,
-        "small": np.asarray(Image.fromarray(_astronaut()).resize((96, 96))),
+        "small": np.array(Image.fromarray(_astronaut()).resize((96, 96))),
         "cut off": np.ascontiguousarray(_astronaut()[:, :215]),
     }
 
@@ -117,7 +117,7 @@ def test_the_browser_answers_as_python_does_while_a_head_turns(opened, exact, sh
         frames = [frame.convert("RGB") for frame in ImageSequence.Iterator(clip)]
     for frame in frames[:: max(1, len(frames) // 12)]:
         frame.thumbnail((320, 320))
-        picture = np.asarray(frame)
+        picture = np.array(frame)
         check(ask(opened, picture), exact.analyze(picture), picture.shape, exact)
 
 
