@@ -11,6 +11,7 @@ from starlette.routing import Route
 from emotion.errors import ConfigError
 from emotion.ui import examples, routes, server
 from emotion.ui.clip_routes import ClipRoutes
+from emotion.ui.device import DeviceFiles
 from emotion.ui.markup import page_head
 from emotion.ui.plain import Plain
 from emotion.ui.probes import Probes
@@ -36,6 +37,7 @@ def settings(page: Page, *, mcp: bool = False) -> dict[str, Any]:
     own = [
         Route(routes.UPLOAD, services.uploads.receive, methods=["POST"]),
         *Probes(services.serving, services.gate).routes(),
+        *DeviceFiles(services.serving).routes(),
         *Plain(services).routes(),
         examples.route(),
         *ClipRoutes(services.clips).routes(),

@@ -211,6 +211,7 @@ def _settings() -> str:
     return f"""<label class="em-choice em-switch em-mirror"><input type="checkbox" data-do="mirror">
       {text("mirror")}</label>
     {markup.heat_controls()}
+    {markup.place()}
     <p class="em-pace em-quiet"></p>"""
 
 

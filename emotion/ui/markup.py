@@ -31,6 +31,7 @@ _ICONS = {
     "mark": '<path d="M6 21V4h11l-2.5 4 2.5 4H6"/>',
     "film": '<rect x="3" y="5" width="18" height="14" rx="2"/>'
     '<path d="M7.5 5v14M16.5 5v14M3 9.7h4.5M3 14.3h4.5M16.5 9.7H21M16.5 14.3H21"/>',
+    "lock": '<rect x="5" y="11" width="14" height="9" rx="2"/><path d="M8 11V8a4 4 0 0 1 8 0v3"/>',
     "back": '<path d="M19 12H5m0 0 6-6m-6 6 6 6"/>',
 }
 
@@ -47,6 +48,7 @@ SHARED_SCRIPTS = (
     "strip.js",
     "stage.js",
     "why.js",
+    "where.js",
     "pace.js",
     "comeback.js",
     "session.js",
@@ -72,6 +74,7 @@ STYLES = (
     "photo.css",
     "files.css",
     "video.css",
+    "where.css",
 )
 
 
@@ -218,3 +221,24 @@ def legend() -> str:
         f'<div class="em-legend">{text("legend_less")}<span class="em-ramp"></span>'
         f"{text('legend_more')}</div>"
     )
+
+
+def where() -> str:
+    """Return the choice of who answers, with the line that says what that means."""
+    radios = "".join(
+        f'<label class="em-choice"><input type="radio" name="em-where" value="{value}">'
+        f"{text(f'where_{value}')}</label>"
+        for value in ("device", "server")
+    )
+    return f"""<fieldset class="em-where">{text("where", "legend")}{radios}
+      {_where_line()}</fieldset>"""
+
+
+def place() -> str:
+    """Return the line that says, while the camera runs, who answers."""
+    return f"""<div class="em-place">{_where_line()}
+      <progress max="1" value="0" hidden {label("device_loading")}></progress></div>"""
+
+
+def _where_line() -> str:
+    return f'<p class="em-quiet" data-where>{icon("lock")}<span role="status"></span></p>'

@@ -10,6 +10,7 @@ UPLOAD = f"{API}/upload"
 CALL = f"{API}/call"
 JOIN = f"{API}/queue/join"
 COMPONENT = f"{API}/component_server"
+DEVICE = "/device"
 CLASSIFY, BATCH, OPENAPI = "/classify", "/classify_batch", "/openapi.json"
 MCP = "/mcp"
 EXAMPLES = "/examples"
@@ -42,6 +43,7 @@ ALLOWED = (
     Route(_READ, rf"({API})?/theme\.css", "styles"),
     Route(_READ, f"{EXAMPLES}/{NAME}", "the page's clip and drawn faces"),
     Route(_READ, "/(favicon.ico|manifest.json|robots.txt)", "what browsers ask for by themselves"),
+    Route(("GET",), rf"{DEVICE}/(manifest\.json|[0-9a-f]{{16}}/{NAME})", "live on the device"),
     Route(_READ, "/(live|ready)", "whoever watches over the server"),
     Route(_READ, rf"{API}/(info/?|openapi\.json)", "the documentation of the HTTP interface"),
     Route(_READ, rf"{API}/(app_id|login_check/?|startup-events)", "the page; the start"),

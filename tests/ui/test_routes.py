@@ -19,6 +19,8 @@ ANSWERED = {
     "GET /config",
     "GET /config/",
     "GET /examples/{name}",
+    "GET /device/manifest.json",
+    "GET /device/{digest}/{name}",
     "GET /favicon.ico",
     "GET /gradio_api/app_id",
     "GET /gradio_api/call/{api_name}/{event_id}",
@@ -64,6 +66,7 @@ def examples(page) -> set[tuple[str, str, str]]:
     found = set()
     for route in _flat(page.server_app.routes):
         path = re.sub(r"\{api_name\}", "classify", route.path)
+        path = re.sub(r"\{digest\}", "0123456789abcdef", path)
         path = re.sub(r"\{[^}]*\}", "x", path)
         found |= {(method, route.path, path) for method in route.methods or {"GET"}}
     return found
