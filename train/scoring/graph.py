@@ -15,8 +15,9 @@ from torch import Tensor, nn
 
 from emotion import graph_file
 from emotion.align import CROP_SIZE
-from emotion.detect.checkpoint import MOBILENET_WEIGHTS, DetectorGraph
+from emotion.detect.checkpoint import MOBILENET_WEIGHTS
 from emotion.detect.mobilenet import MobileNetRetinaFace
+from emotion.detect.retinaface import DetectorGraph
 from emotion.errors import ConfigError
 from emotion.files import write_bytes
 from emotion.network import EmotionNet, normalise
