@@ -19,7 +19,8 @@ class Game {
     const find = (this.find = (selector) => element.querySelector(selector));
     this.board = find(".em-game");
     this.dialog = find(".em-score");
-    this.frame = document.createElement("canvas"); // the picture that was asked about last
+    this.frame = document.createElement("canvas"); // the picture that is being analysed
+    this.kept = false; // whether it was taken in this round
     this.round = -1; // index of the class that is asked for; -1: nobody plays
     this.since = 0; // when the prompt came
     this.timer = 0;
@@ -36,7 +37,9 @@ class Game {
     });
     find("[data-do=game-close]").addEventListener("click", () => this.dialog.close());
     this.dialog.addEventListener("close", () => {
-      if (!this.plays) this.best = [];
+      if (this.plays) return;
+      this.best = [];
+      find("[data-do=game]").focus();
     });
   }
 
@@ -66,7 +69,7 @@ class Game {
 
   /** @param {number} round */
   ask(round) {
-    Object.assign(this, { round, since: performance.now() });
+    Object.assign(this, { round, since: performance.now(), kept: false });
     const prompt = this.find(".em-prompt");
     prompt.textContent = say("game_show", { label: nameOf(round) });
     prompt.style.setProperty("--accent", facts.colors[round]);
@@ -96,11 +99,13 @@ class Game {
     this.frame.width = video.videoWidth;
     this.frame.height = video.videoHeight;
     this.frame.getContext("2d").drawImage(video, 0, 0);
+    this.kept = true;
   }
 
   /** That picture's faces came back. @param {(Face & {id: number})[]} faces */
   see(faces) {
-    if (!this.counts || !this.frame.width) return;
+    if (!this.kept) return;
+    this.kept = false;
     const face = faces.find(({ id }) => id === this.stage.people.chosen);
     if (!face?.box) return;
     const { probabilities } = face;

@@ -24,6 +24,7 @@ _ICONS = {
     "play": '<path d="M8 5v14l11-7z"/>',
     "game": '<circle cx="12" cy="12" r="9"/><path d="M8.5 14a4 4 0 0 0 7 0M9 9.5v.5M15 9.5v.5"/>',
     "mark": '<path d="M6 21V4h11l-2.5 4 2.5 4H6"/>',
+    "close": '<path d="M6 6l12 12M18 6 6 18"/>',
     "back": '<path d="M19 12H5m0 0 6-6m-6 6 6 6"/>',
 }
 
@@ -60,7 +61,7 @@ def page_head() -> str:
     The styles stand here because Gradio rewrites those it is given as ``css``: it splits selectors
     at every comma, which breaks ``:is(a, b)``.
     """
-    styles = "\n".join(read(name) for name in ("page.css", "live.css", "session.css", "photo.css"))
+    styles = "\n".join(read(name) for name in ("page.css", "live.css", "photo.css", "session.css"))
     facts = {
         "strings": table(),
         "labels": LABELS,

@@ -46,7 +46,8 @@ def game_markup() -> str:
     return f"""<div class="em-game" hidden>
       <p class="em-prompt" role="status"></p>
       <output class="em-count" aria-hidden="true"></output>
-      <button type="button" class="em-button" data-do="game-end">{text("game_end")}</button>
+      <button type="button" class="em-button" data-do="game-end" {label("game_end")}>
+        {markup.icon("close")}</button>
       <progress max="1" value="0" {label("game_time")}></progress>
     </div>"""
 
@@ -74,7 +75,7 @@ def session_markup() -> str:
         <i class="em-dot-red" aria-hidden="true"></i>{text("record")}</button>
       <p><time></time> <span data-said role="status"></span></p>
       <span class="em-gap"></span>
-      <label class="em-choice">{text("session_face")}<select class="em-select"></select></label>
+      <div class="em-faces em-row" role="group" {label("session_face")}></div>
     </div>
     <div class="em-kept">
       <div class="em-rows"><ol aria-hidden="true">{names}</ol>
