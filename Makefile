@@ -43,6 +43,7 @@ lint: $(DEVELOPMENT)  ## check style, types and the arrows between the packages
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	@.ci/javascript/check
 
 format: $(DEVELOPMENT)  ## rewrite the code in the house style
 	$(BIN)/ruff check --fix .
@@ -71,7 +72,7 @@ lock: $(DEVELOPMENT)  ## write requirements-page.lock anew from the pins of spac
 install: $(RUNTIME)  ## only install what the page and the trainer need
 
 clean:  ## remove .venv and the tools' caches
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .tsc
 
 # An interrupted or failed creation leaves no $(BIN)/python behind (.DELETE_ON_ERROR), and one whose
 # interpreter was removed from the system is a dangling link: both are made anew.

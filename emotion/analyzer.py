@@ -60,10 +60,11 @@ class _Cut(NamedTuple):
 
 
 class _Found(NamedTuple):
-    """The faces of a picture that are analysed, and how many there are."""
+    """The faces of a picture that are analysed, how many there are, and where was looked."""
 
     cuts: list[_Cut]
     total: int
+    whole: bool = True
 
 
 class Analyzer:
@@ -176,6 +177,7 @@ class Analyzer:
         min_score: float = MIN_SCORE,
         max_side: int | None = None,
         exact: bool = True,
+        known: Sequence[Face] | None = None,
         bgr: bool = False,
     ) -> Faces: ...
 
@@ -201,6 +203,7 @@ class Analyzer:
         min_score: float = MIN_SCORE,
         max_side: int | None = None,
         exact: bool = True,
+        known: Sequence[Face] | None = None,
         bgr: bool = False,
     ) -> Faces | list[Faces]:
         """Analyze one picture, or a list of pictures whose faces are classified together.
@@ -214,6 +217,8 @@ class Analyzer:
             max_side: longer side in px of the copy on which faces are looked for; None takes what
                 finds the most, ``FRAME_SIDE`` is enough for a frame before a camera.
             exact: if False, what serves live classifies: in 8 bits where that is faster.
+            known: upright faces of the video's frame before, see ``Tracker.known``: they are looked
+                for around their places, and everywhere only if one of them is lost.
             bgr: the channels of arrays are blue, green, red, as OpenCV reads them.
 
         Returns:
@@ -229,12 +234,16 @@ class Analyzer:
             pixels = as_rgb(bgr_to_rgb(one) if bgr else one)
             if not detect:
                 return _Found([_Cut(None, *plain_crop(pixels))], 1)
+            again = self._find_again(pixels, known or [], min_score, max_side)
+            if again is not None:
+                cuts = [self._cut(pixels, face, stands=True) for face in again]
+                return _Found(cuts, len(again), whole=False)
             faces = self.find(pixels, min_score=min_score, max_side=max_side)
             return _Found([self._cut(pixels, face) for face in faces[:max_faces]], len(faces))
 
         if not isinstance(image, list | tuple):
-            cuts, total = cut_out(image)
-            return Faces(self._classify(cuts, classifier), total)
+            cuts, total, whole = cut_out(image)
+            return Faces(self._classify(cuts, classifier), total, whole=whole)
         pictures = []
         for number, one in enumerate(image, 1):
             try:
@@ -392,8 +401,22 @@ class Analyzer:
         calm = None if outputs.calm is None else calm_probabilities(outputs.calm, config)
         return Classified(probabilities, regular_maps(outputs.cams, config), calm)
 
-    def _cut(self, image: npt.NDArray[np.uint8], face: Face) -> _Cut:
-        around = turned_around(image, face, self.detector)
+    def _find_again(
+        self,
+        image: npt.NDArray[np.uint8],
+        known: Sequence[Face],
+        min_score: float,
+        max_side: int | None,
+    ) -> list[Face] | None:
+        """Find all of the known faces around their places, or return None."""
+        if not known:
+            return None
+        found = self.detector.detect_around(image, known, min_score=min_score, max_side=max_side)
+        faces = plausible_faces(image, found or [])
+        return faces if len(faces) == len(known) else None
+
+    def _cut(self, image: npt.NDArray[np.uint8], face: Face, *, stands: bool = False) -> _Cut:
+        around = None if stands else turned_around(image, face, self.detector)
         upright = around or face
         crop, matrix = self.crop(image, upright)
         size, turned = (image.shape[1], image.shape[0]), around is not None

@@ -144,12 +144,16 @@ class Faces(list[FaceResult]):
 
     Attributes:
         found: how many there were, those included that ``max_faces`` left out.
+        whole: whether they were looked for in the whole picture.
     """
 
-    def __init__(self, results: Iterable[FaceResult] = (), found: int = 0) -> None:
+    def __init__(
+        self, results: Iterable[FaceResult] = (), found: int = 0, *, whole: bool = True
+    ) -> None:
         """Take the results."""
         super().__init__(results)
         self.found = max(found, len(self))
+        self.whole = whole
 
 
 def _pixels(values: npt.NDArray[np.float32] | None) -> list[Any] | None:

@@ -5,17 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from emotion.boxes import area, iou
 from emotion.calibration import softmax
+from emotion.detect.base import Face
 from emotion.reliability import RELIABLE
-
-if TYPE_CHECKING:
-    from emotion.result import FaceResult
+from emotion.result import FaceResult, Faces
 
 Array = npt.NDArray[np.float32]
 
@@ -36,6 +34,10 @@ OPENING_S = 0.3
 """A face counts from its third frame on, or when it was seen for so long, if the detector's mean
 confidence is ``RELIABLE``: lights that it takes for a face now and then never do."""
 
+
+SEARCH_EVERY = 0.2
+"""Seconds after which the whole frame is searched again while faces are followed; so a new one is
+seen soon enough to open its track within 0.3 s."""
 
 SAME_FACE = -0.5
 """Lowest likeness of one face in two frames; between them it may move two thirds of its width."""
@@ -92,6 +94,21 @@ class Tracker:
         self.time_s = -math.inf  # of the newest frame
         self._tracks: list[_Track] = []
         self._last_id = 0
+        self._newest: list[Face] = []  # what the newest frame shows, if all of it can be followed
+        self._searched_s = -math.inf
+
+    def known(self, time_s: float) -> list[Face] | None:
+        """Return the faces around which it is enough to search the frame of this time.
+
+        Args:
+            time_s: when the frame was taken, as for ``update``.
+
+        Returns:
+            Those of the newest frame, or None if the whole frame is to be searched: no face is
+            followed, one stands on its head, or that was not done for ``SEARCH_EVERY``.
+        """
+        recent = self._searched_s <= time_s < self._searched_s + SEARCH_EVERY
+        return self._newest if recent and self._newest else None
 
     def update(self, results: Sequence[FaceResult], time_s: float) -> list[TrackedFace]:
         """Take the faces of the next frame.
@@ -115,6 +132,7 @@ class Tracker:
         if time_s - self.time_s > self._longest_pause:
             self._tracks = []
         self.time_s = time_s
+        self._remember(results)
         known = _pair(self._tracks, results)
         tracked = [
             self._start(result) if track is None else self._continue(track, result)
@@ -122,6 +140,13 @@ class Tracker:
         ]
         self._tracks = [track for track in self._tracks if time_s - track.seen_s <= PATIENCE]
         return tracked
+
+    def _remember(self, results: Sequence[FaceResult]) -> None:
+        faces = results if isinstance(results, Faces) else Faces(results)
+        if faces.whole:
+            self._searched_s = self.time_s
+        follows = faces.found == len(faces) and all(face.reason != "turned" for face in faces)
+        self._newest = [_seen(face) for face in faces] if follows else []
 
     def settle(self) -> None:
         """Open the tracks of a video that ended before any face could show three times."""
@@ -257,6 +282,11 @@ def _box(face: FaceResult) -> Array:
     if face.box is None:
         raise ValueError("Only detected faces, which have boxes, can be tracked.")
     return face.box
+
+
+def _seen(face: FaceResult) -> Face:
+    points = np.zeros((5, 2), np.float32) if face.landmarks is None else face.landmarks
+    return Face(_box(face), points, _score(face))
 
 
 def _score(face: FaceResult) -> float:

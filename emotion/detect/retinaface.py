@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
-from collections import OrderedDict
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
@@ -14,23 +13,17 @@ import numpy.typing as npt
 import torch
 from retinaface.box_utils import decode, decode_landm
 from retinaface.prior_box import priorbox
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from emotion.boxes import intersection
+from emotion.detect.around import moved, regions, same_face
 from emotion.detect.base import Face
+from emotion.detect.checkpoint import MOBILENET_WEIGHTS, RESNET50_URL, download, read_weights
 from emotion.detect.mobilenet import MobileNetRetinaFace, resnet50_retinaface
 from emotion.engine import Engine, TorchEngine
 from emotion.errors import ImageError, WeightsError
 
 Backbone = Literal["mobilenet0.25", "resnet50"]
-
-MOBILENET_WEIGHTS = Path(__file__).parent.parent / "assets" / "retinaface-mobilenet025.safetensors"
-RESNET50_URL = (
-    "https://github.com/ternaus/retinaface/releases/download/0.01/"
-    "retinaface_resnet50_2020-07-20-f168fae3c.zip"
-)
 
 _STEPS = [8, 16, 32]
 _MIN_SIZES = [[16, 32], [64, 128], [256, 512]]
@@ -85,7 +78,7 @@ class RetinaFaceDetector:
         self.backbone: Backbone = backbone
         mobile = backbone == "mobilenet0.25"
         network = MobileNetRetinaFace() if mobile else resnet50_retinaface()
-        state = _read_weights(weights or MOBILENET_WEIGHTS) if mobile or weights else _download()
+        state = read_weights(weights or MOBILENET_WEIGHTS) if mobile or weights else download()
         try:
             network.load_state_dict(state, strict=True)
         except RuntimeError:
@@ -128,9 +121,7 @@ class RetinaFaceDetector:
         side = max(height, width)
         # A crop shorter than min_size is enlarged anyway, so the limit is relative to the picture.
         smallest = min(min_size, side / 3)
-        coarse = _COARSE_SIDE if max_side is None else min(max_side, _COARSE_SIDE)
-        target = _SMALL_SIDE if side < _SMALL_SIDE else min(side, coarse)
-        faces = self._detect_at(image, target / side, min_score)
+        faces = self._detect_at(image, _coarse_factor(side, max_side), min_score)
         if side > _COARSE_SIDE and max_side is None:
             factor = min(side, _FINE_SIDE) / side
             fine = self._detect_at(image, factor, max(min_score, _FINE_SCORE))
@@ -141,6 +132,31 @@ class RetinaFaceDetector:
         kept = [face for face in faces if face.size >= smallest]
         return sorted(kept, key=lambda face: (-face.size, -face.score))
 
+    def detect_around(
+        self,
+        image: npt.NDArray[np.uint8],
+        known: Sequence[Face],
+        *,
+        min_score: float = 0.5,
+        max_side: int | None = None,
+    ) -> list[Face] | None:
+        """Find known faces again, around their places, see ``Detector.detect_around``."""
+        height, width = image.shape[:2]
+        scaled = _resize(image, _coarse_factor(max(height, width), max_side))
+        there = np.array([scaled.shape[1] / width, scaled.shape[0] / height])
+        nowhere = np.zeros(2)
+        before = [moved(face, there, nowhere) for face in known]
+        parts = regions(before, scaled.shape[1], scaled.shape[0])
+        again: list[Face] = []
+        for face, (x0, y0, x1, y1) in zip(before, parts, strict=False):
+            origin = np.array([x0, y0])
+            found = self._detect_at(np.ascontiguousarray(scaled[y0:y1, x0:x1]), 1.0, min_score)
+            place = same_face(face, [moved(one, np.ones(2), origin) for one in found])
+            if place is None:
+                return None
+            again.append(moved(place, 1 / there, nowhere))
+        return again or None
+
     def _detect_at(
         self, image: npt.NDArray[np.uint8], factor: float, min_score: float
     ) -> list[Face]:
@@ -149,9 +165,9 @@ class RetinaFaceDetector:
         boxes, landmarks, scores = self._run(scaled, min_score)
         # Rounding makes the two axes differ slightly; scale each by what was really done.
         back = np.array([image.shape[1], image.shape[0]]) / (scaled.shape[1], scaled.shape[0])
-        back = back.astype(np.float32)
+        nowhere = np.zeros(2)
         return [
-            Face(box * np.tile(back, 2), points * back, float(score))
+            moved(Face(box, points, float(score)), back, nowhere)
             for box, points, score in zip(boxes, landmarks, scores, strict=True)
         ]
 
@@ -248,6 +264,13 @@ def _tiles(side: int) -> list[tuple[int, int]]:
     return [(start, start + length) for start in starts]
 
 
+def _coarse_factor(side: int, max_side: int | None) -> float:
+    """Return the scale of the copy on which large faces are looked for."""
+    if side < _SMALL_SIDE:
+        return _SMALL_SIDE / side
+    return min(side, _COARSE_SIDE, max_side or _COARSE_SIDE) / side
+
+
 def _covers(large: Face, small: Face) -> bool:
     """Tell whether half of the smaller face's box lies in the larger one's."""
     return intersection(large.box, small.box) > 0.5 * small.size**2
@@ -266,41 +289,3 @@ def _resize(image: npt.NDArray[np.uint8], factor: float) -> npt.NDArray[np.uint8
 def _priors(height: int, width: int) -> Tensor:
     boxes: Tensor = priorbox(_MIN_SIZES, _STEPS, clip=False, image_size=(height, width))
     return boxes
-
-
-def _read_weights(path: Path) -> dict[str, Tensor]:
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        return OrderedDict(state.get("state_dict", state))
-    except FileNotFoundError:
-        raise WeightsError(
-            f"The detector weights {path} are missing; give the path of an existing file."
-        ) from None
-    except (SafetensorError, OSError, RuntimeError, ValueError, EOFError, AttributeError) as error:
-        reason = str(error).splitlines()[0][:80] if str(error) else type(error).__name__
-        raise WeightsError(
-            f"The detector weights {path} cannot be read ({reason}); download them again."
-        ) from None
-    except Exception as error:
-        # weights_only loading refuses foreign pickles with pickle.UnpicklingError.
-        raise WeightsError(
-            f"The detector weights {path} are not a plain state dict ({type(error).__name__}); "
-            "use safetensors."
-        ) from None
-
-
-def _download() -> dict[str, Tensor]:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            state: dict[str, Tensor] = torch.hub.load_state_dict_from_url(
-                RESNET50_URL, progress=False, map_location="cpu", weights_only=True
-            )
-    except Exception as error:
-        raise WeightsError(
-            f"The ResNet-50 detector could not be downloaded from {RESNET50_URL} "
-            f"({type(error).__name__}); give a local file, or use mobilenet0.25."
-        ) from None
-    return state

@@ -9,11 +9,12 @@ const BRUSH = 4.5; // px of the crop
 class Brush {
   /**
    * @param {HTMLElement} node the card @param {string[] | null} parts masks as the server packs them
-   * @param {(mask: string) => Promise<object | undefined>} ask the server, with a packed mask
+   * @param {(mask: string) => Promise<any>} ask the server, with a packed mask
    * @param {() => void} redraw the card, after `covered` or the mask has changed
    */
   constructor(node, parts, ask, redraw) {
-    Object.assign(this, { ask, redraw });
+    this.ask = ask;
+    this.redraw = redraw;
     this.parts = parts?.map(unpack);
     this.painted = new Uint8Array(CROP * CROP);
     this.covered = null; // what the server made of it: {picture, probabilities, answer, turn}

@@ -91,7 +91,8 @@ class Camera {
    * @param {() => void} lost called when it was disconnected
    */
   constructor(video, lost) {
-    Object.assign(this, { video, lost });
+    this.video = video;
+    this.lost = lost;
     /** @type {MediaStream | null} */
     this.stream = null;
     this.id = ""; // of the device; that of the one before after it was closed

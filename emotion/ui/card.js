@@ -2,28 +2,34 @@
 /**
  * The card of one face of a photo: its answer, the crop with its evidence, the bars, why, covering
  * by hand, and the evidence for all six classes side by side. It runs once, after brush.js.
+ *
+ * @typedef {Face & {crop: string, heats: Heat[], why: string, sentences: string[],
+ *            parts: string[] | null}} PhotoFace
  */
 const WHOLE = [1, 0, 0, 1, 0, 0]; // the place of a crop in a picture of itself
 
 class Card {
   /**
-   * @param {HTMLElement} node a copy of the template @param {object} face of the photo's answer
+   * @param {HTMLElement} node a copy of the template @param {PhotoFace} face of the photo's answer
    * @param {Look} look of all cards
-   * @param {(mask: string) => Promise<object | undefined>} ask for the answer to a covered face
+   * @param {(mask: string) => Promise<any>} ask for the answer to a covered face
    * @param {(choice: number) => void} chosen called when a class is chosen by hand
    */
   constructor(node, face, look, ask, chosen) {
-    Object.assign(this, { node, face, look });
+    this.node = node;
+    this.face = face;
+    this.look = look;
     const find = (selector) => node.querySelector(selector);
     const { name, share, detail } = verdict(face);
     find(".em-number").textContent = String(face.number);
     find("h2").textContent = name;
-    find("output").textContent = share;
+    find(".em-winner").textContent = share;
     find(".em-detail").textContent = detail;
     node.style.setProperty("--accent", colorOf(face));
     this.canvas = find(".em-crop canvas");
     this.bars = find(".em-bars");
     this.select = find("select");
+    this.select.setAttribute("aria-label", say("explain_face", { n: face.number }));
     this.faint = find(".em-faint");
     this.six = [...node.querySelectorAll(".em-six button")];
     this.brush = new Brush(node, face.parts, ask, () => {
@@ -33,7 +39,7 @@ class Card {
     this.showBars();
     this.select.addEventListener("change", () => chosen(Number(this.select.value)));
     this.six.forEach((button, index) => {
-      button.querySelector("output").textContent = `${percent(face.probabilities[index])} %`;
+      button.querySelector(".em-share").textContent = `${percent(face.probabilities[index])} %`;
       button.addEventListener("click", () => chosen(index));
     });
     this.picture = new Image();
@@ -55,8 +61,7 @@ class Card {
   /** @param {number} choice class to explain, or -1 for the strongest */
   explain(choice) {
     const { face, node } = this;
-    face.explained = choice < 0 ? strongest(face.probabilities) : choice;
-    face.heat = face.heats[face.explained];
+    explainFace(face, choice);
     this.select.value = String(choice);
     node.querySelector(".em-why").textContent = choice < 0 ? face.why : face.sentences[choice];
     this.six.forEach((button, index) =>
@@ -94,6 +99,12 @@ class Card {
     const look = { ...this.look, source: picture };
     drawEvidence(context, { place: WHOLE, box: null, heat }, frame, look);
   }
+}
+
+/** @param {PhotoFace} face @param {number} choice class to explain, or -1 for the strongest */
+function explainFace(face, choice) {
+  face.explained = choice < 0 ? strongest(face.probabilities) : choice;
+  face.heat = face.heats[face.explained];
 }
 
 /** Toggle a button. @param {HTMLElement} button @returns {boolean} whether it is pressed now */

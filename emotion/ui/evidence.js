@@ -85,6 +85,7 @@ function lightPicture(values) {
 function contour(values, level) {
   const path = new Path2D();
   const at = (x, y) => values[y * HEAT_SIDE + x];
+  /** @param {number[]} from @param {number[]} to @returns {[number, number][]} */
   const cross = ([x0, y0], [x1, y1]) => {
     const [from, to] = [at(x0, y0), at(x1, y1)];
     if (from >= level === to >= level) return [];
@@ -94,8 +95,9 @@ function contour(values, level) {
   for (let y = 0; y < HEAT_SIDE - 1; y++)
     for (let x = 0; x < HEAT_SIDE - 1; x++) {
       // Most squares are on one side of the line; looking first saves making anything for them.
-      const inside = (at(x, y) >= level) + (at(x + 1, y) >= level) + (at(x, y + 1) >= level);
-      if (inside + (at(x + 1, y + 1) >= level) === (inside ? 4 : 0)) continue;
+      const inside = at(x, y) >= level;
+      const same = (right, down) => at(x + right, y + down) >= level === inside;
+      if (same(1, 0) && same(0, 1) && same(1, 1)) continue;
       const corners = [[x, y], [x + 1, y], [x + 1, y + 1], [x, y + 1]];
       const ends = corners.flatMap((corner, side) => cross(corner, corners[(side + 1) % 4]));
       for (let end = 0; end < ends.length; end += 2) {
@@ -108,12 +110,13 @@ function contour(values, level) {
 
 /**
  * The face without its light: grey and dim, a hole where the evidence is, soft at the rim.
- * @param {Face} face @param {Float32Array} values @param {CanvasImageSource} source
+ * @param {Shown} face @param {Float32Array} values @param {CanvasImageSource} source
  */
 function darkness(face, values, source) {
   const canvas = document.createElement("canvas");
   canvas.width = canvas.height = LIT_SIDE;
   const context = canvas.getContext("2d");
+  /** @type {[number, number, number, number]} */
   const all = [0, 0, LIT_SIDE, LIT_SIDE];
   context.save();
   context.scale(LIT_SIDE, LIT_SIDE);
@@ -141,7 +144,7 @@ function darkness(face, values, source) {
 
 /**
  * Draw the evidence of one face.
- * @param {CanvasRenderingContext2D} context @param {Face} face @param {Frame} frame
+ * @param {CanvasRenderingContext2D} context @param {Shown} face @param {Frame} frame
  * @param {Look} look
  */
 function drawEvidence(context, face, frame, look) {
@@ -165,11 +168,14 @@ function drawLines(context, values, unit) {
   context.globalAlpha = 1;
   LINES.forEach((part, index) => {
     const path = contour(values, part * 255);
-    for (const [color, wider] of [["rgba(15, 16, 19, 0.5)", 1.6], ["#fff", 0]]) {
+    const stroke = (color, width) => {
       context.strokeStyle = color;
-      context.lineWidth = ((index ? 0.8 : 1.8) + wider) * unit;
+      context.lineWidth = width * unit;
       context.stroke(path);
-    }
+    };
+    const width = index ? 0.8 : 1.8;
+    stroke("rgba(15, 16, 19, 0.5)", width + 1.6);
+    stroke("#fff", width);
   });
 }
 

@@ -17,6 +17,7 @@ class Game {
   constructor(element, stage) {
     this.stage = stage;
     const find = (this.find = (selector) => element.querySelector(selector));
+    this.section = find(".em-live");
     this.board = find(".em-game");
     this.dialog = find(".em-score");
     this.frame = document.createElement("canvas"); // the picture that is being analysed
@@ -57,14 +58,20 @@ class Game {
     this.ask(0);
     clearInterval(this.timer);
     this.timer = setInterval(() => this.tick(), TICK);
-    this.board.hidden = false;
+    this.showBoard(true);
     this.find("[data-do=game-end]").focus();
   }
 
   end() {
     clearInterval(this.timer);
     this.round = -1;
-    this.board.hidden = true;
+    this.showBoard(false);
+  }
+
+  /** The prompt takes the place of the controls. @param {boolean} shown */
+  showBoard(shown) {
+    this.board.hidden = !shown;
+    this.section.toggleAttribute("data-plays", shown);
   }
 
   /** @param {number} round */

@@ -6,8 +6,8 @@
  * server gives fewer answers, never a growing delay. The video itself runs at the camera's rate.
  */
 const {
-  language, say, translate, cameraProblem, cameras, sleep, download, frameSide, Camera, Stage, Why,
-  Recorder, Game, Pace, Comeback,
+  language, say, translate, cameraProblem, cameras, sleep, download, frameSide, Camera, Controls,
+  Stage, Why, Recorder, Game, Pace, Comeback,
 } = window.emotionPage;
 
 const SENT_QUALITY = 0.75;
@@ -25,6 +25,7 @@ const video = find("video");
 const note = find(".em-note");
 const capture = document.createElement("canvas");
 const stage = new Stage(element);
+const controls = new Controls(element);
 const why = new Why(find(".em-why"), stage.people);
 const camera = new Camera(video, () => stop("camera_lost"));
 const recorder = new Recorder(find(".em-session"));
@@ -57,14 +58,7 @@ function meetAnew() {
   stage.people.clear();
 }
 
-function setState(state) {
-  section.dataset.state = state;
-  for (const action of ["freeze", "save", "switch"])
-    find(`[data-do=${action}]`).disabled = state === "starting";
-  const pressed = find("[data-do=freeze]");
-  pressed.setAttribute("aria-pressed", String(view.frozen));
-  pressed.querySelector("[data-text]").textContent = say(view.frozen ? "unfreeze" : "freeze");
-}
+const setState = (state) => controls.show(state, view.frozen);
 
 function showNote(sentence) {
   if (note.textContent !== sentence) note.textContent = sentence;
@@ -209,7 +203,7 @@ function returned() {
 /**
  * Send the picture of this moment.
  * @param {number} cover id of the face that is to be explained by the cover test, or 0
- * @returns {Promise<object | undefined>} undefined: no answer
+ * @returns {Promise<any>} undefined: no answer
  */
 async function ask(cover) {
   if (performance.now() - view.lastAsked > FORGOTTEN_AFTER) meetAnew();
@@ -321,7 +315,7 @@ window.addEventListener("focus", returned);
 window.addEventListener("pagehide", () => stop());
 navigator.mediaDevices?.addEventListener?.("devicechange", offerOtherCameras);
 
-stage.targets.addEventListener("click", explainAnew);
+stage.chosen = explainAnew;
 
 translate(element);
 setState("idle");

@@ -87,8 +87,10 @@ def frame_analysis(serving: Serves, gate: Gate) -> Callable[..., JSON]:
                 image = decode_frame(frame.jpeg)
                 height, width = image.shape[:2]
                 turn.decoded = True
+                # A cover test is worth the whole search: its sentence hangs on tenths of a pixel.
+                known = None if frame.cover else visitors.known(frame.visitor, frame.time_s)
                 results = analyzer.analyze(
-                    image, max_faces=MAX_FACES, max_side=FRAME_SIDE, exact=False
+                    image, max_faces=MAX_FACES, max_side=FRAME_SIDE, exact=False, known=known
                 )
             bound = analyzer.network.config.abstain_below
             tracked = visitors.follow(frame.visitor, results, frame.time_s, bound)
@@ -205,6 +207,13 @@ def _timeline() -> str:
     </figure>"""
 
 
+def _settings() -> str:
+    return f"""<label class="em-choice em-switch em-mirror"><input type="checkbox" data-do="mirror">
+      {text("mirror")}</label>
+    {markup.heat_controls()}
+    <p class="em-pace em-quiet"></p>"""
+
+
 def _markup(engine: str) -> str:
     return f"""
 <section class="em-live em-spot" data-state="idle" data-engine="{escape(engine)}"
@@ -214,14 +223,14 @@ def _markup(engine: str) -> str:
     <video muted playsinline tabindex="-1" aria-hidden="true"></video>
     <canvas role="img" {label("stage_label")}></canvas>
     <div class="em-targets"></div>
+    {credit_markup()}
     {game_markup()}
     <p class="em-note" role="status" hidden></p>
     <button type="button" class="em-button em-reopen" data-do="reopen" hidden>
       {markup.icon("camera")}{text("camera_reopen")}</button>
     <button type="button" class="em-button em-way-out" data-do="photo" hidden>
       {markup.icon("picture")}{text("to_photo")}</button>
-  </div>
-  <div class="em-controls" role="group">
+    <div class="em-controls" role="group" {label("controls")}>
     <button type="button" class="em-button" data-do="stop">
       {markup.icon("stop")}{text("stop")}</button>
     <button type="button" class="em-button" data-do="freeze" aria-pressed="false">
@@ -232,22 +241,24 @@ def _markup(engine: str) -> str:
       {markup.icon("switch")}{text("switch_camera")}</button>
     <button type="button" class="em-button" data-do="game">
       {markup.icon("game")}{text("game")}</button>
-    <span class="em-gap"></span>
-    <label class="em-choice em-switch em-mirror"><input type="checkbox" data-do="mirror">
-      {text("mirror")}</label>
-    {markup.heat_controls()}
-    <p class="em-pace em-quiet"></p>
-    {credit_markup()}
+    {markup.settings_button("live-settings")}
+    </div>
   </div>
+  {markup.sheet("live-settings", _settings())}
   <div class="em-panel em-card">
-    <header>
-      {text("panel_waiting", classes="em-face-name")}<output class="em-winner"></output>
-      {text("panel_soon", "p", classes="em-detail")}</header>
-    {markup.bars()}
-    <p class="em-why" aria-live="off"></p>
-    {markup.legend()}
-    {_timeline()}
-    {text("panel_hint", "p", classes="em-quiet em-hint")}
+    <div class="em-now">
+      {markup.group()}
+      <header>
+        {text("panel_waiting", classes="em-face-name")}<span class="em-winner"></span>
+        {text("panel_soon", "p", classes="em-detail")}</header>
+      {markup.bars()}
+    </div>
+    <div class="em-more">
+      <p class="em-why" aria-live="off"></p>
+      {markup.legend()}
+      {_timeline()}
+      {text("panel_hint", "p", classes="em-quiet em-hint")}
+    </div>
   </div>
   {session_markup()}
   {score_markup()}

@@ -5,7 +5,8 @@ const PACE_EVERY = 1000; // ms over which rate and latency are averaged
 class Pace {
   /** @param {HTMLElement} place for the line @param {string} engine what computes the answers */
   constructor(place, engine) {
-    Object.assign(this, { place, engine });
+    this.place = place;
+    this.engine = engine;
     this.rest();
   }
 

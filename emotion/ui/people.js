@@ -23,13 +23,17 @@ class People {
     this.now = 0; // time of the newest answer
   }
 
-  /** Take the faces of an answer, the largest first; give them numbers and that order. */
-  update(faces, now) {
+  /**
+   * Take the faces of an answer, the largest first; give them numbers and that order. Who comes is
+   * numbered from left to right as seen, and keeps the number.
+   * @param {(Face & {id: number})[]} faces @param {number} now @param {boolean} [mirrored]
+   */
+  update(faces, now, mirrored = false) {
     for (const [id, person] of this.known)
       if (this.now - person.seen > REMEMBERED && (faces.length || id !== this.chosen))
         this.known.delete(id);
     this.now = now;
-    for (const face of faces) {
+    for (const face of inReadingOrder(faces, mirrored)) {
       if (!this.known.has(face.id))
         this.known.set(face.id, { number: this.freeNumber(), face, seen: now, history: [] });
       const person = this.known.get(face.id);

@@ -5,7 +5,7 @@
  * The answer holds the maps of all six classes, so choosing another one redraws and asks nobody.
  */
 const {
-  language, say, translate, drawFaces, cameraProblem, Camera, download, Card, press,
+  language, say, translate, cameraProblem, Camera, download, Result, groupSummary, isGroup,
 } = window.emotionPage;
 
 const SHOT_WITHIN = 1000; // ms in which the camera must send a picture to take
@@ -13,19 +13,17 @@ const SHOT_WITHIN = 1000; // ms in which the camera must send a picture to take
 const find = (selector) => element.querySelector(selector);
 const section = find(".em-photo");
 const video = find("video");
-const canvas = find(".em-picture canvas");
-const cards = find(".em-cards");
 const problem = find(".em-error");
+const result = new Result(section, (crop, mask) =>
+  server.cover_face({ crop, mask }).catch(() => undefined),
+);
 
 const eye = new Camera(video, () => dropCamera("camera_lost"));
 
 const view = {
   turn: 0, // number of the current picture; a late answer to an older one is dropped
   request: null, // what was asked last, to ask again with detect: false
-  photo: null,
   answer: null,
-  look: { heat: true, spotlight: true, opacity: 0.75, selected: -1, source: null },
-  cards: [],
 };
 
 function setState(state) {
@@ -94,26 +92,19 @@ async function load(url) {
 }
 
 function show(answer, photo) {
-  Object.assign(view, { answer, photo });
+  const lost = section.contains(document.activeElement) || document.activeElement === document.body;
+  view.answer = answer;
   setState("result");
+  result.show(answer, photo);
   const { faces, count } = answer;
-  section.classList.toggle("em-one", faces.length === 1);
-  section.classList.toggle("em-none", !faces.length);
   find(".em-status").textContent =
     view.request.detect === false ? say("photo_whole")
-    : count > faces.length ? say("photo_many", { count, shown: faces.length })
+    : isGroup(faces) ? groupSummary(faces, count)
     : count === 0 ? ""
     : count === 1 ? say("photo_one_face")
     : say("photo_faces", { count });
-  find(".em-toolbar [data-do=explain]").value = "-1";
-  view.look.source = photo;
-  view.cards = faces.map(card);
-  cards.replaceChildren(...view.cards.map(({ node }) => node));
-  canvas.width = answer.width;
-  canvas.height = answer.height;
-  canvas.style.setProperty("--ratio", String(answer.width / answer.height));
-  explainAll(-1);
   if (!faces.length) complain(say("photo_no_face"), wholePictureButton());
+  if (lost) find("[data-do=another]").focus({ preventScroll: true });
 }
 
 function wholePictureButton() {
@@ -123,37 +114,6 @@ function wholePictureButton() {
   button.textContent = say("photo_force");
   button.addEventListener("click", () => ask({ ...view.request, detect: false }));
   return button;
-}
-
-function card(face, index) {
-  const node = find("template").content.cloneNode(true).firstElementChild;
-  translate(node);
-  face.number = index + 1;
-  const ask = (mask) => server.cover_face({ crop: face.crop, mask }).catch(() => undefined);
-  const one = new Card(node, face, view.look, ask, (choice) => {
-    one.explain(choice);
-    drawPhoto();
-  });
-  return one;
-}
-
-function explainAll(choice) {
-  for (const one of view.cards) one.explain(choice);
-  drawPhoto();
-}
-
-function drawPhoto() {
-  if (!view.answer) return;
-  const { width, height, faces } = view.answer;
-  const context = canvas.getContext("2d");
-  context.drawImage(view.photo, 0, 0, width, height);
-  const unit = width / (canvas.clientWidth || width);
-  drawFaces(context, faces, { width, height, mirrored: false, unit }, view.look);
-}
-
-function redraw() {
-  drawPhoto();
-  for (const one of view.cards) one.draw(true);
 }
 
 async function camera() {
@@ -194,7 +154,7 @@ async function shoot() {
 function another() {
   view.turn++;
   view.answer = null;
-  view.cards = [];
+  result.clear();
   complain("");
   setState("idle");
   find("[data-do=choose]").focus();
@@ -205,9 +165,12 @@ const actions = {
   choose: () => input.click(),
   camera,
   shoot,
-  cancel: () => setState("idle"),
+  cancel: () => {
+    setState("idle");
+    find("[data-do=camera]").focus();
+  },
   another,
-  save: () => download(canvas),
+  save: () => download(result.canvas),
 };
 for (const button of element.querySelectorAll("button[data-do]"))
   if (actions[button.dataset.do]) button.addEventListener("click", actions[button.dataset.do]);
@@ -233,22 +196,6 @@ document.addEventListener("paste", (event) => {
   if (file) take(file);
   else complain(say("photo_no_picture"));
 });
-find(".em-toolbar [data-do=heat]").addEventListener("change", (event) => {
-  view.look.heat = event.target.checked;
-  redraw();
-});
-find(".em-toolbar [data-do=spotlight]").addEventListener("click", ({ currentTarget }) => {
-  view.look.spotlight = section.classList.toggle("em-spot", press(currentTarget));
-  redraw();
-});
-find(".em-toolbar [data-do=opacity]").addEventListener("input", (event) => {
-  view.look.opacity = event.target.value / 100;
-  redraw();
-});
-find(".em-toolbar [data-do=explain]").addEventListener("change", (event) =>
-  explainAll(Number(event.target.value)),
-);
-new ResizeObserver(drawPhoto).observe(canvas);
 new IntersectionObserver(() => section.offsetParent || dropCamera()).observe(section);
 window.addEventListener("pagehide", () => setState("idle"));
 

@@ -149,21 +149,23 @@ def _markup() -> str:
         {markup.icon("back")}{text("photo_another")}</button>
       <span class="em-status" role="status"></span>
       <span class="em-gap"></span>
-      {markup.heat_controls()}
-      <button type="button" class="em-button" data-do="save">
+      {markup.settings_button("photo-settings")}
+      {markup.sheet("photo-settings", markup.heat_controls("explain_all"))}
+      <button type="button" class="em-button em-small" data-do="save">
         {markup.icon("save")}{text("save")}</button>
     </div>
     <div class="em-found">
       <figure class="em-picture em-card">
-        <canvas role="img" {label("photo_result_label")}></canvas>
+        <div class="em-canvas"><canvas role="img" {label("photo_result_label")}></canvas>
+          <div class="em-targets"></div></div>
         {markup.legend()}
       </figure>
-      <div class="em-cards"></div>
+      <div class="em-answers">{markup.group()}<div class="em-cards"></div></div>
     </div>
   </div>
   <template>
     <article class="em-face em-card">
-      <header><span class="em-number"></span><h2></h2><output class="em-winner"></output></header>
+      <header><span class="em-number"></span><h2></h2><span class="em-winner"></span></header>
       <p class="em-detail"></p>
       <div class="em-evidence">
         <div class="em-crop"><canvas width="256" height="256" role="img"></canvas>

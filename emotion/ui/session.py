@@ -38,7 +38,7 @@ def start_markup() -> str:
 
 def credit_markup() -> str:
     """Return whose the example clip is."""
-    return f'<p class="em-credit em-quiet">{text("clip_credit")} {CREDIT_LINKS}</p>'
+    return f'<p class="em-credit">{text("clip_credit")} {CREDIT_LINKS}</p>'
 
 
 def game_markup() -> str:

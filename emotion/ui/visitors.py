@@ -12,6 +12,7 @@ from emotion.tracker import TrackedFace, Tracker
 from emotion.ui.gate import BusyError
 
 if TYPE_CHECKING:
+    from emotion.detect import Face
     from emotion.result import FaceResult
 
 CAPACITY = 256
@@ -32,6 +33,12 @@ class Visitors:
 
     def __len__(self) -> int:
         return len(self._known)
+
+    def known(self, visitor: str, time_s: float) -> list[Face] | None:
+        """Return the faces around which it is enough to search, see ``Tracker.known``."""
+        with self._lock:
+            tracker, _ = self._known.get(visitor, (None, 0.0))
+            return tracker.known(time_s) if tracker else None
 
     def follow(
         self, visitor: str, results: Sequence[FaceResult], time_s: float, abstain_below: float

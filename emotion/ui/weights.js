@@ -20,7 +20,8 @@ function show({ weights, notice }) {
 
 async function renew(button) {
   const note = element.querySelector("[role=status]");
-  button.disabled = true;
+  if (button.getAttribute("aria-disabled") === "true") return;
+  button.setAttribute("aria-disabled", "true"); // a disabled one would lose the focus
   note.textContent = say("weights_looking");
   try {
     const answer = await server.renew_weights({});
@@ -29,12 +30,12 @@ async function renew(button) {
   } catch {
     note.textContent = say("weights_silent");
   }
-  button.disabled = false;
+  button.removeAttribute("aria-disabled");
 }
 
 translate(element);
 watch("value", () => translate(element));
 element.addEventListener("click", (event) => {
-  const button = event.target.closest("button");
+  const button = /** @type {HTMLElement} */ (event.target).closest("button");
   if (button) renew(button);
 });

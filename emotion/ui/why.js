@@ -10,7 +10,8 @@ const COVER_LASTS = 3000; // ms for which its sentence is shown while the face m
 class Why {
   /** @param {HTMLElement} place for the sentence @param {People} people */
   constructor(place, people) {
-    Object.assign(this, { place, people });
+    this.place = place;
+    this.people = people;
     this.forget();
   }
 

@@ -11,8 +11,9 @@ from safetensors.torch import load_file, save_file
 from torchvision.ops import nms
 
 from emotion.detect import Face, RetinaFaceDetector
+from emotion.detect.checkpoint import MOBILENET_WEIGHTS
 from emotion.detect.mobilenet import resnet50_retinaface
-from emotion.detect.retinaface import MOBILENET_WEIGHTS, suppress
+from emotion.detect.retinaface import suppress
 from emotion.errors import WeightsError
 
 Image = npt.NDArray[np.uint8]

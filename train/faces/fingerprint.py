@@ -18,7 +18,7 @@ import pyarrow as pa
 from datasets import Dataset
 
 from emotion.align import CROP_SIZE
-from emotion.detect.retinaface import MOBILENET_WEIGHTS
+from emotion.detect.checkpoint import MOBILENET_WEIGHTS
 from emotion.errors import DataError
 from train.config.faces import AlignConfig
 from train.corpora import FEATURES, Corpus

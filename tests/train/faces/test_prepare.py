@@ -20,7 +20,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from emotion.detect.retinaface import MOBILENET_WEIGHTS
+from emotion.detect.checkpoint import MOBILENET_WEIGHTS
 from emotion.errors import ConfigError, DataError, WeightsError
 from train.cli import main
 from train.config.faces import AlignConfig

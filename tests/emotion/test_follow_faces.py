@@ -1,0 +1,170 @@
+"""While faces are followed, only their surroundings are searched, and nobody notices."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image, ImageSequence
+
+from emotion import Analyzer
+from emotion.analyzer import FRAME_SIDE
+from emotion.detect import Face, RetinaFaceDetector
+from emotion.detect.around import GRID, regions
+from emotion.result import Faces
+from emotion.tracker import SEARCH_EVERY, Tracker
+from tests.support.corpora import data_root
+
+Pixels = npt.NDArray[np.uint8]
+
+RATE = 20  # frames a second
+
+
+@pytest.fixture(scope="module")
+def analyzer() -> Analyzer:
+    return Analyzer.from_weights()
+
+
+@pytest.fixture(scope="module")
+def detector() -> RetinaFaceDetector:
+    return RetinaFaceDetector()
+
+
+def square(x: float, y: float, side: float) -> Face:
+    box = np.array([x, y, x + side, y + side], np.float32)
+    return Face(box, np.zeros((5, 2), np.float32), 1.0)
+
+
+def scene(astronaut: Pixels, x: int, *, second: bool = False) -> Pixels:
+    """A frame of 320 x 240 with a face of about 45 px at x, and perhaps another at the right."""
+    picture = np.full((240, 320, 3), 120, np.uint8)
+    head = cv2.resize(astronaut[:240, 110:350], (100, 100), interpolation=cv2.INTER_AREA)
+    picture[60:160, x : x + 100] = head
+    if second:
+        picture[100:200, 215:315] = head[:, ::-1]
+    return picture
+
+
+@given(st.floats(-50, 330), st.floats(-50, 250), st.floats(8, 240), st.integers(32, 400), st.data())
+def test_a_part_shows_twice_the_face_and_lies_on_the_detectors_grid(x, y, side, width, data):
+    height = data.draw(st.integers(32, 400))
+    face = square(x, y, side)
+
+    for x0, y0, x1, y1 in regions([face], width, height):
+        assert x0 % GRID == y0 % GRID == 0
+        assert x1 % GRID == 0 or x1 == width
+        assert y1 % GRID == 0 or y1 == height
+        low, high = face.box[:2] - side / 2, face.box[2:] + side / 2
+        assert (np.array([x0, y0]) <= np.maximum(low, 0)).all()
+        assert (np.array([x1, y1]) >= np.minimum(high, [width, height])).all()
+        assert (x1 - x0) * (y1 - y0) < width * height
+
+
+def test_parts_that_make_up_the_picture_save_nothing():
+    assert regions([square(60, 20, 200)], 320, 240) == []
+    assert len(regions([square(60, 60, 40)], 320, 240)) == 1
+    assert regions([square(40 + 20 * i, 60, 40) for i in range(9)], 320, 240) == []
+
+
+@pytest.mark.parametrize("scale", [1, 2])
+def test_a_face_that_moved_is_found_where_the_whole_search_finds_it(
+    detector: RetinaFaceDetector, astronaut: Pixels, scale: int
+) -> None:
+    first, second = (
+        cv2.resize(scene(astronaut, x), None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
+        for x in (100, 112)
+    )
+    known = detector.detect(first, max_side=FRAME_SIDE)
+
+    again = detector.detect_around(second, known, max_side=FRAME_SIDE)
+
+    (expected,) = detector.detect(second, max_side=FRAME_SIDE)
+    assert again is not None
+    width = expected.box[2] - expected.box[0]
+    assert np.abs(again[0].box - expected.box).max() < 0.03 * width
+    assert np.abs(again[0].landmarks - expected.landmarks).max() < 0.03 * width
+
+
+def test_a_lost_face_is_looked_for_everywhere_at_once(
+    analyzer: Analyzer, astronaut: Pixels
+) -> None:
+    known = analyzer.find(scene(astronaut, 0), max_side=FRAME_SIDE)
+
+    faces = analyzer.analyze(scene(astronaut, 200), max_side=FRAME_SIDE, known=known)
+
+    assert faces.whole
+    assert len(faces) == 1
+    blank = np.full((240, 320, 3), 120, np.uint8)
+    assert analyzer.analyze(blank, max_side=FRAME_SIDE, known=known) == []
+
+
+def test_two_known_faces_are_never_the_same_one(analyzer: Analyzer, astronaut: Pixels) -> None:
+    known = analyzer.find(scene(astronaut, 20), max_side=FRAME_SIDE)
+
+    faces = analyzer.analyze(scene(astronaut, 20), max_side=FRAME_SIDE, known=2 * known)
+
+    assert len(faces) == 1
+
+
+def test_a_new_face_shows_within_a_third_of_a_second(analyzer: Analyzer, astronaut: Pixels) -> None:
+    for start in range(round(SEARCH_EVERY * RATE)):  # of the second face, against the searches
+        tracker, frames = Tracker(patient=True), 0
+        for number in range(24):
+            second = number >= 10 + start
+            time_s, known = number / RATE, tracker.known(number / RATE)
+            frame = scene(astronaut, 20, second=second)
+            results = analyzer.analyze(frame, max_side=FRAME_SIDE, exact=False, known=known)
+            faces = tracker.update(results, time_s)
+            frames += second
+            if sum(face.id > 0 for face in faces) == 2:
+                break
+        assert (frames - 1) / RATE <= 0.3
+
+
+def test_a_face_on_its_head_or_in_a_crowd_is_searched_for_everywhere(
+    analyzer: Analyzer, astronaut: Pixels
+) -> None:
+    (face,) = analyzer.analyze(scene(astronaut, 20), max_side=FRAME_SIDE)
+    turned = replace(face, reason="turned")
+    tracker = Tracker()
+    assert tracker.known(0.0) is None
+
+    tracker.update(Faces([face]), 0.0)
+    assert tracker.known(0.05)
+    assert tracker.known(SEARCH_EVERY) is None
+    tracker.update(Faces([face], found=2), 0.3)
+    assert tracker.known(0.35) is None
+    tracker.update(Faces([turned]), 0.4)
+    assert tracker.known(0.45) is None
+    tracker.update(Faces([face]), 0.5)
+    tracker.update(Faces([face], whole=False), 0.6)
+    assert tracker.known(0.65)
+    assert tracker.known(0.7) is None
+
+
+@pytest.mark.corpora
+def test_on_a_turning_head_boxes_and_answers_stay_what_they_were(analyzer: Analyzer) -> None:
+    path = data_root().parent / "media" / "head-pose-face-detection-female.gif"
+    if not path.is_file():
+        pytest.skip(f"no {path.name} in {path.parent}")
+    careful, quick, parts = Tracker(patient=True), Tracker(patient=True), 0
+    with Image.open(path) as clip:
+        for number, shown in enumerate(ImageSequence.Iterator(clip)):
+            frame = np.asarray(shown.convert("RGB").resize((320, 180)))
+            everywhere = analyzer.analyze(frame, max_side=FRAME_SIDE, exact=False)
+            (expected,) = careful.update(everywhere, number / RATE)
+            known = quick.known(number / RATE)
+            around = analyzer.analyze(frame, max_side=FRAME_SIDE, exact=False, known=known)
+            (face,) = quick.update(around, number / RATE)
+            parts += not around.whole
+            box, other = expected.face.box, face.face.box
+            assert box is not None
+            assert other is not None
+            assert np.abs(box - other).max() < 0.03 * (box[2] - box[0])
+            assert face.answer == expected.answer
+    assert parts > 10
