@@ -65,13 +65,14 @@ function showNote(sentence) {
   note.hidden = !sentence;
 }
 
+/** @type {Record<string, () => Promise<void>>} */
 const sources = {
   camera: () => camera.open(),
   switch: () => camera.next(),
   clip: () => camera.play(section.dataset.clip),
 };
 
-/** @param {keyof typeof sources} source @returns {Promise<true | undefined>} whether it runs */
+/** @param {string} source one of `sources` @returns {Promise<true | undefined>} whether it runs */
 async function start(source = "camera") {
   release();
   const { run } = view;
@@ -82,7 +83,8 @@ async function start(source = "camera") {
     await sources[source]();
   } catch (error) {
     if (run !== view.run) return;
-    return stop(source === "clip" ? clipProblem(error) : cameraProblem(error), true);
+    stop(source === "clip" ? clipProblem(error) : cameraProblem(error), true);
+    return undefined;
   }
   if (run !== view.run) return;
   view.source = camera.isClip ? "clip" : "camera";
