@@ -22,6 +22,7 @@ RATE = 12  # pictures per second, as in the clip
 SHOWN = {"clip-front": 9, "clip-turning": 16, "clip-side": 1}
 SIDE, SCALE = 960, 250  # px of a drawing, and between its eyes, before it is made smaller
 SAVED = 360
+VARIANT = {"happiness": 1}  # a smile with closed lips
 
 DRAWN = Person(
     skin=(232, 190, 158),
@@ -52,7 +53,7 @@ def write_clip(frames: list[Image.Image], path: Path) -> None:
 def draw(label: str) -> Image.Image:
     canvas = np.full((SIDE, SIDE, 3), (226, 221, 212), np.uint8)
     view = View(yaw=0.0, pitch=0.0, roll=0.0, scale=SCALE, centre=(SIDE / 2, 0.42 * SIDE))
-    draw_person(canvas, DRAWN, typical(label), view)
+    draw_person(canvas, DRAWN, typical(label, VARIANT.get(label, 0)), view)
     return Image.fromarray(canvas).resize((SAVED, SAVED), Image.Resampling.LANCZOS)
 
 

@@ -17,9 +17,11 @@ class Game {
   constructor(element, stage) {
     this.stage = stage;
     const find = (this.find = (selector) => element.querySelector(selector));
+    this.section = find(".em-live");
     this.board = find(".em-game");
     this.dialog = find(".em-score");
-    this.frame = document.createElement("canvas"); // the picture that was asked about last
+    this.frame = document.createElement("canvas"); // the picture that is being analysed
+    this.kept = false; // whether it was taken in this round
     this.round = -1; // index of the class that is asked for; -1: nobody plays
     this.since = 0; // when the prompt came
     this.timer = 0;
@@ -36,7 +38,9 @@ class Game {
     });
     find("[data-do=game-close]").addEventListener("click", () => this.dialog.close());
     this.dialog.addEventListener("close", () => {
-      if (!this.plays) this.best = [];
+      if (this.plays) return;
+      this.best = [];
+      find("[data-do=game]").focus();
     });
   }
 
@@ -54,19 +58,25 @@ class Game {
     this.ask(0);
     clearInterval(this.timer);
     this.timer = setInterval(() => this.tick(), TICK);
-    this.board.hidden = false;
+    this.showBoard(true);
     this.find("[data-do=game-end]").focus();
   }
 
   end() {
     clearInterval(this.timer);
     this.round = -1;
-    this.board.hidden = true;
+    this.showBoard(false);
+  }
+
+  /** The prompt takes the place of the controls. @param {boolean} shown */
+  showBoard(shown) {
+    this.board.hidden = !shown;
+    this.section.toggleAttribute("data-plays", shown);
   }
 
   /** @param {number} round */
   ask(round) {
-    Object.assign(this, { round, since: performance.now() });
+    Object.assign(this, { round, since: performance.now(), kept: false });
     const prompt = this.find(".em-prompt");
     prompt.textContent = say("game_show", { label: nameOf(round) });
     prompt.style.setProperty("--accent", facts.colors[round]);
@@ -96,11 +106,13 @@ class Game {
     this.frame.width = video.videoWidth;
     this.frame.height = video.videoHeight;
     this.frame.getContext("2d").drawImage(video, 0, 0);
+    this.kept = true;
   }
 
   /** That picture's faces came back. @param {(Face & {id: number})[]} faces */
   see(faces) {
-    if (!this.counts || !this.frame.width) return;
+    if (!this.kept) return;
+    this.kept = false;
     const face = faces.find(({ id }) => id === this.stage.people.chosen);
     if (!face?.box) return;
     const { probabilities } = face;

@@ -66,13 +66,14 @@ function showNote(sentence) {
   note.hidden = !sentence;
 }
 
+/** @type {Record<string, () => Promise<void>>} */
 const sources = {
   camera: () => camera.open(),
   switch: () => camera.next(),
   clip: () => camera.play(section.dataset.clip),
 };
 
-/** @param {keyof typeof sources} source @returns {Promise<true | undefined>} whether it runs */
+/** @param {string} source one of `sources` @returns {Promise<true | undefined>} whether it runs */
 async function start(source = "camera") {
   release();
   const { run } = view;
@@ -84,7 +85,7 @@ async function start(source = "camera") {
   } catch (error) {
     if (run !== view.run) return;
     stop(source === "clip" ? clipProblem(error) : cameraProblem(error), true);
-    return;
+    return undefined;
   }
   if (run !== view.run) return;
   view.source = camera.isClip ? "clip" : "camera";

@@ -13,7 +13,7 @@ class Recorder {
     const find = (this.find = (selector) => section.querySelector(selector));
     this.session = new Session();
     this.canvas = find("canvas");
-    this.face = 0; // whose timeline is shown; 0: of the one that was seen most
+    this.face = 0; // whose timeline is shown; 0: of the first
     this.shownAt = 0;
     this.session.restore();
     const on = (name, action) => find(`[data-do=${name}]`).addEventListener("click", action);
@@ -24,10 +24,6 @@ class Recorder {
     find("form").addEventListener("submit", (event) => {
       event.preventDefault();
       this.mark();
-    });
-    find("select").addEventListener("change", ({ target }) => {
-      this.face = Number(target.value);
-      this.show();
     });
     new ResizeObserver(() => this.draw()).observe(this.canvas);
     for (const event of ["pagehide", "visibilitychange"])
@@ -98,12 +94,25 @@ class Recorder {
   /** Offer the faces to choose from, where there are several. */
   showFaces() {
     const { faces } = this.session;
-    const select = this.find("select");
-    select.parentElement.hidden = faces.length < 2;
-    if (select.options.length !== faces.length)
-      select.replaceChildren(...faces.map((n) => new Option(say("face_n", { n }), String(n))));
+    const group = this.find(".em-faces");
+    group.hidden = faces.length < 2;
     if (!faces.includes(this.face)) this.face = faces[0] ?? 0;
-    select.value = String(this.face);
+    if (group.children.length !== faces.length)
+      group.replaceChildren(...faces.map((face) => this.faceButton(face)));
+    faces.forEach((face, index) =>
+      group.children[index].setAttribute("aria-pressed", String(face === this.face)),
+    );
+  }
+
+  /** @param {number} face */
+  faceButton(face) {
+    const button = document.createElement("button");
+    Object.assign(button, { type: "button", className: "em-chip", textContent: say("face_n", { n: face }) });
+    button.addEventListener("click", () => {
+      this.face = face;
+      this.show();
+    });
+    return button;
   }
 
   draw() {

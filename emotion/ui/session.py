@@ -39,7 +39,7 @@ def start_markup() -> str:
 
 def credit_markup() -> str:
     """Return whose the example clip is."""
-    return f'<p class="em-credit em-quiet">{text("clip_credit")} {CREDIT_LINKS}</p>'
+    return f'<p class="em-credit">{text("clip_credit")} {CREDIT_LINKS}</p>'
 
 
 def game_markup() -> str:
@@ -47,7 +47,8 @@ def game_markup() -> str:
     return f"""<div class="em-game" hidden>
       <p class="em-prompt" role="status"></p>
       <output class="em-count" aria-hidden="true"></output>
-      <button type="button" class="em-button" data-do="game-end">{text("game_end")}</button>
+      <button type="button" class="em-button" data-do="game-end" {label("game_end")}>
+        {markup.icon("close")}</button>
       <progress max="1" value="0" {label("game_time")}></progress>
     </div>"""
 
@@ -75,7 +76,7 @@ def session_markup() -> str:
         <i class="em-dot-red" aria-hidden="true"></i>{text("record")}</button>
       <p><time></time> <span data-said role="status"></span></p>
       <span class="em-gap"></span>
-      <label class="em-choice">{text("session_face")}<select class="em-select"></select></label>
+      <div class="em-faces em-row" role="group" {label("session_face")}></div>
     </div>
     <div class="em-kept">
       <div class="em-rows"><ol aria-hidden="true">{names}</ol>

@@ -80,7 +80,7 @@ function sessionPicture(session) {
     );
     drawSession(context, area, session, face, { unit: 1.4, ink: PICTURE_INK });
     write("0:00", left, area.y + area.height + 24, "400 17px");
-    const end = clockTime(session.length);
+    const end = clockTime(Math.max(session.length, SHORTEST_SPAN));
     write(end, left + width - context.measureText(end).width, area.y + area.height + 24, "400 17px");
     y += block;
   }

@@ -322,10 +322,19 @@ def test_every_control_is_reached_and_works_by_keyboard(page):
     answer(page, face(1))
     page.locator("[data-do=stop]").focus()
     reached = []
-    for _ in range(6):
+    for _ in range(8):
         page.keyboard.press("Tab")
         reached.append(page.evaluate("document.activeElement.dataset.do"))
-    assert reached == ["freeze", "save", "heat", "spotlight", "opacity", "explain"]
+    assert reached == [
+        "freeze",
+        "save",
+        "game",
+        "mirror",
+        "heat",
+        "spotlight",
+        "opacity",
+        "explain",
+    ]
     page.keyboard.press("ArrowDown")
     page.wait_for_function("exchange.sent.at(-1).explain === 0")
     page.keyboard.press("ArrowUp")

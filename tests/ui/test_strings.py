@@ -43,6 +43,10 @@ def test_every_key_that_the_scripts_use_exists():
         for name in (
             "common.js",
             "camera.js",
+            "game.js",
+            "recorder.js",
+            "session_picture.js",
+            "pace.js",
             "people.js",
             "stage.js",
             "live.js",

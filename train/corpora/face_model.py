@@ -107,9 +107,9 @@ class Person:
     glasses: bool
 
 
-def typical(label: str) -> Muscles:
-    """Show the expression as it is described, without anything of chance."""
-    return _EXPRESSIONS[label][0]
+def typical(label: str, variant: int = 0) -> Muscles:
+    """Show one variant of the expression as it is described, without anything of chance."""
+    return _EXPRESSIONS[label][variant]
 
 
 def contract(label: str, rng: np.random.Generator) -> Muscles:
