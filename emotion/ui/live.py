@@ -228,7 +228,7 @@ def _markup(engine: str) -> str:
     </div>
   </div>
   {markup.sheet("live-settings", markup.heat_controls() + '<p class="em-pace em-quiet"></p>')}
-  <div class="em-panel em-card">
+  <div class="em-panel em-card"><div class="em-sides">
     <div class="em-now">
       {markup.group()}
       <header>
@@ -242,6 +242,6 @@ def _markup(engine: str) -> str:
       {_timeline()}
       {text("panel_hint", "p", classes="em-quiet em-hint")}
     </div>
-  </div>
+  </div></div>
   <p class="em-hidden" aria-live="polite" data-announce></p>
 </section>"""
