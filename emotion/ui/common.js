@@ -14,7 +14,9 @@
  * @typedef {{width: number, height: number, mirrored: boolean, unit: number}} Frame
  *          size in canvas pixels; unit = canvas pixels per CSS pixel
  * @typedef {{heat: boolean, spotlight: boolean, opacity: number, selected: number,
- *            source: CanvasImageSource}} Look         source: the picture under the evidence
+ *            group?: boolean, source: CanvasImageSource}} Look
+ *          group: dots in place of chips, by default as many faces ask for; source: the picture
+ *          under the evidence
  */
 const language = (stored("emotion-language") ?? navigator.language).toLowerCase().startsWith("de")
   ? "de" : "en";

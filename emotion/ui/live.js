@@ -247,13 +247,11 @@ function accept(answer) {
     view.lastAnswer = now;
     comeback.answered();
     if (answer.faces.length) view.lastFace = now;
-    stage.show(answer.faces, clock());
+    stage.show(answer.faces, clock(), answer.count);
     why.show(answer.faces, view.frozen);
     recorder.see(answer.faces);
     game.see(answer.faces);
-    const { length: shown } = answer.faces;
-    if (answer.count > shown) showNote(say("live_many", { count: answer.count, shown }));
-    else if (shown) showNote("");
+    if (answer.faces.length) showNote("");
     else if (now - view.lastFace > NOTE_AFTER) showNote(say("live_no_face"));
     return 0;
   }

@@ -77,11 +77,12 @@ class Result {
     for (const buttons of [targets, strip]) buttons.show([], -1); // nothing stays from another photo
     const many = faces.length > 1 ? this.faces : [];
     targets.show(many, look.selected);
-    targets.cover(many, false);
+    targets.cover(many, false, group);
     if (group) {
       strip.show(this.faces, look.selected);
       strip.write(this.faces);
       strip.draw(this.faces, photo, { width, height, mirrored: false });
+      strip.reveal(faces[0].number);
     }
     this.explain.value = "-1";
     for (const face of this.faces) explainFace(face, -1);
@@ -114,11 +115,13 @@ class Result {
     const { faces, look, strip, targets } = this;
     const face = faces.find((one) => one.number === number);
     look.selected = faces.indexOf(face);
-    for (const buttons of isGroup(faces) ? [targets, strip] : [targets])
-      buttons.show(faces, look.selected);
-    if (isGroup(faces)) this.showCards([face]);
-    else this.card(face).node.scrollIntoView({ block: "nearest" });
-    this.redraw();
+    targets.show(faces, look.selected);
+    if (isGroup(faces)) {
+      strip.show(faces, look.selected);
+      strip.reveal(number);
+      this.showCards([face]);
+    } else this.card(face).node.scrollIntoView({ block: "nearest" });
+    this.drawPhoto();
   }
 
   /** @param {number} choice class to explain, or -1 for the strongest of each face */
