@@ -6,6 +6,8 @@
 const { language, say, stored, translate } = window.emotionPage;
 
 const TABS = ["live", "photo", "video", "about"];
+const TRIES = 40;
+const TRY_EVERY = 100; // ms
 const system = matchMedia("(prefers-color-scheme: dark)");
 const tabOf = (name) => document.getElementById(`${name}-tab-button`);
 
@@ -18,10 +20,24 @@ function keep(key, value) {
   }
 }
 
-/** Open the tab that the address names. */
-function follow() {
+/** Open the tab that the address names; when the page is new, Gradio is still making its tabs. */
+async function follow() {
   const name = location.hash.slice(1);
-  if (TABS.includes(name)) tabOf(name)?.click();
+  if (!TABS.includes(name)) return;
+  for (let tries = 0; tries < TRIES; tries++) {
+    tabOf(name)?.click();
+    await new Promise((resolve) => setTimeout(resolve, TRY_EVERY));
+    if (tabOf(name)?.getAttribute("aria-selected") === "true") return;
+  }
+}
+
+/** Gradio names its tabs in the browser's language, which need not be the chosen one. */
+function nameTabs() {
+  for (const name of TABS) {
+    const tab = tabOf(name);
+    const words = say(`tab_${name}`);
+    if (tab && tab.textContent.trim() !== words) tab.textContent = words;
+  }
 }
 
 function paint() {
@@ -50,10 +66,5 @@ document.addEventListener("click", ({ target }) => {
   if (name) history.replaceState(history.state, "", `#${name}`);
 });
 window.addEventListener("hashchange", follow);
-// Gradio names its tabs in the browser's language, which need not be the chosen one.
-for (const name of TABS) {
-  const tab = tabOf(name);
-  if (tab && tab.textContent.trim() !== say(`tab_${name}`)) tab.textContent = say(`tab_${name}`);
-}
 translate(element);
-follow();
+follow().then(nameTabs);

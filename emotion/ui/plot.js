@@ -39,7 +39,8 @@ function drawPlot(canvas, clip, chosen, now) {
     const next = seen[at + 1]?.time ?? time;
     const until = next - time > BROKEN_AFTER ? time + 0.1 : next;
     context.fillStyle = kindOf(face) === "calm" ? ink.line : colorOf(face);
-    context.fillRect(x(time), curves + 6 * unit, Math.max(unit, x(until) - x(time)), BAND * unit);
+    const left = Math.floor(x(time)); // whole pixels, so that no gaps show between frames
+    context.fillRect(left, curves + 6 * unit, Math.ceil(x(until)) - left, BAND * unit);
   });
   context.fillStyle = style.color;
   context.fillRect(x(now) - unit, 0, 2 * unit, curves + (BAND + 8) * unit);

@@ -14,6 +14,11 @@ ANSWERED = {
     "POST /classify",
     "POST /classify_batch",
     "POST /mcp",
+    "POST /video",
+    "POST /video/{clip}",
+    "POST /video/{clip}/end",
+    "GET /video/{clip}",
+    "GET /video/{clip}/copy.mp4",
     "GET /",
     "GET /assets/{path:path}",
     "GET /config",
@@ -122,6 +127,9 @@ def test_every_other_route_of_gradio_is_not_there(page, served):
         "/gradio_api/upload/",
         "/assets/",
         "/GRADIO_API/upload",
+        "/video/" + "x" * 65,
+        "/video/a/b",
+        "/video/a/copy.mp4/b",
     ],
 )
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE", "OPTIONS", "TRACE", "X"])
