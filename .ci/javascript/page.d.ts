@@ -12,6 +12,7 @@ declare const facts: {
   crop: number;
   lines: number[];
   frameSide: number;
+  page: string;
 };
 
 /** From Gradio: the component, its server functions, and what calls us when its value changes. */
@@ -32,6 +33,10 @@ interface Window {
     Stage: typeof Stage;
     Why: typeof Why;
     Card: typeof Card;
+    Many: typeof Many;
+    Footage: typeof Footage;
+    request: typeof request;
+    fit: typeof fit;
   }>;
 }
 

@@ -14,9 +14,21 @@
  * @typedef {{width: number, height: number, mirrored: boolean, unit: number}} Frame
  *          size in canvas pixels; unit = canvas pixels per CSS pixel
  * @typedef {{heat: boolean, spotlight: boolean, opacity: number, selected: number,
- *            source: CanvasImageSource}} Look         source: the picture under the evidence
+ *            group?: boolean, source: CanvasImageSource}} Look
+ *          group: dots in place of chips, by default as many faces ask for; source: the picture
+ *          under the evidence
  */
-const language = navigator.language.toLowerCase().startsWith("de") ? "de" : "en";
+const language = (stored("emotion-language") ?? navigator.language).toLowerCase().startsWith("de")
+  ? "de" : "en";
+
+/** What the visitor chose before, if anything. @param {string} key */
+function stored(key) {
+  try {
+    return localStorage.getItem(key);
+  } catch {
+    return null; // storage may be forbidden
+  }
+}
 
 /** @param {string} key @param {Record<string, string | number>} [values] */
 function say(key, values = {}) {
@@ -127,7 +139,7 @@ function download(canvas, name) {
 }
 
 window.emotionPage = {
-  language, colors: facts.colors, frameSide: facts.frameSide, unsure: facts.unsure, say, translate,
+  stored, language, colors: facts.colors, frameSide: facts.frameSide, unsure: facts.unsure, say, translate,
   nameOf, strongest, percent,
   verdict, colorOf, fillBars, download,
 };

@@ -3,6 +3,8 @@
  * The icon bar over the live video, and the settings: beside it where there is room, else in a sheet
  * that the bar opens. It runs once, after common.js.
  */
+const SMALL = window.matchMedia("(max-width: 900px)"); // as in the style sheets
+
 class Sheet {
   /** @param {HTMLElement} root a tab's component */
   constructor(root) {
@@ -72,7 +74,7 @@ class Controls {
   arrive() {
     const [stage, bars] = [this.stage, this.bars].map((part) => part.getBoundingClientRect());
     const fits = stage.top >= 0 && Math.max(stage.bottom, bars.bottom) <= window.innerHeight;
-    if (!fits) this.stage.scrollIntoView({ block: "start" });
+    if (!fits || SMALL.matches) this.stage.scrollIntoView({ block: "start" });
   }
 
   keepFocus() {

@@ -92,7 +92,7 @@ function drawFaces(context, faces, frame, look) {
     const chosen = many && index === look.selected;
     if (face.box) drawBox(context, boxes[index], colors[index], frame.unit, chosen);
   });
-  if (isGroup(faces)) return drawDots(context, faces, boxes, frame, look.selected);
+  if (look.group ?? isGroup(faces)) return drawDots(context, faces, boxes, frame, look.selected);
   placeChips(context, faces.map((face) => chipWords(face, many)), boxes, frame).forEach(
     ({ words, place }, index) => drawChip(context, words, colors[index], place, frame.unit),
   );

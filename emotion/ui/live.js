@@ -7,10 +7,9 @@
  */
 const {
   language, say, translate, cameraProblem, cameras, sleep, download, frameSide, Camera, Controls,
-  Stage, Why, Recorder, Game, Pace, Comeback,
+  Stage, Why, Where, Recorder, Game, Pace, Comeback,
 } = window.emotionPage;
 
-const SENT_QUALITY = 0.75;
 const SHORTEST_GAP = 40; // ms between two frames: at most 25 answers a second
 const ANSWER_TIMEOUT = 8000;
 const NOTE_AFTER = 1200; // ms without an answer or a face before a sentence says so
@@ -32,10 +31,12 @@ const recorder = new Recorder(find(".em-session"));
 const game = new Game(element, stage);
 const pace = new Pace(find(".em-pace"), section.dataset.engine);
 const comeback = new Comeback();
+const where = new Where(section, (frame) => server.analyze_frame(frame));
 
 const view = {
   run: 0, // number of the current start; an older loop sees that it is over
-  source: "", // name of what it was started with, one of `sources`
+  /** @type {keyof typeof sources} */
+  source: "camera", // what it was started with, one of `sources`
   reopened: false, // since the last new picture
   frozen: false,
   frozenAt: 0,
@@ -95,6 +96,8 @@ async function start(source = "camera") {
   if (run !== view.run) return;
   setState("running");
   showNote(source === "switch" && camera.name ? say("camera_now", { name: camera.name }) : say("waiting"));
+  if (!(await where.ready())) return void (run === view.run && stop(where.problem));
+  if (run !== view.run) return;
   meetAnew();
   view.lastAsked = view.lastAnswer = view.lastFace = performance.now();
   loop(run);
@@ -168,9 +171,10 @@ async function loop(run) {
     const { chosen } = stage.people;
     const answer = await ask(why.due(frozen, view.latency));
     if (run !== view.run) return;
+    if (answer?.lost) return stop(where.problem);
     const pause = acceptOrSay(answer);
     view.latency = performance.now() - began;
-    if (!pause) pace.took(view.latency);
+    if (!pause) pace.took(view.latency, where.engine);
     const same = explain === view.explain && chosen === stage.people.chosen;
     const unexplained = answer?.faces?.some((face) => face.id === chosen && !face.why);
     view.settled = frozen && same && !unexplained && !pause;
@@ -212,14 +216,13 @@ async function ask(cover) {
   view.lastAsked = performance.now();
   capture.width = frameSide;
   capture.height = Math.round((frameSide * video.videoHeight) / video.videoWidth);
-  capture.getContext("2d").drawImage(video, 0, 0, capture.width, capture.height);
+  capture
+    .getContext("2d", { willReadFrequently: true })
+    .drawImage(video, 0, 0, capture.width, capture.height);
   game.keep(video);
-  const jpeg = capture.toDataURL("image/jpeg", SENT_QUALITY);
   try {
     const { explain, visitor } = view;
-    const answer = server.analyze_frame({
-      jpeg, explain, visitor, time: clock(), cover, language,
-    });
+    const answer = where.answer(capture, { explain, visitor, time: clock(), cover });
     return (await Promise.race([answer, sleep(ANSWER_TIMEOUT)])) ?? undefined;
   } catch {
     return undefined;
@@ -244,13 +247,11 @@ function accept(answer) {
     view.lastAnswer = now;
     comeback.answered();
     if (answer.faces.length) view.lastFace = now;
-    stage.show(answer.faces, clock());
+    stage.show(answer.faces, clock(), answer.count);
     why.show(answer.faces, view.frozen);
     recorder.see(answer.faces);
     game.see(answer.faces);
-    const { length: shown } = answer.faces;
-    if (answer.count > shown) showNote(say("live_many", { count: answer.count, shown }));
-    else if (shown) showNote("");
+    if (answer.faces.length) showNote("");
     else if (now - view.lastFace > NOTE_AFTER) showNote(say("live_no_face"));
     return 0;
   }

@@ -211,6 +211,7 @@ def _settings() -> str:
     return f"""<label class="em-choice em-switch em-mirror"><input type="checkbox" data-do="mirror">
       {text("mirror")}</label>
     {markup.heat_controls()}
+    {markup.place()}
     <p class="em-pace em-quiet"></p>"""
 
 
@@ -245,7 +246,7 @@ def _markup(engine: str) -> str:
     </div>
   </div>
   {markup.sheet("live-settings", _settings())}
-  <div class="em-panel em-card">
+  <div class="em-panel em-card"><div class="em-sides">
     <div class="em-now">
       {markup.group()}
       <header>
@@ -259,7 +260,7 @@ def _markup(engine: str) -> str:
       {_timeline()}
       {text("panel_hint", "p", classes="em-quiet em-hint")}
     </div>
-  </div>
+  </div></div>
   {session_markup()}
   {score_markup()}
   <p class="em-hidden" aria-live="polite" data-announce></p>

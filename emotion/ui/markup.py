@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from functools import cache
 from importlib import resources
 
+import emotion
 from emotion.align import CROP_SIZE
 from emotion.analyzer import FRAME_SIDE
 from emotion.cover import FAINT
@@ -27,7 +29,9 @@ _ICONS = {
     "play": '<path d="M8 5v14l11-7z"/>',
     "game": '<circle cx="12" cy="12" r="9"/><path d="M8.5 14a4 4 0 0 0 7 0M9 9.5v.5M15 9.5v.5"/>',
     "mark": '<path d="M6 21V4h11l-2.5 4 2.5 4H6"/>',
-    "close": '<path d="M6 6l12 12M18 6 6 18"/>',
+    "film": '<rect x="3" y="5" width="18" height="14" rx="2"/>'
+    '<path d="M7.5 5v14M16.5 5v14M3 9.7h4.5M3 14.3h4.5M16.5 9.7H21M16.5 14.3H21"/>',
+    "lock": '<rect x="5" y="11" width="14" height="9" rx="2"/><path d="M8 11V8a4 4 0 0 1 8 0v3"/>',
     "back": '<path d="M19 12H5m0 0 6-6m-6 6 6 6"/>',
 }
 
@@ -44,6 +48,7 @@ SHARED_SCRIPTS = (
     "strip.js",
     "stage.js",
     "why.js",
+    "where.js",
     "pace.js",
     "comeback.js",
     "session.js",
@@ -53,8 +58,24 @@ SHARED_SCRIPTS = (
     "brush.js",
     "card.js",
     "result.js",
+    "sending.js",
+    "shrinking.js",
+    "many.js",
+    "footage.js",
+    "plot.js",
 )
 """What the tabs share, in the order in which it runs."""
+
+STYLES = (
+    "page.css",
+    "controls.css",
+    "live.css",
+    "photo.css",
+    "session.css",
+    "files.css",
+    "video.css",
+    "where.css",
+)
 
 
 @cache
@@ -69,8 +90,7 @@ def page_head() -> str:
     The styles stand here because Gradio rewrites those it is given as ``css``: it splits selectors
     at every comma, which breaks ``:is(a, b)``.
     """
-    sheets = ("page.css", "controls.css", "live.css", "photo.css", "session.css")
-    styles = "\n".join(read(name) for name in sheets)
+    styles = "\n".join(read(name) for name in STYLES)
     facts = {
         "strings": table(),
         "labels": LABELS,
@@ -82,12 +102,23 @@ def page_head() -> str:
         "crop": CROP_SIZE,
         "lines": LINES,
         "frameSide": FRAME_SIDE,
+        "page": page_name(),
     }
     # "</" would end the script element wherever it stands in a sentence.
     values = json.dumps(facts, ensure_ascii=False).replace("</", "<\\/")
     shared = "\n".join(read(name) for name in SHARED_SCRIPTS)
     script = f"(() => {{ const facts = {values};\n{shared} }})();"
     return f"<style>{styles}</style><script>{script}</script>"
+
+
+@cache
+def page_name() -> str:
+    """Return a name for the code of this page: an old tab finds out by it that there is newer."""
+    digest = hashlib.sha256(emotion.__version__.encode())
+    for file in sorted(resources.files("emotion.ui").iterdir(), key=lambda file: file.name):
+        if file.name.endswith((".py", ".js", ".css", ".json")):
+            digest.update(file.read_bytes())
+    return digest.hexdigest()[:12]
 
 
 def icon(name: str) -> str:
@@ -190,3 +221,24 @@ def legend() -> str:
         f'<div class="em-legend">{text("legend_less")}<span class="em-ramp"></span>'
         f"{text('legend_more')}</div>"
     )
+
+
+def where() -> str:
+    """Return the choice of who answers, with the line that says what that means."""
+    radios = "".join(
+        f'<label class="em-choice"><input type="radio" name="em-where" value="{value}">'
+        f"{text(f'where_{value}')}</label>"
+        for value in ("device", "server")
+    )
+    return f"""<fieldset class="em-where">{text("where", "legend")}{radios}
+      {_where_line()}</fieldset>"""
+
+
+def place() -> str:
+    """Return the line that says, while the camera runs, who answers."""
+    return f"""<div class="em-place">{_where_line()}
+      <progress max="1" value="0" hidden {label("device_loading")}></progress></div>"""
+
+
+def _where_line() -> str:
+    return f'<p class="em-quiet" data-where>{icon("lock")}<span role="status"></span></p>'

@@ -22,8 +22,11 @@ class Pace {
     this.place.textContent = "";
   }
 
-  /** An answer came: once a second, say how fast it goes. @param {number} latency ms */
-  took(latency) {
+  /**
+   * An answer came: once a second, say how fast it goes.
+   * @param {number} latency ms @param {string} [engine] that gave it, if it is another one
+   */
+  took(latency, engine = this.engine) {
     this.latencies.push(latency);
     const seconds = (performance.now() - this.reported) / 1000;
     if (seconds * 1000 < PACE_EVERY) return;
@@ -32,7 +35,7 @@ class Pace {
     this.place.textContent = say("pace", {
       rate: rate.toLocaleString(language, { maximumFractionDigits: rate < 10 ? 1 : 0 }),
       latency: Math.round(sorted[sorted.length >> 1]),
-      engine: this.engine,
+      engine,
     });
     this.rest();
   }

@@ -6,6 +6,7 @@
  */
 const {
   language, say, translate, cameraProblem, Camera, download, Result, groupSummary, isGroup,
+  callServer, failure, fit, pictureOf, Many, filesOf,
 } = window.emotionPage;
 
 const SHOT_WITHIN = 1000; // ms in which the camera must send a picture to take
@@ -19,11 +20,16 @@ const result = new Result(section, (crop, mask) =>
 );
 
 const eye = new Camera(video, () => dropCamera("camera_lost"));
+const busy = find(".em-busy");
+const most = { bytes: Number(section.dataset.limit), pixels: Number(section.dataset.pixels) };
+const many = new Many(find(".em-many"), most, (file) => take(file), () => setState("many"));
 
 const view = {
   turn: 0, // number of the current picture; a late answer to an older one is dropped
   request: null, // what was asked last, to ask again with detect: false
+  original: null, // the picture as it was given, in full size
   answer: null,
+  stop: null, // ends what is under way
 };
 
 function setState(state) {
@@ -40,39 +46,89 @@ function complain(sentence, action) {
   if (action) problem.append(action);
 }
 
-/** @param {File | Blob | null | undefined} file */
-function take(file) {
-  if (!file) return;
-  const limit = Number(section.dataset.limit);
-  if (file.size > limit) {
-    setState(view.answer ? "result" : "idle");
-    return complain(say("photo_too_large", { limit: limit / 1024 ** 2 }));
-  }
-  const reader = new FileReader();
-  // An empty file gives a URL without a body; the server shall say what is wrong with it.
-  reader.onload = () => ask({ image: file.size ? reader.result : "data:;base64," });
-  reader.onerror = () => complain(say("photo_unreadable"));
-  reader.readAsDataURL(file);
+/** Show what happens now, and how far it is. @param {string} [key] @param {number} [part] 0..1 */
+function showBusy(key = "", part = 0) {
+  const words = key && say(key);
+  const status = busy.querySelector("[role=status]");
+  if (status.textContent !== words) status.textContent = words;
+  const bar = busy.querySelector("progress");
+  if (key === "photo_sending") bar.value = part;
+  else bar.removeAttribute("value"); // nobody knows how long that takes
 }
 
-async function ask(request) {
-  const turn = ++view.turn;
-  view.request = request;
+/** @param {File | Blob | null | undefined} file */
+async function take(file) {
+  if (!file) return;
+  const turn = begin();
+  try {
+    const sent = await fit(file, most, () => turn === view.turn && showBusy("photo_shrinking"));
+    // An empty file gives a URL without a body; the server shall say what is wrong with it.
+    const image = sent.size ? await dataUrl(sent) : "data:;base64,";
+    const original = await pictureOf(file);
+    if (turn === view.turn) await ask({ image }, original);
+  } catch (error) {
+    if (turn === view.turn) fail(failure(error));
+  }
+}
+
+/** @param {Blob} blob @returns {Promise<string>} */
+function dataUrl(blob) {
+  const reader = new FileReader();
+  return new Promise((resolve, reject) => {
+    reader.onload = () => resolve(String(reader.result));
+    reader.onerror = () => reject(reader.error);
+    reader.readAsDataURL(blob);
+  });
+}
+
+/** Whatever is under way ends; what comes next has this number. */
+function begin() {
+  view.stop?.abort();
+  view.stop = new AbortController();
   setState("working");
   complain("");
-  find(".em-status").textContent = say("photo_working");
+  showBusy("photo_sending");
+  return ++view.turn;
+}
+
+function fail(sentence) {
+  view.answer = null;
+  setState(many.isOpen ? "many" : "idle");
+  complain(sentence);
+}
+
+/** @param {object} request @param {HTMLImageElement | null} [original] */
+async function ask(request, original = null) {
+  const turn = begin();
+  view.request = request;
   let answer, photo;
   try {
-    answer = await server.analyze_photo({ ...request, language });
-    if (answer?.photo) photo = await load(answer.photo);
-  } catch {
-    answer = undefined;
+    answer = await callServer("photo", "analyze_photo", { ...request, language }, {
+      signal: view.stop.signal,
+      progress: (part) =>
+        turn === view.turn && showBusy(part < 1 ? "photo_sending" : "photo_working", part),
+    });
+    if (answer?.photo) photo = matches(original, answer) ? original : await load(answer.photo);
+  } catch (error) {
+    if (turn === view.turn) fail(failure(error));
+    return;
   }
   if (turn !== view.turn) return;
   if (photo) return show(answer, photo);
-  setState("idle");
-  view.answer = null;
-  complain(refusal(answer));
+  fail(refusal(answer));
+}
+
+/** Whether browser and server see the same picture: one may not know how it was turned. */
+function matches(original, { width, height }) {
+  if (!original?.naturalHeight) return false;
+  return Math.abs(original.naturalWidth / original.naturalHeight / (width / height) - 1) < 0.02;
+}
+
+function halt() {
+  view.turn++;
+  view.stop?.abort();
+  setState(many.isOpen ? "many" : "idle");
+  (many.isOpen ? many : find("[data-do=choose]")).focus();
 }
 
 /** The sentence for an answer without a result; the server's own is English and more precise. */
@@ -91,11 +147,13 @@ async function load(url) {
   return image;
 }
 
-function show(answer, photo) {
+function show(answer, original) {
   const lost = section.contains(document.activeElement) || document.activeElement === document.body;
-  view.answer = answer;
+  Object.assign(view, { answer, original });
+  showBusy();
   setState("result");
-  result.show(answer, photo);
+  find("[data-do=back]").hidden = !many.isOpen;
+  result.show(answer, original);
   const { faces, count } = answer;
   find(".em-status").textContent =
     view.request.detect === false ? say("photo_whole")
@@ -112,7 +170,9 @@ function wholePictureButton() {
   button.type = "button";
   button.className = "em-button";
   button.textContent = say("photo_force");
-  button.addEventListener("click", () => ask({ ...view.request, detect: false }));
+  button.addEventListener("click", () =>
+    ask({ ...view.request, detect: false }, view.original),
+  );
   return button;
 }
 
@@ -148,11 +208,12 @@ async function shoot() {
   const context = shot.getContext("2d");
   if (eye.mirrored) context.transform(-1, 0, 0, 1, shot.width, 0);
   context.drawImage(video, 0, 0);
-  shot.toBlob(take, "image/jpeg", 0.92);
+  shot.toBlob((blob) => take(blob), "image/jpeg", 0.92);
 }
 
 function another() {
   view.turn++;
+  many.close();
   view.answer = null;
   result.clear();
   complain("");
@@ -160,7 +221,7 @@ function another() {
   find("[data-do=choose]").focus();
 }
 
-const input = find("input[type=file]");
+const input = find("input[type=file]:not([data-folder])");
 const actions = {
   choose: () => input.click(),
   camera,
@@ -170,16 +231,35 @@ const actions = {
     find("[data-do=camera]").focus();
   },
   another,
-  save: () => download(result.canvas),
+  save: () => download(result.whole()),
+  halt,
+  folder: () => find("[data-folder]").click(),
+  back: () => setState("many"),
 };
 for (const button of element.querySelectorAll("button[data-do]"))
   if (actions[button.dataset.do]) button.addEventListener("click", actions[button.dataset.do]);
 for (const button of element.querySelectorAll("[data-example]"))
   button.addEventListener("click", () => ask({ example: button.dataset.example }));
-input.addEventListener("change", () => {
-  take(input.files[0]);
-  input.value = "";
-});
+for (const chooser of element.querySelectorAll("input[type=file]"))
+  chooser.addEventListener("change", () => {
+    takeAll([...chooser.files].map((file) => ({ file, path: file.webkitRelativePath || file.name })));
+    chooser.value = "";
+  });
+
+/** One picture gets its cards, several a table. @param {{file: File, path: string}[]} files */
+function takeAll(files) {
+  if (!files.length) return;
+  if (files.length === 1) {
+    many.close();
+    return take(files[0].file);
+  }
+  view.turn++;
+  view.stop?.abort();
+  view.answer = null;
+  complain("");
+  many.start(files);
+}
+
 section.addEventListener("dragover", (event) => {
   event.preventDefault();
   section.classList.add("em-dragging");
@@ -188,12 +268,12 @@ section.addEventListener("dragleave", () => section.classList.remove("em-draggin
 section.addEventListener("drop", (event) => {
   event.preventDefault();
   section.classList.remove("em-dragging");
-  take(event.dataTransfer.files[0]);
+  filesOf(event.dataTransfer).then(takeAll);
 });
 document.addEventListener("paste", (event) => {
   if (!section.offsetParent) return;
-  const file = [...event.clipboardData.files][0];
-  if (file) take(file);
+  const files = [...event.clipboardData.files];
+  if (files.length) takeAll(files.map((file) => ({ file, path: file.name })));
   else complain(say("photo_no_picture"));
 });
 new IntersectionObserver(() => section.offsetParent || dropCamera()).observe(section);

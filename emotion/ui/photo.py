@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from emotion.cover import PARTS
 from emotion.errors import EmotionError, ImageError
-from emotion.labels import LABELS
+from emotion.images import MAX_PIXELS
+from emotion.labels import COLORS, LABELS
 from emotion.ui import markup
 from emotion.ui.clients import client_of
 from emotion.ui.covering import brush, mask_text, why
@@ -118,7 +119,13 @@ def _face(
 
 def _markup() -> str:
     return f"""
-<section class="em-photo em-spot" data-state="idle" data-limit="{MAX_PHOTO_BYTES}">
+<section class="em-photo em-spot" data-state="idle" data-limit="{MAX_PHOTO_BYTES}"
+  data-pixels="{MAX_PIXELS}">
+  <div class="em-busy em-card">
+    <p role="status"></p>
+    <progress max="1" {label("photo_progress")}></progress>
+    <button type="button" class="em-button" data-do="halt">{text("photo_cancel")}</button>
+  </div>
   <div class="em-drop em-card">
     <div class="em-drop-target">
       {markup.icon("picture")}
@@ -129,8 +136,11 @@ def _markup() -> str:
           {text("photo_choose")}</button>
         <button type="button" class="em-button" data-do="camera">
           {markup.icon("camera")}{text("photo_take")}</button>
+        <button type="button" class="em-button em-folder" data-do="folder">
+          {text("many_folder")}</button>
       </div>
-      <input type="file" accept="image/*,.heic,.heif" hidden {label("photo_choose")}>
+      <input type="file" accept="image/*,.heic,.heif" multiple hidden {label("photo_choose")}>
+      <input type="file" data-folder webkitdirectory hidden {label("many_folder")}>
     </div>
     <div class="em-shutter">
       <video muted playsinline {label("photo_camera_label")}></video>
@@ -147,6 +157,7 @@ def _markup() -> str:
     <div class="em-toolbar">
       <button type="button" class="em-button" data-do="another">
         {markup.icon("back")}{text("photo_another")}</button>
+      <button type="button" class="em-button" data-do="back" hidden>{text("many_back")}</button>
       <span class="em-status" role="status"></span>
       <span class="em-gap"></span>
       {markup.settings_button("photo-settings")}
@@ -163,6 +174,7 @@ def _markup() -> str:
       <div class="em-answers">{markup.group()}<div class="em-cards"></div></div>
     </div>
   </div>
+  {_many()}
   <template>
     <article class="em-face em-card">
       <header><span class="em-number"></span><h2></h2><span class="em-winner"></span></header>
@@ -179,6 +191,38 @@ def _markup() -> str:
     </article>
   </template>
 </section>"""
+
+
+def _many() -> str:
+    names = "".join(_sortable(name, COLORS[name]) for name in LABELS)
+    return f"""<div class="em-many">
+    <div class="em-toolbar">
+      <button type="button" class="em-button" data-do="another">
+        {markup.icon("back")}{text("many_another")}</button>
+      <p class="em-status" role="status"></p>
+      <span class="em-gap"></span>
+      <button type="button" class="em-button" data-many="stop">{text("many_stop")}</button>
+      <button type="button" class="em-button" data-many="csv">
+        {markup.icon("save")}{text("many_csv")}</button>
+    </div>
+    <progress max="1" {label("many_progress")}></progress>
+    <div class="em-scroll em-card" tabindex="0" role="region" {label("many_table")}>
+      <table>
+        <thead><tr><td></td>{_sortable("many_name")}{_sortable("many_answer")}
+          {_sortable("many_sure")}{_sortable("many_calm")}{names}</tr></thead>
+        <tbody></tbody>
+      </table>
+    </div>
+    <div class="em-failed em-card" hidden>{text("many_failed", "h2")}<ul></ul></div>
+  </div>"""
+
+
+def _sortable(key: str, color: str = "") -> str:
+    mark = f'<i class="em-dot" style="background:{color}"></i>' if color else ""
+    return (
+        f'<th scope="col" data-sort="{key}"><button type="button">{mark}{text(key)}'
+        '<span class="em-order" aria-hidden="true"></span></button></th>'
+    )
 
 
 def _cover_controls() -> str:

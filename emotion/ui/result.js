@@ -3,6 +3,8 @@
  * The result of one photo: the picture with its faces, and a card per face; of a group, a strip of
  * thumbnails and the card of the one that was chosen. It runs once, after card.js and strip.js.
  */
+const SHOWN_SIDE = 1600; // px of the longer side of the picture on the page
+
 class Result {
   /**
    * @param {HTMLElement} section of the Photo tab
@@ -45,18 +47,21 @@ class Result {
   }
 
   clear() {
-    /** @type {{photo: HTMLImageElement, width: number, height: number} | null} */
-    this.picture = null;
+    /** @type {{original: HTMLImageElement, photo: HTMLCanvasElement} | null} */
+    this.picture = null; // as it was given, and as large as it is shown
     /** @type {PhotoFace[]} */
     this.faces = [];
     /** @type {Map<number, Card>} cards by number; those of a group are made when they are asked for */
     this.cards = new Map();
   }
 
-  /** @param {{faces: PhotoFace[], width: number, height: number}} answer @param {HTMLImageElement} photo */
-  show({ faces, width, height }, photo) {
+  /** @param {{faces: PhotoFace[]}} answer @param {HTMLImageElement} original the picture as it was given */
+  show({ faces }, original) {
     this.clear();
-    this.picture = { photo, width, height };
+    const side = Math.max(original.naturalWidth, original.naturalHeight);
+    const photo = drawn(original, Math.min(1, SHOWN_SIDE / side));
+    const { width, height } = photo;
+    this.picture = { original, photo };
     this.faces = inReadingOrder(faces);
     this.faces.forEach((face, index) => (face.number = index + 1));
     const { canvas, look, section, strip, targets } = this;
@@ -72,11 +77,12 @@ class Result {
     for (const buttons of [targets, strip]) buttons.show([], -1); // nothing stays from another photo
     const many = faces.length > 1 ? this.faces : [];
     targets.show(many, look.selected);
-    targets.cover(many, false);
+    targets.cover(many, false, group);
     if (group) {
       strip.show(this.faces, look.selected);
       strip.write(this.faces);
-      strip.draw(this.faces, photo, { width: photo.naturalWidth, height: photo.naturalHeight, mirrored: false });
+      strip.draw(this.faces, photo, { width, height, mirrored: false });
+      strip.reveal(faces[0].number);
     }
     this.explain.value = "-1";
     for (const face of this.faces) explainFace(face, -1);
@@ -109,11 +115,13 @@ class Result {
     const { faces, look, strip, targets } = this;
     const face = faces.find((one) => one.number === number);
     look.selected = faces.indexOf(face);
-    for (const buttons of isGroup(faces) ? [targets, strip] : [targets])
-      buttons.show(faces, look.selected);
-    if (isGroup(faces)) this.showCards([face]);
-    else this.card(face).node.scrollIntoView({ block: "nearest" });
-    this.redraw();
+    targets.show(faces, look.selected);
+    if (isGroup(faces)) {
+      strip.show(faces, look.selected);
+      strip.reveal(number);
+      this.showCards([face]);
+    } else this.card(face).node.scrollIntoView({ block: "nearest" });
+    this.drawPhoto();
   }
 
   /** @param {number} choice class to explain, or -1 for the strongest of each face */
@@ -125,12 +133,25 @@ class Result {
 
   drawPhoto() {
     if (!this.picture) return;
-    const { canvas, faces, look } = this;
-    const { photo, width, height } = this.picture;
+    const { canvas } = this;
+    this.drawOn(canvas, this.picture.photo, canvas.width / (canvas.clientWidth || canvas.width));
+  }
+
+  /** @param {HTMLCanvasElement} canvas @param {CanvasImageSource} source @param {number} unit */
+  drawOn(canvas, source, unit) {
+    const { width, height } = canvas;
     const context = canvas.getContext("2d");
-    context.drawImage(photo, 0, 0, width, height);
-    const unit = width / (canvas.clientWidth || width);
-    drawFaces(context, faces, { width, height, mirrored: false, unit }, look);
+    context.drawImage(source, 0, 0, width, height);
+    drawFaces(context, this.faces, { width, height, mirrored: false, unit }, this.look);
+  }
+
+  /** Draw the result in the size that the picture was given in. @returns {HTMLCanvasElement} */
+  whole() {
+    const { original } = this.picture;
+    const pixels = original.naturalWidth * original.naturalHeight;
+    const whole = drawn(original, Math.min(1, Math.sqrt(PORTABLE / pixels)));
+    this.drawOn(whole, original, whole.width / (this.canvas.clientWidth || whole.width));
+    return whole;
   }
 
   redraw() {

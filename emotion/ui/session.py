@@ -28,6 +28,7 @@ def start_markup() -> str:
             {markup.icon("game")}{text("game")}</button>
         </div>
         {text("live_privacy", "p", classes="em-quiet")}
+        {markup.where()}
         <details>
           {text("live_more", "summary")}
           {text("live_what", "p")}{text("live_limits", "p")}

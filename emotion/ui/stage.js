@@ -21,9 +21,10 @@ class Stage {
     this.announcer = find("[data-announce]");
     this.people = new People();
     this.faces = [];
+    this.count = 0;
     this.mirrored = true;
-    const [heat, spotlight] = [true, true];
-    this.look = { heat, spotlight, opacity: 0.75, selected: 0, source: this.video };
+    const [heat, spotlight, group] = [true, true, false];
+    this.look = { heat, spotlight, group, opacity: 0.75, selected: 0, source: this.video };
     this.announced = 0; // when screen readers were told last
     this.said = ""; // what they were told
     this.timelineDrawn = 0;
@@ -53,8 +54,12 @@ class Stage {
     this.video.classList.toggle("em-mirrored", mirrored);
   }
 
-  /** @param {(Face & {id: number})[]} faces the largest first @param {number} now in seconds */
-  show(faces, now) {
+  /**
+   * @param {(Face & {id: number})[]} faces the largest first @param {number} now in seconds
+   * @param {number} [count] of faces in view
+   */
+  show(faces, now, count = faces.length) {
+    this.count = count;
     this.faces = this.people.update(faces, now, this.mirrored);
     this.render();
   }
@@ -93,24 +98,25 @@ class Stage {
   }
 
   drawThumbnails() {
-    const { faces, mirrored, strip, video } = this;
+    const { faces, look, mirrored, strip, video } = this;
     const { videoWidth: width, videoHeight: height } = video;
-    if (isGroup(faces)) strip.draw(faces, video, { width, height, mirrored });
+    if (look.group) strip.draw(faces, video, { width, height, mirrored });
   }
 
   /** A button over each face, so that it can be chosen by hand and by keyboard; a strip of many. */
   showEverybody() {
     const { faces, find, look, mirrored, people, strip, targets } = this;
-    const group = isGroup(faces);
+    // Who is missed in one answer must not make the page jump.
+    const group = (look.group = faces.length > 1 && isGroup([...people.known]));
     const stays = (id) => people.known.has(id);
     targets.show(faces, look.selected, stays);
-    targets.cover(faces, mirrored);
+    targets.cover(faces, mirrored, group);
     const shown = strip.buttons.size;
     strip.show(group ? faces : [], look.selected, (id) => group && stays(id));
     if (group) strip.write(faces);
     if (strip.buttons.size > shown) this.drawThumbnails();
     find(".em-group").hidden = !group;
-    find(".em-summary").textContent = group ? groupSummary(faces, faces.length) : "";
+    find(".em-summary").textContent = group ? groupSummary(faces, this.count) : "";
   }
 
   /** Tell screen readers the chosen face's label, not more often than they can say it. */

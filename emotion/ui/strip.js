@@ -3,7 +3,7 @@
  * Buttons that belong to faces: invisible ones over the picture, and a strip of thumbnails. Each
  * stays with its face, so that keyboard focus does too. It runs once, after faces.js.
  */
-const THUMBNAIL = 96; // px a side
+const STRIP_SIDE = 96; // px a side
 
 /** @param {Face & {id?: number}} face */
 const keyOf = (face) => face.id ?? face.number;
@@ -35,7 +35,7 @@ class FaceButtons {
     keys.forEach((key, index) => {
       if (!this.buttons.has(key)) this.add(key);
       const button = this.buttons.get(key);
-      if (this.place.children[index] !== button) this.place.insertBefore(button, this.place.children[index]);
+      this.moveTo(index, button);
       button.setAttribute("aria-pressed", String(index === selected));
       if (!button.hasAttribute("aria-label")) button.setAttribute("aria-label", spoken(faces[index]));
     });
@@ -44,6 +44,14 @@ class FaceButtons {
   /** Say what the faces' answers are now. @param {Face[]} faces */
   label(faces) {
     for (const face of faces) this.buttons.get(keyOf(face))?.setAttribute("aria-label", spoken(face));
+  }
+
+  /** Moving the button that has the focus would take it away, so then the others move. */
+  moveTo(index, button) {
+    const { children } = this.place;
+    if (button !== document.activeElement) {
+      if (children[index] !== button) this.place.insertBefore(button, children[index]);
+    } else while (children[index] !== button) this.place.append(children[index]);
   }
 
   add(key) {
@@ -63,13 +71,12 @@ class FaceButtons {
 
 /** One invisible button over each face. */
 class Targets extends FaceButtons {
-  /** @param {Face[]} faces @param {boolean} mirrored */
-  cover(faces, mirrored) {
-    const group = isGroup(faces); // then the strip is there for the keyboard
+  /** @param {Face[]} faces @param {boolean} mirrored @param {boolean} group which has a strip */
+  cover(faces, mirrored, group) {
     for (const face of faces) {
       const button = this.buttons.get(keyOf(face));
       const { x, y, w, h } = boxOnCanvas(face, { width: 100, height: 100, mirrored });
-      button.tabIndex = group ? -1 : 0;
+      button.tabIndex = group ? -1 : 0; // the strip's buttons are there for the keyboard
       Object.assign(button.style, {
         left: `${x + w / 2}%`, top: `${y + h / 2}%`, width: `${w}%`, height: `${h}%`,
       });
@@ -82,8 +89,18 @@ class Strip extends FaceButtons {
   /** @param {HTMLElement} place @param {(key: number) => void} choose */
   constructor(place, choose) {
     super(place, choose, (button) => {
-      button.innerHTML = `<canvas width="${THUMBNAIL}" height="${THUMBNAIL}"></canvas><b></b><span></span>`;
+      button.innerHTML =
+        `<canvas width="${STRIP_SIDE}" height="${STRIP_SIDE}"></canvas><b></b><span></span><i></i>`;
     });
+  }
+
+  /** Bring a face's thumbnail into view, where the strip is wider than its place. */
+  reveal(key) {
+    const { offsetLeft, offsetWidth } = this.buttons.get(key);
+    const { place } = this;
+    const room = place.clientWidth - offsetWidth;
+    if (offsetLeft < place.scrollLeft) place.scrollLeft = offsetLeft;
+    else if (offsetLeft > place.scrollLeft + room) place.scrollLeft = offsetLeft - room;
   }
 
   /** @param {Face[]} faces */
@@ -91,9 +108,8 @@ class Strip extends FaceButtons {
     for (const face of faces) {
       const button = this.buttons.get(keyOf(face));
       const { name, share } = verdict(face);
-      const [number, words] = [button.querySelector("b"), button.querySelector("span")];
-      number.textContent = String(face.number);
-      if (words.textContent !== `${name} ${share}`) words.textContent = `${name} ${share}`;
+      const parts = { b: String(face.number), span: name, i: share };
+      for (const [tag, words] of Object.entries(parts)) button.querySelector(tag).textContent = words;
       button.style.setProperty("--accent", colorOf(face));
     }
   }
@@ -107,10 +123,10 @@ class Strip extends FaceButtons {
       const context = this.buttons.get(keyOf(face)).querySelector("canvas").getContext("2d");
       const { x, y, w, h } = boxOnCanvas(face, { width, height, mirrored: false });
       const side = 1.25 * Math.max(w, h);
-      context.setTransform(mirrored ? -1 : 1, 0, 0, 1, mirrored ? THUMBNAIL : 0, 0);
-      context.clearRect(0, 0, THUMBNAIL, THUMBNAIL);
+      context.setTransform(mirrored ? -1 : 1, 0, 0, 1, mirrored ? STRIP_SIDE : 0, 0);
+      context.clearRect(0, 0, STRIP_SIDE, STRIP_SIDE);
       context.drawImage(
-        source, x + (w - side) / 2, y + (h - side) / 2, side, side, 0, 0, THUMBNAIL, THUMBNAIL,
+        source, x + (w - side) / 2, y + (h - side) / 2, side, side, 0, 0, STRIP_SIDE, STRIP_SIDE,
       );
     }
   }

@@ -8,9 +8,7 @@ const { say, translate } = window.emotionPage;
 
 /** Put what runs now where the page says it. */
 function show({ weights, notice }) {
-  const fact = document.querySelector('#header [data-text="status_weights"]')?.parentElement;
-  for (const place of [element.querySelector("[data-weights]"), fact?.querySelector("dd")])
-    if (place) place.textContent = weights;
+  element.querySelector("[data-weights]").textContent = weights;
   for (const place of [element.querySelector("[data-notice]"), document.querySelector("#header .em-notice")])
     if (place) {
       place.textContent = notice ?? "";

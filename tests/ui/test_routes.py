@@ -14,11 +14,18 @@ ANSWERED = {
     "POST /classify",
     "POST /classify_batch",
     "POST /mcp",
+    "POST /video",
+    "POST /video/{clip}",
+    "POST /video/{clip}/end",
+    "GET /video/{clip}",
+    "GET /video/{clip}/copy.mp4",
     "GET /",
     "GET /assets/{path:path}",
     "GET /config",
     "GET /config/",
     "GET /examples/{name}",
+    "GET /device/manifest.json",
+    "GET /device/{digest}/{name}",
     "GET /favicon.ico",
     "GET /gradio_api/app_id",
     "GET /gradio_api/call/{api_name}/{event_id}",
@@ -64,6 +71,7 @@ def examples(page) -> set[tuple[str, str, str]]:
     found = set()
     for route in _flat(page.server_app.routes):
         path = re.sub(r"\{api_name\}", "classify", route.path)
+        path = re.sub(r"\{digest\}", "0123456789abcdef", path)
         path = re.sub(r"\{[^}]*\}", "x", path)
         found |= {(method, route.path, path) for method in route.methods or {"GET"}}
     return found
@@ -119,6 +127,9 @@ def test_every_other_route_of_gradio_is_not_there(page, served):
         "/gradio_api/upload/",
         "/assets/",
         "/GRADIO_API/upload",
+        "/video/" + "x" * 65,
+        "/video/a/b",
+        "/video/a/copy.mp4/b",
     ],
 )
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE", "OPTIONS", "TRACE", "X"])
