@@ -75,6 +75,7 @@ async function picturesAreScrambled() {
     const sent = new Image();
     sent.src = card.toDataURL("image/jpeg", 0.9);
     await sent.decode();
+    context.clearRect(0, 0, card.width, card.height);
     context.drawImage(sent, 0, 0);
     return CARD_COLORS.some((color, i) => {
       const { data } = context.getImageData((i + 0.5) * CARD_CELL, CARD_CELL / 2, 1, 1);
