@@ -16,7 +16,7 @@ from huggingface_hub import constants
 from safetensors import SafetensorError
 from safetensors.torch import load as parse_tensors
 
-from emotion import hub, plain_yaml
+from emotion import graph_file, hub, plain_yaml
 from emotion.config import NetworkConfig, check_serving
 from emotion.errors import ConfigError, WeightsError
 from emotion.files import is_folder, shortened
@@ -33,7 +33,9 @@ INT8 = ("int8.json", "int8.xml", "int8.bin")
 """An 8-bit export that may lie beside them: what it was made from, structure, constants."""
 # In bytes. The default network has 45 MB in float32; the rest is room for wider ones.
 _LIMITS = {CONFIG: 1 << 20, TENSORS: 256 << 20}
-_EXTRAS = dict(zip(INT8, (1 << 20, 8 << 20, 64 << 20), strict=True))
+_EXTRAS = dict(zip(INT8, (1 << 20, 8 << 20, 64 << 20), strict=True)) | {
+    graph_file.NAME: graph_file.MAX_BYTES
+}
 _LONGEST_TEXT, _LONGEST_LIST = 200, 1 << 16
 _ODD = "of another type or size than it should be"
 _LARGEST = 1e9  # of a number in a config; of none was one above a few hundred

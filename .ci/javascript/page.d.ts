@@ -29,7 +29,7 @@ interface Window {
     verdict: typeof verdict;
     fillBars: typeof fillBars;
     drawFaces: typeof drawFaces;
-    openCamera: typeof openCamera;
+    Camera: typeof Camera;
     Stage: typeof Stage;
     Why: typeof Why;
     Card: typeof Card;

@@ -9,8 +9,9 @@ from gradio import http_server
 from starlette.routing import Route
 
 from emotion.errors import ConfigError
-from emotion.ui import routes, server
+from emotion.ui import examples, routes, server
 from emotion.ui.clip_routes import ClipRoutes
+from emotion.ui.device import DeviceFiles
 from emotion.ui.markup import page_head
 from emotion.ui.plain import Plain
 from emotion.ui.probes import Probes
@@ -36,7 +37,9 @@ def settings(page: Page, *, mcp: bool = False) -> dict[str, Any]:
     own = [
         Route(routes.UPLOAD, services.uploads.receive, methods=["POST"]),
         *Probes(services.serving, services.gate).routes(),
+        *DeviceFiles(services.serving).routes(),
         *Plain(services).routes(),
+        examples.route(),
         *ClipRoutes(services.clips).routes(),
         Route(routes.MCP, endpoint, methods=["POST"]),
     ]

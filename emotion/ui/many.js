@@ -4,12 +4,12 @@
  * sorted and saved. It runs once, after shrinking.js and in its scope.
  *
  * @typedef {{file: File, path: string}} Given
- * @typedef {{given: Given, at: number, face: number, found: any, node: HTMLTableRowElement}} Row
+ * @typedef {{given: Given, at: number, face: number, found: any, node: HTMLTableRowElement}} TableRow
  *          at: number of the picture; found: a face as /classify gives it, or null
  */
 const MOST_PICTURES = 1000;
 const THUMBNAIL = 112; // px of a face's picture, shown at half of that
-const PICTURE_NAMES = /\.(jpe?g|png|webp|hei[cf]|avif|bmp|gif|tiff?)$/i;
+const PICTURE_FILE = /\.(jpe?g|png|webp|hei[cf]|avif|bmp|gif|tiff?)$/i;
 
 /** Every file that was dropped, those in folders too. @param {DataTransfer} transfer */
 async function filesOf(transfer) {
@@ -70,7 +70,7 @@ class Many {
 
   close() {
     this.stop?.abort();
-    /** @type {Row[]} */
+    /** @type {TableRow[]} */
     this.rows = [];
     this.failed = 0;
     this.body.replaceChildren();
@@ -92,7 +92,7 @@ class Many {
   async start(files) {
     this.close();
     const stop = (this.stop = new AbortController());
-    const isPicture = ({ file, path }) => file.type.startsWith("image/") || PICTURE_NAMES.test(path);
+    const isPicture = ({ file, path }) => file.type.startsWith("image/") || PICTURE_FILE.test(path);
     const pictures = files.filter(isPicture).slice(0, MOST_PICTURES);
     for (const given of files.filter((one) => !isPicture(one)))
       this.fail(given.path, say("many_no_picture"));
@@ -160,7 +160,7 @@ class Many {
     });
   }
 
-  /** @param {Row} row @param {HTMLImageElement | null} image @param {number} count of faces there */
+  /** @param {TableRow} row @param {HTMLImageElement | null} image @param {number} count of faces there */
   fill({ given, face, found, node }, image, count) {
     const cell = (kind = "td") => node.appendChild(document.createElement(kind));
     const picture = cell();
@@ -218,7 +218,7 @@ class Many {
   }
 }
 
-/** What rows are sorted by. @param {string} key @returns {(row: Row) => any} */
+/** What rows are sorted by. @param {string} key @returns {(row: TableRow) => any} */
 function valueOf(key) {
   if (key === "many_name") return ({ given }) => given.path;
   const of = {
@@ -243,7 +243,7 @@ function thumbnail(image, { box, picture }) {
   return canvas;
 }
 
-/** The columns of `classify --all-faces`, in the order of the pictures. @param {Row[]} rows */
+/** The columns of `classify --all-faces`, in the order of the pictures. @param {TableRow[]} rows */
 function csvOf(rows) {
   const head = [
     "filepath", ...facts.labels, "face", "x", "y", "width", "height", "label", "answer", "sure", "calm",

@@ -5,39 +5,37 @@
  * The answer holds the maps of all six classes, so choosing another one redraws and asks nobody.
  */
 const {
-  language, say, translate, drawFaces, cameraProblem, openCamera, closeCamera, looksAtVisitor,
-  download, Card, press, callServer, failure, fit, pictureOf, drawn, PORTABLE, Many, filesOf,
+  language, say, translate, cameraProblem, Camera, download, Result, groupSummary, isGroup,
+  callServer, failure, fit, pictureOf, Many, filesOf,
 } = window.emotionPage;
 
-const SHOWN_SIDE = 1600; // px of the longer side of the picture on the page
+const SHOT_WITHIN = 1000; // ms in which the camera must send a picture to take
 
 const find = (selector) => element.querySelector(selector);
 const section = find(".em-photo");
 const video = find("video");
-const canvas = find(".em-picture canvas");
-const cards = find(".em-cards");
 const problem = find(".em-error");
+const result = new Result(section, (crop, mask) =>
+  server.cover_face({ crop, mask }).catch(() => undefined),
+);
+
+const eye = new Camera(video, () => dropCamera("camera_lost"));
 const busy = find(".em-busy");
 const most = { bytes: Number(section.dataset.limit), pixels: Number(section.dataset.pixels) };
 const many = new Many(find(".em-many"), most, (file) => take(file), () => setState("many"));
 
 const view = {
   turn: 0, // number of the current picture; a late answer to an older one is dropped
-  stream: null,
   request: null, // what was asked last, to ask again with detect: false
   original: null, // the picture as it was given, in full size
-  photo: null, // the same as it is shown
   answer: null,
   stop: null, // ends what is under way
-  look: { heat: true, spotlight: true, opacity: 0.75, selected: -1, source: null },
-  cards: [],
 };
 
 function setState(state) {
   section.dataset.state = state;
   if (state !== "camera") {
-    closeCamera(view.stream);
-    view.stream = video.srcObject = null;
+    eye.close();
   }
 }
 
@@ -150,31 +148,21 @@ async function load(url) {
 }
 
 function show(answer, original) {
-  const { naturalWidth: width, naturalHeight: height } = original;
-  const scale = Math.min(1, SHOWN_SIDE / Math.max(width, height));
-  const photo = drawn(original, scale);
-  Object.assign(view, { answer, original, photo });
+  const lost = section.contains(document.activeElement) || document.activeElement === document.body;
+  Object.assign(view, { answer, original });
   showBusy();
   setState("result");
+  find("[data-do=back]").hidden = !many.isOpen;
+  result.show(answer, original);
   const { faces, count } = answer;
-  section.classList.toggle("em-one", faces.length === 1);
-  section.classList.toggle("em-none", !faces.length);
   find(".em-status").textContent =
     view.request.detect === false ? say("photo_whole")
-    : count > faces.length ? say("photo_many", { count, shown: faces.length })
+    : isGroup(faces) ? groupSummary(faces, count)
     : count === 0 ? ""
     : count === 1 ? say("photo_one_face")
     : say("photo_faces", { count });
-  find(".em-toolbar [data-do=explain]").value = "-1";
-  view.look.source = photo;
-  find("[data-do=back]").hidden = !many.isOpen;
-  view.cards = faces.map(card);
-  cards.replaceChildren(...view.cards.map(({ node }) => node));
-  canvas.width = photo.width;
-  canvas.height = photo.height;
-  canvas.style.setProperty("--ratio", String(width / height));
-  explainAll(-1);
   if (!faces.length) complain(say("photo_no_face"), wholePictureButton());
+  if (lost) find("[data-do=another]").focus({ preventScroll: true });
 }
 
 function wholePictureButton() {
@@ -188,69 +176,38 @@ function wholePictureButton() {
   return button;
 }
 
-function card(face, index) {
-  const node = find("template").content.cloneNode(true).firstElementChild;
-  translate(node);
-  face.number = index + 1;
-  const ask = (mask) => server.cover_face({ crop: face.crop, mask }).catch(() => undefined);
-  const one = new Card(node, face, view.look, ask, (choice) => {
-    one.explain(choice);
-    drawPhoto();
-  });
-  return one;
-}
-
-function explainAll(choice) {
-  for (const one of view.cards) one.explain(choice);
-  drawPhoto();
-}
-
-function drawPhoto() {
-  if (view.answer) drawOn(canvas, view.photo, canvas.width / (canvas.clientWidth || canvas.width));
-}
-
-/** @param {HTMLCanvasElement} target @param {CanvasImageSource} source @param {number} unit */
-function drawOn(target, source, unit) {
-  const { width, height } = target;
-  const context = target.getContext("2d");
-  context.drawImage(source, 0, 0, width, height);
-  const frame = { width, height, mirrored: false, unit };
-  drawFaces(context, view.answer.faces, frame, view.look);
-}
-
-/** Save the picture in the size it was given in. */
-function save() {
-  const { naturalWidth: width, naturalHeight: height } = view.original;
-  const scale = Math.min(1, Math.sqrt(PORTABLE / (width * height)));
-  const whole = drawn(view.original, scale);
-  drawOn(whole, view.original, whole.width / (canvas.clientWidth || whole.width));
-  download(whole);
-}
-
-function redraw() {
-  drawPhoto();
-  for (const one of view.cards) one.draw(true);
-}
-
 async function camera() {
   complain("");
   try {
     setState("camera");
-    view.stream = await openCamera(video, { facingMode: { ideal: "user" } });
-    video.classList.toggle("em-mirrored", looksAtVisitor(view.stream));
-    if (section.dataset.state !== "camera") setState(section.dataset.state);
-    else find("[data-do=shoot]").focus();
+    await eye.open();
+    video.classList.toggle("em-mirrored", eye.mirrored);
+    find("[data-do=shoot]").focus();
   } catch (error) {
+    if (section.dataset.state !== "camera") return; // closed meanwhile
     setState("idle");
     complain(say(cameraProblem(error)));
   }
 }
 
-function shoot() {
+/** Its tab was left, or the camera went away. @param {string} [reason] */
+function dropCamera(reason) {
+  if (section.dataset.state !== "camera") return;
+  setState("idle");
+  complain(reason ? say(reason) : "");
+}
+
+/** Take the picture as it is seen; not an old one, where none comes any more. */
+async function shoot() {
+  eye.fresh = false;
+  if (!(await eye.picture(SHOT_WITHIN))) return complain(say("camera_silent"));
+  complain("");
   const shot = document.createElement("canvas");
   shot.width = video.videoWidth;
   shot.height = video.videoHeight;
-  shot.getContext("2d").drawImage(video, 0, 0);
+  const context = shot.getContext("2d");
+  if (eye.mirrored) context.transform(-1, 0, 0, 1, shot.width, 0);
+  context.drawImage(video, 0, 0);
   shot.toBlob((blob) => take(blob), "image/jpeg", 0.92);
 }
 
@@ -258,7 +215,7 @@ function another() {
   view.turn++;
   many.close();
   view.answer = null;
-  view.cards = [];
+  result.clear();
   complain("");
   setState("idle");
   find("[data-do=choose]").focus();
@@ -269,9 +226,12 @@ const actions = {
   choose: () => input.click(),
   camera,
   shoot,
-  cancel: () => setState("idle"),
+  cancel: () => {
+    setState("idle");
+    find("[data-do=camera]").focus();
+  },
   another,
-  save,
+  save: () => download(result.whole()),
   halt,
   folder: () => find("[data-folder]").click(),
   back: () => setState("many"),
@@ -316,22 +276,7 @@ document.addEventListener("paste", (event) => {
   if (files.length) takeAll(files.map((file) => ({ file, path: file.name })));
   else complain(say("photo_no_picture"));
 });
-find(".em-toolbar [data-do=heat]").addEventListener("change", (event) => {
-  view.look.heat = event.target.checked;
-  redraw();
-});
-find(".em-toolbar [data-do=spotlight]").addEventListener("click", ({ currentTarget }) => {
-  view.look.spotlight = section.classList.toggle("em-spot", press(currentTarget));
-  redraw();
-});
-find(".em-toolbar [data-do=opacity]").addEventListener("input", (event) => {
-  view.look.opacity = event.target.value / 100;
-  redraw();
-});
-find(".em-toolbar [data-do=explain]").addEventListener("change", (event) =>
-  explainAll(Number(event.target.value)),
-);
-new ResizeObserver(drawPhoto).observe(canvas);
+new IntersectionObserver(() => section.offsetParent || dropCamera()).observe(section);
 window.addEventListener("pagehide", () => setState("idle"));
 
 translate(element);

@@ -5,7 +5,7 @@
  */
 const BAND = 14; // CSS px
 const AXIS = 20;
-const GAP = 0.5; // s without the face from which on a curve is broken
+const BROKEN_AFTER = 0.5; // s without the face from which on a curve is broken
 const TICKS = [0.5, 1, 2, 5, 10, 15, 30, 60];
 
 /**
@@ -30,14 +30,14 @@ function drawPlot(canvas, clip, chosen, now) {
     context.lineJoin = "round";
     context.beginPath();
     seen.forEach(({ time, face }, at) => {
-      const broken = !at || time - seen[at - 1].time > GAP;
+      const broken = !at || time - seen[at - 1].time > BROKEN_AFTER;
       context[broken ? "moveTo" : "lineTo"](x(time), y(face.probabilities[index]));
     });
     context.stroke();
   }
   seen.forEach(({ time, face }, at) => {
     const next = seen[at + 1]?.time ?? time;
-    const until = next - time > GAP ? time + 0.1 : next;
+    const until = next - time > BROKEN_AFTER ? time + 0.1 : next;
     context.fillStyle = kindOf(face) === "calm" ? ink.line : colorOf(face);
     const left = Math.floor(x(time)); // whole pixels, so that no gaps show between frames
     context.fillRect(left, curves + 6 * unit, Math.ceil(x(until)) - left, BAND * unit);

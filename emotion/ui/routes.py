@@ -10,8 +10,10 @@ UPLOAD = f"{API}/upload"
 CALL = f"{API}/call"
 JOIN = f"{API}/queue/join"
 COMPONENT = f"{API}/component_server"
+DEVICE = "/device"
 CLASSIFY, BATCH, OPENAPI = "/classify", "/classify_batch", "/openapi.json"
 MCP = "/mcp"
+EXAMPLES = "/examples"
 VIDEO = "/video"
 
 WHOLE = (CLASSIFY, BATCH, MCP)
@@ -39,7 +41,9 @@ ALLOWED = (
     Route(_READ, "/config/?", "the page; gradio_client"),
     Route(_READ, "/(assets|static)/.+", "scripts, styles, fonts"),
     Route(_READ, rf"({API})?/theme\.css", "styles"),
+    Route(_READ, f"{EXAMPLES}/{NAME}", "the page's clip and drawn faces"),
     Route(_READ, "/(favicon.ico|manifest.json|robots.txt)", "what browsers ask for by themselves"),
+    Route(("GET",), rf"{DEVICE}/(manifest\.json|[0-9a-f]{{16}}/{NAME})", "live on the device"),
     Route(_READ, "/(live|ready)", "whoever watches over the server"),
     Route(_READ, rf"{API}/(info/?|openapi\.json)", "the documentation of the HTTP interface"),
     Route(_READ, rf"{API}/(app_id|login_check/?|startup-events)", "the page; the start"),

@@ -18,7 +18,8 @@ function show({ weights, notice }) {
 
 async function renew(button) {
   const note = element.querySelector("[role=status]");
-  button.disabled = true;
+  if (button.getAttribute("aria-disabled") === "true") return;
+  button.setAttribute("aria-disabled", "true"); // a disabled one would lose the focus
   note.textContent = say("weights_looking");
   try {
     const answer = await server.renew_weights({});
@@ -27,7 +28,7 @@ async function renew(button) {
   } catch {
     note.textContent = say("weights_silent");
   }
-  button.disabled = false;
+  button.removeAttribute("aria-disabled");
 }
 
 translate(element);

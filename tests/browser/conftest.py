@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ from tests.support.visit import (
 from tests.support.visit import one_face as one_face_frame
 
 CAMERA_WIDTH, CAMERA_HEIGHT = CAMERA_SIZE
+SERVER, DEVICE = {"choice": "server"}, {"choice": "device"}
 
 ASTRONAUT_FACE = np.array([178, 58, 270, 177])
 """The face in ``skimage.data.astronaut``, measured by hand: x0, y0, x1, y1 in its pixels."""
@@ -131,13 +133,17 @@ def shared_visit(app: App, playwright_driver: Playwright) -> Iterator[Callable[.
 def _visits(app: App) -> Iterator[Callable[..., Visit]]:
     visits: list[Visit] = []
 
-    def opened(browser: Browser, *, url: str | None = None, script: str = "", **context) -> Visit:
+    def opened(
+        browser: Browser, *, url: str | None = None, script: str = "", place=SERVER, **context
+    ) -> Visit:
         options = {"viewport": {"width": 1280, "height": 900}, "locale": "en-US", **context}
         page = browser.new_context(**options).new_page()
         seen = Visit(page)
         page.on("console", lambda m: m.type == "error" and seen.complaints.append(m.text))
         page.on("pageerror", lambda error: seen.complaints.append(str(error)))
         page.on("request", lambda request: _check_host(request.url, url or app.url, seen))
+        # Most tests are about the server's answers; those of the device choose it.
+        page.add_init_script(f"localStorage.setItem('emotion-where', '{json.dumps(place)}')")
         if script:
             page.add_init_script(script)
         page.goto(url or app.url)

@@ -23,6 +23,9 @@ ANSWERED = {
     "GET /assets/{path:path}",
     "GET /config",
     "GET /config/",
+    "GET /examples/{name}",
+    "GET /device/manifest.json",
+    "GET /device/{digest}/{name}",
     "GET /favicon.ico",
     "GET /gradio_api/app_id",
     "GET /gradio_api/call/{api_name}/{event_id}",
@@ -45,6 +48,7 @@ ANSWERED = {
     "GET /static/{path:path}",
     "GET /theme.css",
     "HEAD /",
+    "HEAD /examples/{name}",
     "HEAD /gradio_api/file={path_or_url:path}",
     "HEAD /live",
     "HEAD /openapi.json",
@@ -67,6 +71,7 @@ def examples(page) -> set[tuple[str, str, str]]:
     found = set()
     for route in _flat(page.server_app.routes):
         path = re.sub(r"\{api_name\}", "classify", route.path)
+        path = re.sub(r"\{digest\}", "0123456789abcdef", path)
         path = re.sub(r"\{[^}]*\}", "x", path)
         found |= {(method, route.path, path) for method in route.methods or {"GET"}}
     return found

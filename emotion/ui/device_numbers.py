@@ -1,0 +1,140 @@
+"""The numbers that Python and the browser's scripts share, from where Python has them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from emotion import cover, covered, doubt, tracker, upright
+from emotion.align import CROP_SIZE, MAX_RESIDUAL, template
+from emotion.analyzer import FRAME_SIDE
+from emotion.calibration import CALM_BOUND, MOST, Calibration
+from emotion.cam import GRID, grid_taps
+from emotion.detect import plausible, retinaface
+from emotion.labels import CALM, LABELS, NOT_SURE
+from emotion.network import EmotionNet, normalise
+from emotion.reliability import MIN_SCORE, RELIABLE
+from emotion.ui.wire import JSON
+
+if TYPE_CHECKING:
+    from emotion.analyzer import Analyzer
+
+_SMALLEST = 16.0  # px, the default of ``Detector.detect``
+
+
+def numbers(analyzer: Analyzer) -> JSON:
+    """Return everything that the scripts of ``emotion/ui/device`` need to know, as JSON values."""
+    config = analyzer.network.config
+    weights, bias = covered._regression()
+    return {
+        "labels": LABELS,
+        "notSure": NOT_SURE,
+        "calm": CALM,
+        "calmBound": CALM_BOUND,
+        "abstainBelow": config.abstain_below,
+        "frameSide": FRAME_SIDE,
+        "minScore": MIN_SCORE,
+        "reliable": RELIABLE,
+        "size": CROP_SIZE,
+        "template": template(config.zoom).tolist(),
+        "plainTemplate": template().tolist(),
+        "maxResidual": MAX_RESIDUAL,
+        "reasons": doubt.REASONS,
+        "detector": {
+            "steps": retinaface._STEPS,
+            "minSizes": retinaface._MIN_SIZES,
+            "variances": retinaface._VARIANCES,
+            "overlap": retinaface._NMS_THRESHOLD,
+            "smallSide": retinaface._SMALL_SIDE,
+            "coarseSide": retinaface._COARSE_SIDE,
+            "fineSide": retinaface._FINE_SIDE,
+            "fineFace": retinaface._FINE_FACE,
+            "fineScore": retinaface._FINE_SCORE,
+            "minSize": _SMALLEST,
+        },
+        "minContrast": plausible.MIN_CONTRAST,
+        "sharedHead": plausible._SHARED,
+        "upright": {
+            "maxRoll": upright.MAX_ROLL,
+            "score": upright._DOUBTFUL_SCORE,
+            "roll": upright._DOUBTFUL_ROLL,
+            "aspect": upright._DOUBTFUL_ASPECT,
+            "residual": upright._DOUBTFUL_RESIDUAL,
+            "side": upright._SIDE,
+        },
+        "doubt": {
+            "nearest": doubt._NEAREST,
+            "missing": doubt._MISSING,
+            "oval": doubt._OVAL.tolist(),
+        },
+        "covered": {
+            "cells": covered._CELLS,
+            "least": covered._LEAST,
+            "minDeviation": covered._MIN_DEVIATION,
+            "weights": _plain(weights),
+            "bias": bias,
+        },
+        "tracker": {
+            "timeConstant": tracker.TIME_CONSTANT,
+            "patience": tracker.PATIENCE,
+            "longestPause": tracker.LONGEST_PAUSE,
+            "hold": tracker.HOLD,
+            "openingFrames": tracker.OPENING_FRAMES,
+            "openingSeconds": tracker.OPENING_S,
+            "sameFace": tracker.SAME_FACE,
+            "least": tracker._LEAST,
+        },
+        "cover": {
+            "parts": cover.PARTS,
+            "faint": cover.FAINT,
+            "least": cover.LEAST,
+            "margin": cover.MARGIN,
+            "steps": cover._STEPS,
+            "spread": cover._SPREAD,
+        },
+        "network": _network(analyzer.network),
+    }
+
+
+def _network(network: EmotionNet) -> JSON:
+    """Return what follows the feature maps: it changes with convention and calibration."""
+    config, head = network.config, network.head
+    calibration = Calibration.of(config)
+    calm = None
+    if network.calm is not None:
+        calm = {
+            "weight": _plain(network.calm.weight[0]),
+            "bias": float(network.calm.bias),
+            "bound": config.calm_bound,
+            "temperature": config.calm_temperature,
+        }
+    cells = _map_size(network)
+    rows, columns = grid_taps(*cells, config)
+    return {
+        "grid": GRID,
+        "weight": [_plain(row) for row in head.weight],
+        "bias": _plain(head.bias),
+        "calm": calm,
+        "rows": rows.tolist(),
+        "columns": columns.tolist(),
+        "calibration": {
+            "typical": calibration.typical,
+            "slope": calibration.slope,
+            "offset": calibration.offset,
+            "classOffsets": calibration.class_offsets,
+            "most": MOST,
+        },
+    }
+
+
+def _map_size(network: EmotionNet) -> tuple[int, int]:
+    import torch
+
+    with torch.inference_mode():
+        blank = torch.zeros(1, CROP_SIZE, CROP_SIZE, dtype=torch.uint8)
+        height, width = network.features(normalise(blank, network.config)).shape[-2:]
+    return height, width
+
+
+def _plain(values: Any) -> list[float]:
+    # Nine digits tell every float32 from its neighbours.
+    return [float(f"{float(value):.9g}") for value in values]

@@ -1,0 +1,112 @@
+"""What the browser fetches to answer by itself."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import re
+import shutil
+from importlib import resources
+from types import SimpleNamespace
+
+import httpx
+import numpy as np
+import pytest
+
+from emotion import graph_file
+from emotion.analyzer import Analyzer
+from emotion.labels import LABELS
+from emotion.ui.device import MODULES, RUNTIME, DeviceFiles
+from emotion.weights import EMBEDDED, load
+
+LARGEST = 16_000_000
+"""Bytes that everything together may take on its way."""
+
+
+def files_of(analyzer) -> DeviceFiles:
+    return DeviceFiles(SimpleNamespace(analyzer=analyzer))
+
+
+@pytest.fixture(scope="module")
+def embedded():
+    return Analyzer.from_weights("embedded")
+
+
+def test_everything_is_fetched_once_and_kept_for_ever(served):
+    address = f"{served.url}device/"
+    manifest = httpx.get(f"{address}manifest.json")
+    assert manifest.headers["cache-control"] == "no-store"
+    travelled = 0
+    for name, entry in manifest.json()["files"].items():
+        with httpx.stream("GET", address + entry["url"]) as answer:
+            raw = b"".join(answer.iter_raw())
+        assert answer.status_code == 200, name
+        assert "immutable" in answer.headers["cache-control"]
+        zipped = answer.headers.get("content-encoding") == "gzip"
+        assert len(gzip.decompress(raw) if zipped else raw) == entry["bytes"]
+        if name != "worker.js":
+            assert entry["url"] == f"{hashlib.sha256(raw).hexdigest()[:16]}/{name}"
+        travelled += len(raw)
+    assert travelled < LARGEST
+
+
+def test_the_workers_modules_stand_under_one_name(served):
+    address = f"{served.url}device/"
+    url = httpx.get(f"{address}manifest.json").json()["files"]["worker.js"]["url"]
+    for name in MODULES:
+        answer = httpx.get(f"{address}{url.partition('/')[0]}/{name}")
+        assert answer.headers["content-type"].startswith("text/javascript")
+        imported = re.findall(r'from "\./([\w.]+)"', answer.text)
+        assert set(imported) <= set(MODULES)
+
+
+def test_names_of_other_files_are_not_answered(served):
+    for path in ("0123456789abcdef/worker.js", "0123456789abcdef/model.safetensors"):
+        answer = httpx.get(f"{served.url}device/{path}")
+        assert answer.status_code == 404
+        assert "reload" in answer.json()["error"]
+
+
+def test_all_scripts_of_the_folder_are_served():
+    folder = resources.files("emotion.ui").joinpath("device")
+    assert {path.name for path in folder.iterdir() if path.name.endswith(".js")} == set(MODULES)
+
+
+def test_the_runtime_is_the_one_that_was_committed():
+    for line in (RUNTIME / "checksums.txt").read_text().splitlines():
+        digest, name = line.split()
+        assert hashlib.sha256((RUNTIME / name).read_bytes()).hexdigest() == digest
+    assert "MIT" in (RUNTIME / "LICENSE").read_text()
+
+
+def test_weights_without_a_graph_cannot_run_in_a_browser(tmp_path):
+    for name in ("config.json", "model.safetensors"):
+        shutil.copy(EMBEDDED / name, tmp_path)
+    analyzer = Analyzer.from_weights(str(tmp_path))
+    assert files_of(analyzer).manifest() == {"reason": "device_no_graph"}
+    shutil.copy(EMBEDDED / graph_file.NAME, tmp_path)
+    assert "files" in files_of(analyzer).manifest()
+
+
+def test_renewed_weights_get_other_names_and_the_old_ones_stay(embedded):
+    serving = SimpleNamespace(analyzer=embedded)
+    files = DeviceFiles(serving)
+    before = files.manifest()["files"]["numbers.json"]["url"]
+    serving.analyzer = Analyzer.from_weights("embedded", convention="affectnet")
+    after = files.manifest()["files"]["numbers.json"]["url"]
+    assert before != after
+    assert {f"{digest}/{name}" for digest, name in files._files} >= {before, after}
+
+
+def test_the_numbers_are_those_of_the_network(embedded):
+    files = files_of(embedded)
+    url = files.manifest()["files"]["numbers.json"]["url"]
+    digest, name = url.split("/")
+    numbers = json.loads(gzip.decompress(files._files[digest, name].content))
+    network = load("embedded").network
+    assert numbers["labels"] == list(LABELS)
+    assert np.array_equal(
+        np.array(numbers["network"]["weight"], np.float32), network.head.weight.detach().numpy()
+    )
+    assert numbers["abstainBelow"] == network.config.abstain_below
