@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.browser.test_page import violations
 from tests.ui.test_clips import TIMES, write_clip
 
 pytestmark = pytest.mark.browser
@@ -39,7 +40,7 @@ def page(visited):
 def photo(page, open_tab):
     """The Photo tab, empty."""
     open_tab(page, "Photo")
-    another = page.locator(".em-photo [data-do=another]:visible")
+    another = page.locator(".em-photo :is([data-do=another], [data-do=others]):visible")
     if another.count():
         another.click()
     page.wait_for_selector(IDLE)
@@ -123,11 +124,12 @@ def test_many_pictures_get_a_table_that_sorts_and_a_csv_file(photo, astronaut, f
         broken.write_text("nothing")
     photo.set_input_files(PICTURES, files)
     photo.wait_for_selector("[data-many=csv]:enabled", timeout=60_000)
-    status = photo.locator(".em-many .em-status").inner_text()
+    status = photo.locator(".em-told").inner_text()
     assert status.startswith("3 pictures, 4 faces · 1 without a face · 2 failed")
     failed = photo.locator(".em-failed li").all_inner_texts()
     assert [line.split()[0] for line in failed] == ["notes.txt", "broken.jpg"]
     assert photo.locator(".em-scroll tbody tr").count() == 5
+    assert violations(photo) == []
     head = photo.locator("th[data-sort=happiness]")
     values = []
     for _ in range(2):
@@ -223,6 +225,7 @@ def test_a_video_is_played_with_its_faces_and_a_plot_that_seeks(page, open_tab, 
     status = page.locator(".em-video .em-status").inner_text()
     assert status == f"{len(TIMES)} frames · faces: 1"
     assert page.locator("#video .em-face h2").inner_text() == "Happiness"
+    assert violations(page) == []
     drawn = """() => {
       const canvas = document.querySelector(".em-frame canvas");
       const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
