@@ -21,7 +21,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from emotion import graph_file
-from emotion.detect.retinaface import MOBILENET_WEIGHTS
+from emotion.detect.checkpoint import MOBILENET_WEIGHTS
 from emotion.ui.device_numbers import numbers
 from emotion.ui.routes import DEVICE
 from emotion.ui.uploads import refusal

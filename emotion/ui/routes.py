@@ -39,7 +39,9 @@ ALLOWED = (
     Route(_READ, "/(assets|static)/.+", "scripts, styles, fonts"),
     Route(_READ, rf"({API})?/theme\.css", "styles"),
     Route(_READ, "/(favicon.ico|manifest.json|robots.txt)", "what browsers ask for by themselves"),
-    Route(("GET",), rf"{DEVICE}/(manifest\.json|[0-9a-f]{{16}}/{NAME})", "the page, to run without us"),
+    Route(
+        ("GET",), rf"{DEVICE}/(manifest\.json|[0-9a-f]{{16}}/{NAME})", "the page, to run without us"
+    ),
     Route(_READ, "/(live|ready)", "whoever watches over the server"),
     Route(_READ, rf"{API}/(info/?|openapi\.json)", "the documentation of the HTTP interface"),
     Route(_READ, rf"{API}/(app_id|login_check/?|startup-events)", "the page; the start"),

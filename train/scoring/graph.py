@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from emotion import graph_file
 from emotion.align import CROP_SIZE
 from emotion.detect.mobilenet import MobileNetRetinaFace
-from emotion.detect.retinaface import MOBILENET_WEIGHTS, DetectorGraph
+from emotion.detect.checkpoint import MOBILENET_WEIGHTS
+from emotion.detect.retinaface import DetectorGraph
 from emotion.errors import ConfigError
 from emotion.files import write_bytes
 from emotion.network import EmotionNet, normalise
@@ -134,7 +135,11 @@ def _point_into(model: Any, tensors: bytes, name: str) -> None:
         constant.ClearField("float_data")
         constant.data_type = getattr(onnx.TensorProto, _DTYPES[entry["dtype"]])
         constant.data_location = onnx.TensorProto.EXTERNAL
-        for key, value in {"location": name, "offset": 8 + length + start, "length": end - start}.items():
+        for key, value in {
+            "location": name,
+            "offset": 8 + length + start,
+            "length": end - start,
+        }.items():
             constant.external_data.add(key=key, value=str(value))
         if constant.data_type != onnx.TensorProto.FLOAT:
             stored = f"{constant.name}.stored"

@@ -11,7 +11,8 @@ import torch
 from emotion import graph_file
 from emotion.classifier import ClassifierGraph
 from emotion.config import NetworkConfig
-from emotion.detect.retinaface import MOBILENET_WEIGHTS, RetinaFaceDetector
+from emotion.detect.checkpoint import MOBILENET_WEIGHTS
+from emotion.detect.retinaface import RetinaFaceDetector
 from emotion.network import EmotionNet
 from emotion.weights import EMBEDDED, load
 from train.scoring.graph import detector_graph, network_graph, write_graph
