@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,15 @@ DETECTION_SIDE = 640
 
 SPARSE = 0.5
 """Seconds between frames from which on each counts by itself: no face shows in three of them."""
+
+
+class Analyzes(Protocol):
+    """What looks at a frame: an ``Analyzer``, or what stands before one."""
+
+    def analyze(
+        self, image: npt.NDArray[np.uint8], *, max_side: int, exact: bool, min_score: float
+    ) -> Faces:
+        """Analyze one frame, see ``Analyzer.analyze``."""
 
 
 class StreamFrame(NamedTuple):
@@ -63,10 +72,13 @@ def make_tracker(analyzer: Analyzer, every: float) -> Tracker:
 
 
 def follow_frames(
-    analyzer: Analyzer, reader: VideoReader, tracker: Tracker, min_score: float
+    analyzer: Analyzes,
+    frames: Iterable[tuple[npt.NDArray[np.uint8], float]],
+    tracker: Tracker,
+    min_score: float,
 ) -> Iterator[StreamFrame]:
-    """Analyze the frames of an open video."""
-    for image, time_s in reader:
+    """Analyze frames, uint8 RGB (H, W, 3), with their times in seconds, as a video has them."""
+    for image, time_s in frames:
         results = analyzer.analyze(image, max_side=DETECTION_SIDE, exact=False, min_score=min_score)
         if not tracker.patient:  # nothing but its score tells a face from a light then
             results = Faces(

@@ -8,7 +8,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,21 +22,16 @@ from emotion.labels import LABELS
 from emotion.overlay import draw_faces, heat_on_photo
 from emotion.reliability import MIN_SCORE
 from emotion.stream import follow_frames, make_tracker
-from emotion.tracker import OPENING_FRAMES, PATIENCE, TrackedFace, Tracker
+from emotion.tracker import OPENING_FRAMES, TrackedFace
 from emotion.video_copy import VideoWriter
 from emotion.video_file import VideoReader, VideoSource
-from emotion.video_people import People, Sighting
+from emotion.video_people import DRAWN_LATER, Pending, People, Sighting
 
 HEADER = (
     *("frame", "time", "face", "x", "y", "width", "height"),
     *LABELS,
     *("sure", "score", "calm", "answer"),
 )
-
-LONGEST_DOUBT = 10.0
-"""Seconds after which what is no face yet is none in the frames before; rows wait no longer."""
-
-_DELAY = OPENING_FRAMES - 1  # frames that a copy is behind, so that a face's first ones show it too
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -153,7 +148,7 @@ def analyze_video(
         )
         copy = stack.enter_context(VideoWriter(out, reader)) if out is not None else None
         tracker = make_tracker(analyzer, options.every)
-        pending = _Pending([people.add, *sinks], tracker)
+        pending = Pending([people.add, *sinks], tracker)
         waiting: deque[_Waiting] = deque()
         frames = follow_frames(analyzer, reader, tracker, options.min_score)
         stops: type[BaseException] = KeyboardInterrupt if reader.source.live else _Never
@@ -168,7 +163,7 @@ def analyze_video(
                 people.frames += 1
                 if copy is not None:
                     waiting.append(_Waiting(image, time_s - options.start, faces))
-                    if len(waiting) > _DELAY:
+                    if len(waiting) > DRAWN_LATER:
                         waiting.popleft().draw(copy, heat=options.heat)
         if people.frames < OPENING_FRAMES:
             tracker.settle()
@@ -184,54 +179,6 @@ def analyze_video(
 
 class _Never(BaseException):
     """Is never raised."""
-
-
-class _Pending:
-    """Sightings whose tracks may still open, in order; without maps and crops."""
-
-    def __init__(self, sinks: Sequence[Callable[[Sighting], object]], tracker: Tracker) -> None:
-        self._sinks = sinks
-        self._tracker = tracker
-        self._waiting: deque[_Seen] = deque()
-
-    def add(self, frame: int, time_s: float, held_s: float, faces: list[TrackedFace]) -> None:
-        """Take a frame's faces, and hand on what is decided."""
-        self._waiting.extend(_Seen(frame, time_s, held_s, tracked) for tracked in faces)
-        while self._waiting and self._is_decided(self._waiting[0]):
-            self._hand_on(self._waiting.popleft())
-
-    def flush(self) -> None:
-        """Hand on the rest after the last frame."""
-        while self._waiting:
-            self._hand_on(self._waiting.popleft())
-
-    def _is_decided(self, seen: _Seen) -> bool:
-        now = self._tracker.time_s
-        gone = now - seen.track.seen_s > PATIENCE
-        return seen.track.id > 0 or gone or now - seen.time_s > LONGEST_DOUBT
-
-    def _hand_on(self, seen: _Seen) -> None:
-        if seen.track.id:
-            for sink in self._sinks:
-                sink(seen.sighting)
-
-
-class _Seen:
-    """A sighting whose track may still open; without the maps and the crop."""
-
-    def __init__(self, frame: int, time_s: float, held_s: float, tracked: TrackedFace) -> None:
-        face = tracked.face
-        assert face.box is not None  # only detected faces are tracked
-        self.track = tracked.track
-        self.time_s = time_s
-        told = face.sure, face.calm, tracked.answer
-        self._sighting = Sighting(
-            frame, time_s, held_s, 0, face.box, face.score, face.probabilities, *told
-        )
-
-    @property
-    def sighting(self) -> Sighting:
-        return replace(self._sighting, face=self.track.id)
 
 
 @dataclass(frozen=True, slots=True)

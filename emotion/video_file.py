@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import av
@@ -33,6 +33,7 @@ class VideoReader:
         every: float = 0.0,
         start: float = 0.0,
         end: float | None = None,
+        formats: Sequence[str] = (),
     ) -> None:
         """Open a video.
 
@@ -41,6 +42,8 @@ class VideoReader:
             every: seconds from one frame to the next; 0 takes all.
             start: time of the first frame that is taken.
             end: time from which on none is.
+            formats: FFmpeg's names of what it may be, for files of strangers: nothing else is
+                parsed, and none that names other files. By default whatever FFmpeg knows.
 
         Raises:
             ImageError: if it is not a video, its codec is not known here, or it cannot be reached.
@@ -49,8 +52,11 @@ class VideoReader:
         check_times(every, start, end)
         source = self.source = find(video)
         self._every, self._start, self._end = every, start, end
+        bounds = {"format_whitelist": ",".join(formats), "protocol_whitelist": "file"}
         try:
-            self._container = av.open(source.address, **source.options)
+            self._container = av.open(
+                source.address, **source.options, options=bounds if formats else None
+            )
         except (av.FFmpegError, ValueError, OSError) as error:
             raise ImageError(source.unreadable(error)) from None
         self._video: Any = self._container.streams.best("video")
@@ -78,6 +84,11 @@ class VideoReader:
         self._longest = 0.0
         self._broken = 0
         self._cut = False
+
+    @property
+    def codec(self) -> str:
+        """Name of the pictures' codec, as FFmpeg calls it."""
+        return str(self._video.codec_context.codec.canonical_name)
 
     @property
     def sound(self) -> Any | None:
@@ -155,7 +166,7 @@ class VideoReader:
 
     def remark(self) -> str | None:
         """Say after the last frame whether something seems to be missing."""
-        length, shown = self._length(), self.source.shown
+        length, shown = self.length(), self.source.shown
         if self._broken:
             return f"{shown}: {self._broken} parts are damaged and were left out."
         if self._cut:
@@ -202,13 +213,13 @@ class VideoReader:
         return np.ascontiguousarray(turned, np.uint8)
 
     def _expected(self) -> int:
-        length = self._length()
+        length = self.length()
         if length is None:
             return 0 if self._start or self._end or self._every else int(self._video.frames)
         until = length if self._end is None else min(length, self._end)
         return round(max(0.0, until - self._start) / (self._every or 1 / self.rate))
 
-    def _length(self) -> float | None:
+    def length(self) -> float | None:
         """Return how many seconds of pictures the file says it has, if it does."""
         stream = self._video
         if self._container.format.name == "avi" and stream.frames:
@@ -230,8 +241,7 @@ class VideoReader:
         name = self.source.name
         if not self._broken:
             return self.source.unreadable()
-        codec = self._video.codec_context.codec.canonical_name
         return (
-            f"{name} is coded in {codec}, of which nothing could be decoded; convert it: "
+            f"{name} is coded in {self.codec}, of which nothing could be decoded; convert it: "
             f"ffmpeg -i {name} -c:v libx264 copy.mp4"
         )

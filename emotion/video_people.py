@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from emotion.labels import LABELS
-from emotion.tracker import PATIENCE
+from emotion.tracker import OPENING_FRAMES, PATIENCE, TrackedFace, Tracker
+
+LONGEST_DOUBT = 10.0
+"""Seconds after which what is no face yet is none in the frames before; rows wait no longer."""
+
+DRAWN_LATER = OPENING_FRAMES - 1
+"""Frames that a copy is behind, so that a face's first ones show it too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,3 +106,51 @@ class People:
                 "have several."
             )
         return lines
+
+
+class Pending:
+    """Sightings whose tracks may still open, in order; without maps and crops."""
+
+    def __init__(self, sinks: Sequence[Callable[[Sighting], object]], tracker: Tracker) -> None:
+        self._sinks = sinks
+        self._tracker = tracker
+        self._waiting: deque[_Seen] = deque()
+
+    def add(self, frame: int, time_s: float, held_s: float, faces: list[TrackedFace]) -> None:
+        """Take a frame's faces, and hand on what is decided."""
+        self._waiting.extend(_Seen(frame, time_s, held_s, tracked) for tracked in faces)
+        while self._waiting and self._is_decided(self._waiting[0]):
+            self._hand_on(self._waiting.popleft())
+
+    def flush(self) -> None:
+        """Hand on the rest after the last frame."""
+        while self._waiting:
+            self._hand_on(self._waiting.popleft())
+
+    def _is_decided(self, seen: _Seen) -> bool:
+        now = self._tracker.time_s
+        gone = now - seen.track.seen_s > PATIENCE
+        return seen.track.id > 0 or gone or now - seen.time_s > LONGEST_DOUBT
+
+    def _hand_on(self, seen: _Seen) -> None:
+        if seen.track.id:
+            for sink in self._sinks:
+                sink(seen.sighting)
+
+
+class _Seen:
+    """A sighting whose track may still open; without the maps and the crop."""
+
+    def __init__(self, frame: int, time_s: float, held_s: float, tracked: TrackedFace) -> None:
+        face = tracked.face
+        assert face.box is not None  # only detected faces are tracked
+        self.track = tracked.track
+        self.time_s = time_s
+        told = face.sure, face.calm, tracked.answer
+        self._sighting = Sighting(
+            frame, time_s, held_s, 0, face.box, face.score, face.probabilities, *told
+        )
+
+    @property
+    def sighting(self) -> Sighting:
+        return replace(self._sighting, face=self.track.id)

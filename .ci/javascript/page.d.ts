@@ -12,6 +12,7 @@ declare const facts: {
   crop: number;
   lines: number[];
   frameSide: number;
+  page: string;
 };
 
 /** From Gradio: the component, its server functions, and what calls us when its value changes. */
@@ -28,10 +29,14 @@ interface Window {
     verdict: typeof verdict;
     fillBars: typeof fillBars;
     drawFaces: typeof drawFaces;
-    openCamera: typeof openCamera;
+    Camera: typeof Camera;
     Stage: typeof Stage;
     Why: typeof Why;
     Card: typeof Card;
+    Many: typeof Many;
+    Footage: typeof Footage;
+    request: typeof request;
+    fit: typeof fit;
   }>;
 }
 

@@ -8,14 +8,19 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from emotion.atlas import ATLAS, panel, read_atlas
 from emotion.errors import DataError
 from emotion.evaluation import RESULTS, Evaluation, read_evaluations
 from emotion.labels import COLORS, LABELS
-from emotion.ui.strings import text
+from emotion.ui.links import project_links
+from emotion.ui.strings import label, text
 
 if TYPE_CHECKING:
     from emotion.analyzer import Analyzer
+
+_TYPICAL = 3  # mistakes that are said in words
 
 _log = logging.getLogger(__name__)
 
@@ -51,14 +56,25 @@ def about_markup(analyzer: Analyzer, measurements: Path = RESULTS, atlas: Path =
     {text("about_what_1", "p")}{bound}{calm}{text("about_what_2", "p")}</section>
   <section class="em-card">{text("about_not", "h2")}<ul>
     {"".join(text(key, "li") for key in limits)}</ul></section>
-  <section class="em-card em-wide">{text("about_results", "h2")}
-    {_results(measurements, facts["weights"] == "embedded")}</section>
+  {_measured(measurements, facts["weights"] == "embedded")}
   {_atlas(atlas) if facts["weights"] == "embedded" else ""}
   <section class="em-card">{text("about_privacy", "h2")}
-    {text("about_privacy_1", "p")}{text("about_privacy_2", "p")}</section>
+    {text("about_privacy_1", "p")}{text("about_privacy_video", "p")}
+    {text("about_privacy_2", "p")}</section>
   <section class="em-card">{text("about_licences", "h2")}
     {text("about_licences_1", "p")}{licence}{text("about_licences_3", "p")}</section>
+  {_links(project_links())}
 </div>"""
+
+
+def _links(addresses: Mapping[str, str]) -> str:
+    items = "".join(
+        f'<li><a href="{escape(address)}" rel="noreferrer">{escape(name)}</a></li>'
+        for name, address in addresses.items()
+    )
+    return f'<section class="em-card">{text("about_links", "h2")}<ul>{items}</ul></section>' * bool(
+        items
+    )
 
 
 def _atlas(path: Path) -> str:
@@ -82,17 +98,66 @@ def _atlas(path: Path) -> str:
     )
 
 
-def _results(measurements: Path, embedded: bool) -> str:
-    tables = ""
+def _measured(measurements: Path, embedded: bool) -> str:
+    results: list[Evaluation] = []
     if measurements.exists():
         try:
-            tables = "".join(_result(result) for result in read_evaluations(measurements))
-        except (DataError, KeyError):
+            results = list(read_evaluations(measurements))
+            return _results(results, embedded)
+        except (DataError, KeyError, ZeroDivisionError):
             _log.warning("%s is not a list of measurements; About leaves it out", measurements.name)
-    if not tables:
-        return text("about_no_results", "p")
+    return (
+        f'<section class="em-card em-wide">{text("about_results", "h2")}'
+        f"{text('about_no_results', 'p')}</section>"
+    )
+
+
+def _results(results: list[Evaluation], embedded: bool) -> str:
     note = "" if embedded else text("about_other_weights", "p", classes="em-quiet")
-    return f'{note}<div class="em-results">{tables}</div>'
+    tables = "".join(_result(result) for result in results)
+    return f"""<section class="em-card em-wide">{text("about_right", "h2")}{note}
+    {text("about_right_what", "p")}
+    <ul class="em-right">{"".join(_right(result) for result in results)}</ul></section>
+  {_mistakes(results)}
+  <section class="em-card em-wide"><details><summary>{text("about_numbers", "h2")}</summary>
+    <div class="em-results">{tables}</div></details></section>"""
+
+
+def _right(result: Evaluation) -> str:
+    """Say it as people do: of ten pictures, so many."""
+    right = round(10 * result.accuracy)
+    dots = "".join(f"<i{' class=em-hit' * (number < right)}></i>" for number in range(10))
+    return (
+        f'<li><span class="em-ten" aria-hidden="true">{dots}</span>'
+        f"{text('about_right_in', 'b', right=right)}<span>{escape(_title(result))}</span></li>"
+    )
+
+
+def _mistakes(results: list[Evaluation]) -> str:
+    counts = np.sum([result.confusion for result in results], axis=0).astype(np.float64)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    off = np.where(np.eye(len(LABELS), dtype=bool), -1, shares)
+    worst = [divmod(int(at), len(LABELS)) for at in off.ravel().argsort()[::-1][:_TYPICAL]]
+    lines = "".join(
+        f"<li>{text(LABELS[truth], 'b')} {text('about_taken_for')} {text(LABELS[said], 'b')} "
+        f"{text('about_of_100', count=round(100 * shares[truth, said]))}</li>"
+        for truth, said in worst
+    )
+    head = "".join(text(name, "th") for name in LABELS)
+    rows = "".join(
+        f'<tr><th scope="row">{text(name)}</th>{"".join(map(_cell, shares[index]))}</tr>'
+        for index, name in enumerate(LABELS)
+    )
+    count = _count(counts.sum())
+    return f"""<section class="em-card em-wide em-mistakes">{text("about_mistakes", "h2")}
+    <div><ul>{lines}</ul>{text("about_mistakes_what", "p", classes="em-quiet", count=count)}</div>
+    <table {label("about_confusion")}><thead><tr><td>{text("about_shown")} ↓</td>{head}</tr></thead>
+      <tbody>{rows}</tbody></table></section>"""
+
+
+def _cell(share: float) -> str:
+    dark = ' class="em-much"' if share > 0.5 else ""
+    return f'<td{dark} style="--share:{share:.3f}">{100 * share:.0f}</td>'
 
 
 def _result(result: Evaluation) -> str:
@@ -109,7 +174,7 @@ def _result(result: Evaluation) -> str:
         text(f"about_{key}", "th") for key in ("class", "precision", "recall", "f1", "support")
     )
     rows = "".join(_row(name, result.per_class[name]) for name in LABELS)
-    title = escape(f"{result.corpus} · {result.split}")
+    title = escape(_title(result))
     notes = "".join(
         f'<p class="em-quiet" lang="en">{escape(note)}</p>' for note in result.notes or ()
     )
@@ -117,6 +182,10 @@ def _result(result: Evaluation) -> str:
         f"<article><h3>{title}</h3><dl>{summary}</dl>"
         f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{notes}</article>"
     )
+
+
+def _title(result: Evaluation) -> str:
+    return f"{result.corpus} · {result.split}"
 
 
 def _images(result: Evaluation) -> str:

@@ -23,12 +23,13 @@ class Card {
     const { name, share, detail } = verdict(face);
     find(".em-number").textContent = String(face.number);
     find("h2").textContent = name;
-    find("output").textContent = share;
+    find(".em-winner").textContent = share;
     find(".em-detail").textContent = detail;
     node.style.setProperty("--accent", colorOf(face));
     this.canvas = find(".em-crop canvas");
     this.bars = find(".em-bars");
     this.select = find("select");
+    this.select.setAttribute("aria-label", say("explain_face", { n: face.number }));
     this.faint = find(".em-faint");
     this.six = [...node.querySelectorAll(".em-six button")];
     this.brush = new Brush(node, face.parts, ask, () => {
@@ -38,7 +39,7 @@ class Card {
     this.showBars();
     this.select.addEventListener("change", () => chosen(Number(this.select.value)));
     this.six.forEach((button, index) => {
-      button.querySelector("output").textContent = `${percent(face.probabilities[index])} %`;
+      button.querySelector(".em-share").textContent = `${percent(face.probabilities[index])} %`;
       button.addEventListener("click", () => chosen(index));
     });
     this.picture = new Image();
@@ -60,8 +61,7 @@ class Card {
   /** @param {number} choice class to explain, or -1 for the strongest */
   explain(choice) {
     const { face, node } = this;
-    face.explained = choice < 0 ? strongest(face.probabilities) : choice;
-    face.heat = face.heats[face.explained];
+    explainFace(face, choice);
     this.select.value = String(choice);
     node.querySelector(".em-why").textContent = choice < 0 ? face.why : face.sentences[choice];
     this.six.forEach((button, index) =>
@@ -99,6 +99,12 @@ class Card {
     const look = { ...this.look, source: picture };
     drawEvidence(context, { place: WHOLE, box: null, heat }, frame, look);
   }
+}
+
+/** @param {PhotoFace} face @param {number} choice class to explain, or -1 for the strongest */
+function explainFace(face, choice) {
+  face.explained = choice < 0 ? strongest(face.probabilities) : choice;
+  face.heat = face.heats[face.explained];
 }
 
 /** Toggle a button. @param {HTMLElement} button @returns {boolean} whether it is pressed now */

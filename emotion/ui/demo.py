@@ -1,4 +1,4 @@
-"""The page: a header and three tabs."""
+"""The page: a header, four tabs and a footer."""
 
 from __future__ import annotations
 
@@ -10,17 +10,19 @@ from typing import TYPE_CHECKING
 import gradio as gr
 import torch
 
-import emotion
 from emotion.labels import COLORS, LABELS
 from emotion.ui import api
 from emotion.ui.about import about_markup
+from emotion.ui.clips import Clips
 from emotion.ui.decoder import Decoder
 from emotion.ui.gate import Gate
 from emotion.ui.live import live_tab
+from emotion.ui.markup import read
 from emotion.ui.photo import photo_tab
-from emotion.ui.serving import Serving, weights_card, weights_markup, weights_name
-from emotion.ui.strings import say, text
+from emotion.ui.serving import Serving, weights_card, weights_markup
+from emotion.ui.strings import LANGUAGES, say, text
 from emotion.ui.uploads import Uploads
+from emotion.ui.video import video_tab
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,6 +42,7 @@ class Services:
     gate: Gate
     decoder: Decoder
     uploads: Uploads
+    clips: Clips
 
 
 class Page(gr.Blocks):
@@ -68,17 +71,26 @@ def build(
     gate = Gate(max(1, (os.cpu_count() or 1) // torch.get_num_threads()))
     uploads, decoder = uploads or Uploads(), Decoder()
     demo = Page(title=say("name"), analytics_enabled=False, fill_width=True)
-    demo.services = Services(serving, gate, decoder, uploads)
+    clips = Clips(serving, gate, uploads.folder)
+    demo.services = Services(serving, gate, decoder, uploads, clips)
     with demo:
         header = _static(header_markup(analyzer), "header")
         with gr.Tabs():
-            with gr.Tab(gr.I18n()("tab_live"), id="live"):
+            with gr.Tab(gr.I18n()("tab_live"), id="live", elem_id="live-tab"):
                 live_tab(serving, gate)
             with gr.Tab(gr.I18n()("tab_photo"), id="photo", elem_id="photo-tab"):
                 photo_tab(serving, gate, decoder)
-            with gr.Tab(gr.I18n()("tab_about"), id="about"):
+            with gr.Tab(gr.I18n()("tab_video"), id="video", elem_id="video-tab"):
+                video_tab()
+            with gr.Tab(gr.I18n()("tab_about"), id="about", elem_id="about-tab"):
                 about = _static(about_markup(analyzer), "about")
                 weights = weights_card(serving, gate)
+        gr.HTML(
+            value=footer_markup(),
+            js_on_load=read("footer.js"),
+            apply_default_css=False,
+            elem_id="footer",
+        )
         # The weights may be renewed while the server runs, so each visit gets what is true by then.
         demo.load(
             lambda: _cards(serving),
@@ -102,7 +114,7 @@ def _static(markup: str, name: str) -> gr.HTML:
 
 
 def header_markup(analyzer: Analyzer) -> str:
-    """Return the header: name, what runs, and a notice where something about that is unusual."""
+    """Return the header: the name, and a notice where something about what runs is unusual."""
     facts = api.description(analyzer)
     heights = (10, 22, 15, 26, 12, 18)
     mark = "".join(
@@ -110,19 +122,32 @@ def header_markup(analyzer: Analyzer) -> str:
         f'fill="{COLORS[name]}"/>'
         for index, (name, height) in enumerate(zip(LABELS, heights, strict=True))
     )
-    status = [
-        ("status_weights", weights_name(facts)),
-        ("status_engine", facts["engine"]),
-        ("status_version", emotion.__version__),
-    ]
-    items = "".join(
-        f"<div><dt>{text(key)}</dt><dd>{escape(value)}</dd></div>" for key, value in status
-    )
     notice = facts.get("notice")
     banner = f'<p class="em-notice" role="status">{escape(str(notice))}</p>' if notice else ""
     return f"""
 <header class="em-header">
   <svg viewBox="0 0 29 28" width="36" height="35" aria-hidden="true">{mark}</svg>
   <div class="em-name">{text("name", "h1")}{text("tagline", "p")}</div>
-  <dl class="em-facts">{items}</dl>
 </header>{banner}"""
+
+
+_NAMES = {"en": "English", "de": "Deutsch"}
+_THEMES = ("auto", "light", "dark")
+
+
+def footer_markup() -> str:
+    """Return the footer: the language of the page, and its colours."""
+    languages = "".join(
+        f'<option value="{one}" lang="{one}">{_NAMES[one]}</option>' for one in LANGUAGES
+    )
+    themes = "".join(
+        f'<option value="{one}" data-text="theme_{one}">{say(f"theme_{one}")}</option>'
+        for one in _THEMES
+    )
+    return f"""
+<div class="em-footer">
+  <label class="em-choice">{text("footer_language")}
+    <select class="em-select" data-do="language">{languages}</select></label>
+  <label class="em-choice">{text("footer_theme")}
+    <select class="em-select" data-do="theme">{themes}</select></label>
+</div>"""

@@ -16,6 +16,7 @@ from emotion.errors import EmotionError
 from emotion.ui import routes
 from emotion.ui.calls import Calls
 from emotion.ui.clients import RateLimit, address_of
+from emotion.ui.markup import page_name
 from emotion.ui.uploads import FULL
 
 MAX_BODY = 12 * 1024 * 1024
@@ -78,6 +79,7 @@ class Front:
         self._held: Counter[str] = Counter()  # bytes of bodies under way, by address
         self._refusing: Counter[str] = Counter()  # requests that wait to be refused, by address
         self._headers = security_headers(os.environ.get(ANCESTORS, "").strip() or "'self'")
+        self._headers.append((b"x-page", page_name().encode()))
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Handle one request."""
@@ -125,7 +127,9 @@ class Front:
                 raise _RefusedError(429)
             if _declared(headers) > MAX_BODY:
                 raise _RefusedError(413)
-            if path.startswith((routes.CALL, routes.JOIN)) or path in routes.WHOLE:
+            if path.startswith(f"{routes.VIDEO}/"):
+                await self._admit(self._upload_rate, address)
+            elif path.startswith((routes.CALL, routes.JOIN)) or routes.is_whole(path):
                 await self._admit(self._call_rate, address)
         if path == routes.UPLOAD:
             await self._admit(self._upload_rate, address)
@@ -134,7 +138,7 @@ class Front:
                 raise _RefusedError(429, FULL)
             await self._app(scope, body.receive, send)
             body.check()
-        elif path in routes.WHOLE:
+        elif routes.is_whole(path):
             await self._app(scope, body.receive, send)
             body.check()
         elif method == "POST":

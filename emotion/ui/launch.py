@@ -9,7 +9,8 @@ from gradio import http_server
 from starlette.routing import Route
 
 from emotion.errors import ConfigError
-from emotion.ui import routes, server
+from emotion.ui import examples, routes, server
+from emotion.ui.clip_routes import ClipRoutes
 from emotion.ui.device import DeviceFiles
 from emotion.ui.markup import page_head
 from emotion.ui.plain import Plain
@@ -38,6 +39,8 @@ def settings(page: Page, *, mcp: bool = False) -> dict[str, Any]:
         *Probes(services.serving, services.gate).routes(),
         *DeviceFiles(services.serving).routes(),
         *Plain(services).routes(),
+        examples.route(),
+        *ClipRoutes(services.clips).routes(),
         Route(routes.MCP, endpoint, methods=["POST"]),
     ]
     return {
@@ -104,5 +107,6 @@ def stop(page: Page) -> None:
     page.server_app.stop_event.set()  # ends the streams that only say that the page is open
     page.server.close()  # type: ignore[no-untyped-call]
     page.close(verbose=False)
+    page.services.clips.close()
     page.services.decoder.close()
     page.services.uploads.close()

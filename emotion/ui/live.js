@@ -6,18 +6,17 @@
  * server gives fewer answers, never a growing delay. The video itself runs at the camera's rate.
  */
 const {
-  language, say, translate, cameraProblem, openCamera, closeCamera, looksAtVisitor, download, Stage,
-  Why, Where, frameSide,
+  language, say, translate, cameraProblem, cameras, sleep, download, frameSide, Camera, Controls,
+  Stage, Why, Where, Recorder, Game, Pace, Comeback,
 } = window.emotionPage;
 
 const SHORTEST_GAP = 40; // ms between two frames: at most 25 answers a second
 const ANSWER_TIMEOUT = 8000;
-const REPORT_EVERY = 1000; // ms over which rate and latency are averaged
 const NOTE_AFTER = 1200; // ms without an answer or a face before a sentence says so
 const RESTARTED_AFTER = 3000; // ms of silence after which the server may be another one
-const RESUME_KEY = "emotion-live-lost"; // when the server was missed, for the page after a reload
-const RESUME_WITHIN = 300_000; // ms
 const FORGOTTEN_AFTER = 60_000; // ms without a question after which it may have forgotten us
+const REOPEN_AFTER = 3000; // ms without a new picture after which the camera is opened anew
+const PICTURE_WITHIN = 200; // ms to wait for a new picture before we look whether there is a reason
 
 const find = (selector) => element.querySelector(selector);
 const section = find(".em-live");
@@ -25,12 +24,20 @@ const video = find("video");
 const note = find(".em-note");
 const capture = document.createElement("canvas");
 const stage = new Stage(element);
+const controls = new Controls(element);
 const why = new Why(find(".em-why"), stage.people);
+const camera = new Camera(video, () => stop("camera_lost"));
+const recorder = new Recorder(find(".em-session"));
+const game = new Game(element, stage);
+const pace = new Pace(find(".em-pace"), section.dataset.engine);
+const comeback = new Comeback();
 const where = new Where(section, (frame) => server.analyze_frame(frame));
 
 const view = {
   run: 0, // number of the current start; an older loop sees that it is over
-  stream: null,
+  /** @type {keyof typeof sources} */
+  source: "camera", // what it was started with, one of `sources`
+  reopened: false, // since the last new picture
   frozen: false,
   frozenAt: 0,
   frozenFor: 0, // ms; while frozen, the clock of the video stands still
@@ -38,15 +45,10 @@ const view = {
   explain: -1,
   latency: 0, // ms of the newest answer
   visitor: "", // what the server knows our tracks by
-  answered: false, // since the page was loaded
   lastAsked: 0,
   lastAnswer: 0,
   lastFace: 0,
-  latencies: [], // of the answers since `reported`
-  reported: 0,
 };
-
-const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** Seconds on the clock of the video. */
 const clock = () => ((view.frozen ? view.frozenAt : performance.now()) - view.frozenFor) / 1000;
@@ -57,93 +59,94 @@ function meetAnew() {
   stage.people.clear();
 }
 
-function setState(state) {
-  section.dataset.state = state;
-  for (const action of ["freeze", "save", "switch"])
-    find(`[data-do=${action}]`).disabled = state === "starting";
-  const pressed = find("[data-do=freeze]");
-  pressed.setAttribute("aria-pressed", String(view.frozen));
-  pressed.querySelector("[data-text]").textContent = say(view.frozen ? "unfreeze" : "freeze");
-}
+const setState = (state) => controls.show(state, view.frozen);
 
 function showNote(sentence) {
   if (note.textContent !== sentence) note.textContent = sentence;
   note.hidden = !sentence;
 }
 
-/** @param {MediaTrackConstraints} choice */
-async function start(choice = { facingMode: { ideal: "user" } }) {
+/** @type {Record<string, () => Promise<void>>} */
+const sources = {
+  camera: () => camera.open(),
+  switch: () => camera.next(),
+  clip: () => camera.play(section.dataset.clip),
+};
+
+/** @param {string} source one of `sources` @returns {Promise<true | undefined>} whether it runs */
+async function start(source = "camera") {
   release();
   const { run } = view;
   setState("starting");
   showNote(say("starting"));
-  find("[data-do=photo]").hidden = true;
-  let stream = null;
+  offerWaysOut(false);
   try {
-    stream = await openCamera(video, choice);
+    await sources[source]();
   } catch (error) {
     if (run !== view.run) return;
-    setState("idle");
-    showNote(say(cameraProblem(error)));
-    find("[data-do=photo]").hidden = false;
-    return;
+    stop(source === "clip" ? clipProblem(error) : cameraProblem(error), true);
+    return undefined;
   }
-  if (run !== view.run) return closeCamera(stream);
-  view.stream = stream;
-  stage.mirror(looksAtVisitor(stream));
-  stream.getVideoTracks()[0].addEventListener("ended", () => {
-    if (run === view.run) stop("camera_lost");
-  });
-  find("[data-do=switch]").hidden = (await cameras()).length < 2;
+  if (run !== view.run) return;
+  view.source = camera.isClip ? "clip" : "camera";
+  section.dataset.source = view.source;
+  stage.mirror(camera.mirrored);
+  find("[data-do=mirror]").checked = camera.mirrored;
+  await offerOtherCameras();
   if (run !== view.run) return;
   setState("running");
-  showNote(say("waiting"));
-  if (!(await where.ready())) return run === view.run && stop(where.problem);
+  showNote(source === "switch" && camera.name ? say("camera_now", { name: camera.name }) : say("waiting"));
+  if (!(await where.ready())) return void (run === view.run && stop(where.problem));
   if (run !== view.run) return;
   meetAnew();
-  view.lastAsked = view.lastAnswer = view.lastFace = view.reported = performance.now();
+  view.lastAsked = view.lastAnswer = view.lastFace = performance.now();
   loop(run);
+  return true;
 }
 
-async function cameras() {
-  const devices = await navigator.mediaDevices.enumerateDevices();
-  return devices.filter((device) => device.kind === "videoinput");
+async function play() {
+  if (await start("camera")) game.begin();
+}
+
+/** @param {unknown} error */
+const clipProblem = (error) =>
+  error instanceof Error && error.name === "DataError" ? "camera_scrambled" : "clip_missing";
+
+async function offerOtherCameras() {
+  find("[data-do=switch]").hidden = camera.isClip || (await cameras()).length < 2;
+}
+
+/** What else there is where no camera opened. @param {boolean} offered */
+function offerWaysOut(offered) {
+  for (const button of element.querySelectorAll(".em-way-out")) button.hidden = !offered;
 }
 
 /** End the current run, if any: its loop sees that it is over, its camera goes off. */
 function release() {
   view.run++;
-  closeCamera(view.stream);
-  Object.assign(view, { stream: null, frozen: false, settled: false, latencies: [] });
-  video.srcObject = null;
-  find(".em-pace").textContent = "";
+  camera.close();
+  Object.assign(view, { frozen: false, settled: false });
+  pace.clear();
+  find("[data-do=reopen]").hidden = true;
   stage.people.clear();
   stage.show([], clock());
   why.forget();
 }
 
-function stop(reason = "") {
+function stop(reason = "", stuck = false) {
   const focused = section.dataset.state !== "idle" && section.contains(document.activeElement);
   release();
+  game.end();
+  recorder.pause();
   setState("idle");
   showNote(reason && say(reason));
+  offerWaysOut(stuck);
   if (focused) find("[data-do=start]").focus();
 }
 
 function leave() {
-  resumable(false);
+  comeback.forget();
   stop();
-}
-
-async function switchCamera() {
-  const track = view.stream.getVideoTracks()[0].getSettings();
-  if (track.facingMode) {
-    const other = track.facingMode === "environment" ? "user" : "environment";
-    return start({ facingMode: { ideal: other } });
-  }
-  const all = await cameras();
-  const next = (all.findIndex((camera) => camera.deviceId === track.deviceId) + 1) % all.length;
-  return start({ deviceId: { exact: all[next].deviceId } });
 }
 
 async function loop(run) {
@@ -151,10 +154,18 @@ async function loop(run) {
     if (!element.isConnected || !section.offsetParent) return leave();
     if (document.hidden || (view.frozen && view.settled)) {
       await sleep(100);
-      view.lastAnswer = view.lastFace = view.reported = performance.now();
-      view.latencies = [];
+      camera.rest();
+      pace.rest();
+      view.lastAnswer = view.lastFace = performance.now();
       continue;
     }
+    if (!view.frozen && !(await camera.picture(PICTURE_WITHIN))) {
+      missPictures();
+      continue;
+    }
+    if (run !== view.run) return;
+    view.reopened = false;
+    find("[data-do=reopen]").hidden = true;
     const began = performance.now();
     const { frozen, explain } = view;
     const { chosen } = stage.people;
@@ -163,12 +174,36 @@ async function loop(run) {
     if (answer?.lost) return stop(where.problem);
     const pause = acceptOrSay(answer);
     view.latency = performance.now() - began;
-    if (!pause) report(view.latency);
+    if (!pause) pace.took(view.latency, where.engine);
     const same = explain === view.explain && chosen === stage.people.chosen;
     const unexplained = answer?.faces?.some((face) => face.id === chosen && !face.why);
     view.settled = frozen && same && !unexplained && !pause;
     await sleep(Math.max(pause, SHORTEST_GAP - (performance.now() - began), 0));
   }
+}
+
+/** No new picture came: say so, and open the camera anew where that can help. */
+function missPictures() {
+  if (camera.silence < NOTE_AFTER) return;
+  interrupt("camera_silent");
+  find("[data-do=reopen]").hidden = false;
+  if (video.paused) video.play().catch(() => undefined); // the system paused it, and may allow it
+  // Where a call or another page holds the camera, opening it anew gives the same; see `returned`.
+  if (!camera.muted && camera.silence > REOPEN_AFTER) reopen();
+}
+
+/** Open the camera anew, once until it sends a picture. */
+function reopen() {
+  if (view.reopened || view.frozen || section.dataset.state !== "running") return;
+  view.reopened = true;
+  start(view.source);
+}
+
+/** The visitor is back from a call, another window or sleep. */
+function returned() {
+  if (document.hidden || camera.silence < NOTE_AFTER) return;
+  view.reopened = false;
+  if (camera.muted) reopen();
 }
 
 /**
@@ -184,6 +219,7 @@ async function ask(cover) {
   capture
     .getContext("2d", { willReadFrequently: true })
     .drawImage(video, 0, 0, capture.width, capture.height);
+  game.keep(video);
   try {
     const { explain, visitor } = view;
     const answer = where.answer(capture, { explain, visitor, time: clock(), cover });
@@ -209,14 +245,13 @@ function accept(answer) {
   const now = performance.now();
   if (answer?.faces) {
     view.lastAnswer = now;
-    view.answered = true;
-    resumable(false);
+    comeback.answered();
     if (answer.faces.length) view.lastFace = now;
-    stage.show(answer.faces, clock());
+    stage.show(answer.faces, clock(), answer.count);
     why.show(answer.faces, view.frozen);
-    const { length: shown } = answer.faces;
-    if (answer.count > shown) showNote(say("live_many", { count: answer.count, shown }));
-    else if (shown) showNote("");
+    recorder.see(answer.faces);
+    game.see(answer.faces);
+    if (answer.faces.length) showNote("");
     else if (now - view.lastFace > NOTE_AFTER) showNote(say("live_no_face"));
     return 0;
   }
@@ -224,61 +259,20 @@ function accept(answer) {
     if (now - view.lastAnswer > NOTE_AFTER) interrupt("live_busy");
     return Math.min(Math.max(answer.wait, 30), 1000) * (1 + Math.random() / 4);
   }
-  if (!answer) resumable(true);
+  if (!answer) comeback.prepare({ source: view.source, recording: recorder.runs });
   if (!answer && now - view.lastAnswer > RESTARTED_AFTER) {
     meetAnew();
-    reloadIfBack();
+    comeback.reloadIfBack();
   }
   interrupt(answer?.error ?? (navigator.onLine ? "live_unreachable" : "live_offline"));
   return 1000;
-}
-
-/** A server that is there but refuses our calls was started anew; only its own page knows it. */
-async function reloadIfBack() {
-  if (!view.answered) return; // reloading did not help, or we never knew each other
-  const page = await fetch(location.href, { method: "HEAD" }).catch(() => undefined);
-  if (page?.ok) location.reload();
-}
-
-/** Remember over a reload that somebody watched when the server went away. */
-function resumable(lost) {
-  try {
-    if (lost) sessionStorage.setItem(RESUME_KEY, String(Date.now()));
-    else sessionStorage.removeItem(RESUME_KEY);
-  } catch {
-    // Storage may be forbidden; then there is a button to press.
-  }
-}
-
-function wasInterrupted() {
-  try {
-    return Date.now() - Number(sessionStorage.getItem(RESUME_KEY)) < RESUME_WITHIN;
-  } catch {
-    return false;
-  }
 }
 
 /** Say why there are no answers; what the last one said is no longer true. */
 function interrupt(reason) {
   stage.show([], clock());
   showNote(say(reason));
-  find(".em-pace").textContent = "";
-}
-
-/** Say once a second how fast it goes. @param {number} latency of the newest answer in ms */
-function report(latency) {
-  view.latencies.push(latency);
-  const now = performance.now();
-  const seconds = (now - view.reported) / 1000;
-  if (seconds * 1000 < REPORT_EVERY) return;
-  const sorted = view.latencies.sort((one, other) => one - other);
-  const rate = sorted.length / seconds;
-  find(".em-pace").textContent = say("pace", {
-    rate: rate.toLocaleString(language, { maximumFractionDigits: rate < 10 ? 1 : 0 }),
-    latency: Math.round(sorted[sorted.length >> 1]),
-    engine: where.engine ?? section.dataset.engine,
-  });
-  Object.assign(view, { latencies: [], reported: now });
+  pace.clear();
 }
 
 function freeze() {
@@ -304,8 +298,9 @@ function openPhotoTab() {
 }
 
 const actions = {
-  start: () => start(), stop: leave, freeze, save: () => download(stage.picture()),
-  switch: switchCamera, photo: openPhotoTab,
+  start: () => start("camera"), clip: () => start("clip"), switch: () => start("switch"),
+  reopen: () => start(view.source), stop: leave, freeze, save: () => download(stage.picture()),
+  photo: openPhotoTab, play, game: () => game.begin(),
 };
 for (const button of element.querySelectorAll("button[data-do]"))
   if (actions[button.dataset.do]) button.addEventListener("click", actions[button.dataset.do]);
@@ -313,10 +308,20 @@ find("[data-do=explain]").addEventListener("change", (event) => {
   view.explain = Number(event.target.value);
   explainAnew();
 });
+find("[data-do=mirror]").addEventListener("change", ({ target }) => {
+  camera.mirrored = target.checked;
+  stage.mirror(camera.mirrored);
+  stage.render();
+});
+document.addEventListener("visibilitychange", returned);
+window.addEventListener("focus", returned);
 window.addEventListener("pagehide", () => stop());
+navigator.mediaDevices?.addEventListener?.("devicechange", offerOtherCameras);
 
-stage.targets.addEventListener("click", explainAnew);
+stage.chosen = explainAnew;
 
 translate(element);
 setState("idle");
-if (wasInterrupted()) start();
+const before = comeback.read();
+if (before?.recording) recorder.record();
+if (before) start(before.source);

@@ -19,7 +19,15 @@ from emotion.labels import LABELS
 from emotion.ui import markup
 from emotion.ui.clients import Client, client_of
 from emotion.ui.covering import why
+from emotion.ui.examples import CLIP
 from emotion.ui.gate import BusyError, Gate
+from emotion.ui.session import (
+    credit_markup,
+    game_markup,
+    score_markup,
+    session_markup,
+    start_markup,
+)
 from emotion.ui.strings import LANGUAGES, Language, label, text
 from emotion.ui.visitors import Visitors
 from emotion.ui.wire import JSON, face_geometry, heat_bytes, read_data_url
@@ -195,31 +203,35 @@ def _timeline() -> str:
       <figcaption>{text("timeline")}{text("timeline_unsure", classes="em-quiet")}</figcaption>
       <ol aria-hidden="true">{names}</ol>
       <canvas role="img" {label("timeline_empty")}></canvas>
-      <p class="em-quiet">{text("timeline_start")}{text("timeline_now")}</p>
+      <p class="em-quiet">{text("timeline_start", seconds=60)}{text("timeline_now")}</p>
     </figure>"""
+
+
+def _settings() -> str:
+    return f"""<label class="em-choice em-switch em-mirror"><input type="checkbox" data-do="mirror">
+      {text("mirror")}</label>
+    {markup.heat_controls()}
+    {markup.place()}
+    <p class="em-pace em-quiet"></p>"""
 
 
 def _markup(engine: str) -> str:
     return f"""
-<section class="em-live em-spot" data-state="idle" data-engine="{escape(engine)}">
+<section class="em-live em-spot" data-state="idle" data-engine="{escape(engine)}"
+  data-clip="{CLIP}">
   <div class="em-stage">
-    <div class="em-start">
-      {text("live_title", "h2")}
-      {text("live_what", "p")}
-      {text("live_privacy", "p")}
-      {markup.where()}
-      {text("live_limits", "p", classes="em-quiet")}
-      <button type="button" class="em-button em-primary" data-do="start">
-        {markup.icon("camera")}{text("start")}</button>
-    </div>
+    {start_markup()}
     <video muted playsinline tabindex="-1" aria-hidden="true"></video>
     <canvas role="img" {label("stage_label")}></canvas>
     <div class="em-targets"></div>
+    {credit_markup()}
+    {game_markup()}
     <p class="em-note" role="status" hidden></p>
+    <button type="button" class="em-button em-reopen" data-do="reopen" hidden>
+      {markup.icon("camera")}{text("camera_reopen")}</button>
     <button type="button" class="em-button em-way-out" data-do="photo" hidden>
       {markup.icon("picture")}{text("to_photo")}</button>
-  </div>
-  <div class="em-controls" role="group">
+    <div class="em-controls" role="group" {label("controls")}>
     <button type="button" class="em-button" data-do="stop">
       {markup.icon("stop")}{text("stop")}</button>
     <button type="button" class="em-button" data-do="freeze" aria-pressed="false">
@@ -228,20 +240,28 @@ def _markup(engine: str) -> str:
       {markup.icon("save")}{text("save")}</button>
     <button type="button" class="em-button" data-do="switch" hidden>
       {markup.icon("switch")}{text("switch_camera")}</button>
-    <span class="em-gap"></span>
-    {markup.heat_controls()}
-    {markup.place()}
-    <p class="em-pace em-quiet"></p>
+    <button type="button" class="em-button" data-do="game">
+      {markup.icon("game")}{text("game")}</button>
+    {markup.settings_button("live-settings")}
+    </div>
   </div>
-  <div class="em-panel em-card">
-    <header>
-      {text("panel_waiting", classes="em-face-name")}<output class="em-winner"></output>
-      {text("panel_soon", "p", classes="em-detail")}</header>
-    {markup.bars()}
-    <p class="em-why" aria-live="off"></p>
-    {markup.legend()}
-    {_timeline()}
-    {text("panel_hint", "p", classes="em-quiet em-hint")}
-  </div>
+  {markup.sheet("live-settings", _settings())}
+  <div class="em-panel em-card"><div class="em-sides">
+    <div class="em-now">
+      {markup.group()}
+      <header>
+        {text("panel_waiting", classes="em-face-name")}<span class="em-winner"></span>
+        {text("panel_soon", "p", classes="em-detail")}</header>
+      {markup.bars()}
+    </div>
+    <div class="em-more">
+      <p class="em-why" aria-live="off"></p>
+      {markup.legend()}
+      {_timeline()}
+      {text("panel_hint", "p", classes="em-quiet em-hint")}
+    </div>
+  </div></div>
+  {session_markup()}
+  {score_markup()}
   <p class="em-hidden" aria-live="polite" data-announce></p>
 </section>"""

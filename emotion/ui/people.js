@@ -3,10 +3,10 @@
  * Who is in view: numbers that stay, the face whose bars are shown, and each face's last minute.
  * It runs once, after common.js and in its scope; all times are seconds.
  *
- * @typedef {{at: number, probabilities: number[], answer: string}} Sample
  * @typedef {{number: number, face: Face & {id: number}, seen: number, history: Sample[]}} Person
  */
 const SPAN = 60;
+const SHORTEST_SPAN = 10; // a timeline that has just begun fills its width after so long
 const SAMPLE_EVERY = 0.25;
 const REMEMBERED = 2.5; // missing from answers; a little longer than the server keeps a track
 const HELD = 1.2; // for so long the bars of a face that answers miss stay
@@ -23,13 +23,17 @@ class People {
     this.now = 0; // time of the newest answer
   }
 
-  /** Take the faces of an answer, the largest first; give them numbers and that order. */
-  update(faces, now) {
+  /**
+   * Take the faces of an answer, the largest first; give them numbers and that order. Who comes is
+   * numbered from left to right as seen, and keeps the number.
+   * @param {(Face & {id: number})[]} faces @param {number} now @param {boolean} [mirrored]
+   */
+  update(faces, now, mirrored = false) {
     for (const [id, person] of this.known)
       if (this.now - person.seen > REMEMBERED && (faces.length || id !== this.chosen))
         this.known.delete(id);
     this.now = now;
-    for (const face of faces) {
+    for (const face of inReadingOrder(faces, mirrored)) {
       if (!this.known.has(face.id))
         this.known.set(face.id, { number: this.freeNumber(), face, seen: now, history: [] });
       const person = this.known.get(face.id);
@@ -64,39 +68,25 @@ class People {
 }
 
 /**
- * Draw the chosen face's last minute: one row per class in the order of the bars, now at the right
- * end. Where the answer was no class it is pale; after the face was seen last it is empty.
+ * Draw the chosen face's last minute, or as much of it as there is; now is at the right end.
  * @param {HTMLCanvasElement} canvas @param {People} people
+ * @returns {number} seconds from the left end to now
  */
 function drawTimeline(canvas, { known, chosen, now }) {
   const { history, seen } = known.get(chosen) ?? { history: [], seen: now };
   const unit = window.devicePixelRatio || 1;
   const width = (canvas.width = Math.round(canvas.clientWidth * unit));
   const height = (canvas.height = Math.round(canvas.clientHeight * unit));
-  const context = canvas.getContext("2d");
-  const row = height / facts.labels.length;
-  const place = (at) => Math.round(width * (1 - (now - at) / SPAN));
-  history.forEach((sample, index) => {
-    const left = place(sample.at);
-    const right = place(history[index + 1]?.at ?? seen);
-    context.globalAlpha = kindOf(sample) === "sure" ? 1 : 0.35;
-    sample.probabilities.forEach((probability, label) => {
-      const high = probability * (row - 2 * unit);
-      context.fillStyle = facts.colors[label];
-      context.fillRect(left, row * (label + 1) - high, right - left, high);
-    });
-  });
+  const span = Math.min(SPAN, Math.max(SHORTEST_SPAN, now - (history[0]?.at ?? now)));
+  const area = { x: 0, y: 0, width, height };
+  drawRows(canvas.getContext("2d"), area, history, now - span, now, seen);
+  return span;
 }
 
 /** The same in a sentence. @param {People} people */
 function timelineSentence({ known, chosen, now }) {
   const history = known.get(chosen)?.history;
   if (!history) return say("timeline_empty");
-  const counts = {};
-  for (const sample of history) {
-    const { name } = verdict(sample);
-    counts[name] = (counts[name] ?? 0) + 1;
-  }
-  const label = Object.keys(counts).sort((one, other) => counts[other] - counts[one])[0];
-  return say("timeline_label", { seconds: Math.max(1, Math.round(now - history[0].at)), label });
+  const seconds = Math.max(1, Math.round(now - history[0].at));
+  return say("timeline_label", { seconds, label: mostly(history) });
 }

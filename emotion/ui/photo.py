@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from functools import lru_cache
-from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -16,11 +13,12 @@ import numpy.typing as npt
 
 from emotion.cover import PARTS
 from emotion.errors import EmotionError, ImageError
-from emotion.images import decode_image
-from emotion.labels import LABELS
+from emotion.images import MAX_PIXELS
+from emotion.labels import COLORS, LABELS
 from emotion.ui import markup
 from emotion.ui.clients import client_of
 from emotion.ui.covering import brush, mask_text, why
+from emotion.ui.examples import example_buttons, examples
 from emotion.ui.gate import BusyError, Gate
 from emotion.ui.strings import LANGUAGES, Language, label, text
 from emotion.ui.uploads import MAX_FILE
@@ -35,11 +33,6 @@ if TYPE_CHECKING:
 MAX_PHOTO_BYTES = MAX_FILE
 MAX_CARDS = 20
 _SHOWN_SIDE = 1280
-
-_EXAMPLES = {
-    "astronaut": ("skimage", "data/astronaut.png"),
-    "hopper": ("matplotlib", "mpl-data/sample_data/grace_hopper.jpg"),
-}
 
 _log = logging.getLogger(__name__)
 
@@ -124,37 +117,15 @@ def _face(
     }
 
 
-def examples() -> dict[str, Path]:
-    """Return the public-domain portraits of installed packages, without importing those."""
-    found = {}
-    for name, (package, file) in _EXAMPLES.items():
-        spec = find_spec(package)
-        if spec and spec.origin and (path := Path(spec.origin).parent / file).is_file():
-            found[name] = path
-    return found
-
-
-@lru_cache(maxsize=1)
-def _example_buttons() -> str:
-    buttons = ""
-    for name, path in examples().items():
-        image = decode_image(path)
-        side = min(image.shape[:2])
-        left = (image.shape[1] - side) // 2
-        square = np.ascontiguousarray(image[:side, left : left + side])
-        small = np.asarray(cv2.resize(square, (112, 112), interpolation=cv2.INTER_AREA), np.uint8)
-        buttons += (
-            f'<button type="button" class="em-example" data-example="{name}">'
-            f'<img src="{data_url(small)}" alt="" width="56" height="56">'
-            f"{text(f'example_{name}')}</button>"
-        )
-    row = f'<div class="em-examples">{text("photo_examples", "p")}{buttons}</div>'
-    return row if buttons else ""
-
-
 def _markup() -> str:
     return f"""
-<section class="em-photo em-spot" data-state="idle" data-limit="{MAX_PHOTO_BYTES}">
+<section class="em-photo em-spot" data-state="idle" data-limit="{MAX_PHOTO_BYTES}"
+  data-pixels="{MAX_PIXELS}">
+  <div class="em-busy em-card">
+    <p role="status"></p>
+    <progress max="1" {label("photo_progress")}></progress>
+    <button type="button" class="em-button" data-do="halt">{text("photo_cancel")}</button>
+  </div>
   <div class="em-drop em-card">
     <div class="em-drop-target">
       {markup.icon("picture")}
@@ -165,8 +136,11 @@ def _markup() -> str:
           {text("photo_choose")}</button>
         <button type="button" class="em-button" data-do="camera">
           {markup.icon("camera")}{text("photo_take")}</button>
+        <button type="button" class="em-button em-folder" data-do="folder">
+          {text("many_folder")}</button>
       </div>
-      <input type="file" accept="image/*,.heic,.heif" hidden {label("photo_choose")}>
+      <input type="file" accept="image/*,.heic,.heif" multiple hidden {label("photo_choose")}>
+      <input type="file" data-folder webkitdirectory hidden {label("many_folder")}>
     </div>
     <div class="em-shutter">
       <video muted playsinline {label("photo_camera_label")}></video>
@@ -176,30 +150,34 @@ def _markup() -> str:
         <button type="button" class="em-button" data-do="cancel">{text("photo_cancel")}</button>
       </div>
     </div>
-    {_example_buttons()}
+    {example_buttons()}
   </div>
   <p class="em-error" role="alert" hidden></p>
   <div class="em-result">
     <div class="em-toolbar">
       <button type="button" class="em-button" data-do="another">
         {markup.icon("back")}{text("photo_another")}</button>
+      <button type="button" class="em-button" data-do="back" hidden>{text("many_back")}</button>
       <span class="em-status" role="status"></span>
       <span class="em-gap"></span>
-      {markup.heat_controls()}
-      <button type="button" class="em-button" data-do="save">
+      {markup.settings_button("photo-settings")}
+      {markup.sheet("photo-settings", markup.heat_controls("explain_all"))}
+      <button type="button" class="em-button em-small" data-do="save">
         {markup.icon("save")}{text("save")}</button>
     </div>
     <div class="em-found">
       <figure class="em-picture em-card">
-        <canvas role="img" {label("photo_result_label")}></canvas>
+        <div class="em-canvas"><canvas role="img" {label("photo_result_label")}></canvas>
+          <div class="em-targets"></div></div>
         {markup.legend()}
       </figure>
-      <div class="em-cards"></div>
+      <div class="em-answers">{markup.group()}<div class="em-cards"></div></div>
     </div>
   </div>
+  {_many()}
   <template>
     <article class="em-face em-card">
-      <header><span class="em-number"></span><h2></h2><output class="em-winner"></output></header>
+      <header><span class="em-number"></span><h2></h2><span class="em-winner"></span></header>
       <p class="em-detail"></p>
       <div class="em-evidence">
         <div class="em-crop"><canvas width="256" height="256" role="img"></canvas>
@@ -213,6 +191,38 @@ def _markup() -> str:
     </article>
   </template>
 </section>"""
+
+
+def _many() -> str:
+    names = "".join(_sortable(name, COLORS[name]) for name in LABELS)
+    return f"""<div class="em-many">
+    <div class="em-toolbar">
+      <button type="button" class="em-button" data-do="another">
+        {markup.icon("back")}{text("many_another")}</button>
+      <p class="em-status" role="status"></p>
+      <span class="em-gap"></span>
+      <button type="button" class="em-button" data-many="stop">{text("many_stop")}</button>
+      <button type="button" class="em-button" data-many="csv">
+        {markup.icon("save")}{text("many_csv")}</button>
+    </div>
+    <progress max="1" {label("many_progress")}></progress>
+    <div class="em-scroll em-card" tabindex="0" role="region" {label("many_table")}>
+      <table>
+        <thead><tr><td></td>{_sortable("many_name")}{_sortable("many_answer")}
+          {_sortable("many_sure")}{_sortable("many_calm")}{names}</tr></thead>
+        <tbody></tbody>
+      </table>
+    </div>
+    <div class="em-failed em-card" hidden>{text("many_failed", "h2")}<ul></ul></div>
+  </div>"""
+
+
+def _sortable(key: str, color: str = "") -> str:
+    mark = f'<i class="em-dot" style="background:{color}"></i>' if color else ""
+    return (
+        f'<th scope="col" data-sort="{key}"><button type="button">{mark}{text(key)}'
+        '<span class="em-order" aria-hidden="true"></span></button></th>'
+    )
 
 
 def _cover_controls() -> str:

@@ -13,6 +13,8 @@ COMPONENT = f"{API}/component_server"
 DEVICE = "/device"
 CLASSIFY, BATCH, OPENAPI = "/classify", "/classify_batch", "/openapi.json"
 MCP = "/mcp"
+EXAMPLES = "/examples"
+VIDEO = "/video"
 
 WHOLE = (CLASSIFY, BATCH, MCP)
 """Paths of our own handlers, which read their bodies themselves."""
@@ -21,6 +23,7 @@ MAX_NAME = 64
 """Longest name of a session or a call; Gradio keeps both."""
 
 NAME = rf"[A-Za-z0-9_.-]{{1,{MAX_NAME}}}"
+_CLIP = f"{VIDEO}/{NAME}"
 _ENDPOINT = "(classify|explain|model_info|health)"
 _READ = ("GET", "HEAD")
 
@@ -38,10 +41,9 @@ ALLOWED = (
     Route(_READ, "/config/?", "the page; gradio_client"),
     Route(_READ, "/(assets|static)/.+", "scripts, styles, fonts"),
     Route(_READ, rf"({API})?/theme\.css", "styles"),
+    Route(_READ, f"{EXAMPLES}/{NAME}", "the page's clip and drawn faces"),
     Route(_READ, "/(favicon.ico|manifest.json|robots.txt)", "what browsers ask for by themselves"),
-    Route(
-        ("GET",), rf"{DEVICE}/(manifest\.json|[0-9a-f]{{16}}/{NAME})", "the page, to run without us"
-    ),
+    Route(("GET",), rf"{DEVICE}/(manifest\.json|[0-9a-f]{{16}}/{NAME})", "live on the device"),
     Route(_READ, "/(live|ready)", "whoever watches over the server"),
     Route(_READ, rf"{API}/(info/?|openapi\.json)", "the documentation of the HTTP interface"),
     Route(_READ, rf"{API}/(app_id|login_check/?|startup-events)", "the page; the start"),
@@ -56,10 +58,18 @@ ALLOWED = (
     Route(_READ, f"{API}/file=.+", "its pictures, once"),
     Route(("POST",), f"({CLASSIFY}|{BATCH})", "pictures in, JSON out"),
     Route(_READ, re.escape(OPENAPI), "the description of these"),
+    Route(("POST",), VIDEO, "the Video tab: a clip begins"),
+    Route(("POST",), f"{_CLIP}(/end)?", "its pieces; its end"),
+    Route(("GET",), rf"{_CLIP}(/copy\.mp4)?", "how far it is; the copy with boxes"),
     Route(("POST",), MCP, "programs that speak MCP, with --mcp"),
 )
 
 _COMPILED = [(route.methods, re.compile(route.path)) for route in ALLOWED]
+
+
+def is_whole(path: str) -> bool:
+    """Tell whether a handler of our own reads the body."""
+    return path in WHOLE or path == VIDEO or path.startswith(f"{VIDEO}/")
 
 
 def is_allowed(method: str, path: str) -> bool:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 import gradio as gr
 import numpy as np
 
+import emotion
 from emotion.analyzer import FRAME_SIDE, Analyzer
 from emotion.errors import EmotionError, WeightsError
 from emotion.ui import markup
@@ -167,8 +168,11 @@ def weights_markup(analyzer: Analyzer) -> str:
     facts = analyzer.description
     notice = facts["notice"] or ""
     return f"""
-<section class="em-card em-weights">{text("status_weights", "h2")}
-  <p data-weights>{escape(weights_name(facts))}</p>
+<section class="em-card em-weights">{text("runs", "h2")}
+  <dl class="em-facts">
+    <div>{text("status_weights", "dt")}<dd data-weights>{escape(weights_name(facts))}</dd></div>
+    <div>{text("status_engine", "dt")}<dd>{escape(str(facts["engine"]))}</dd></div>
+    <div>{text("status_version", "dt")}<dd>{escape(emotion.__version__)}</dd></div></dl>
   <p data-notice{"" if notice else " hidden"}>{escape(notice)}</p>
   <button type="button" class="em-button">{text("weights_look")}</button>
   <p class="em-quiet" role="status"></p>

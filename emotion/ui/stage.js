@@ -1,7 +1,7 @@
 // @ts-check
 /**
  * What lies over the live video and beside it: heat maps and boxes, a button per face, and the bars
- * and the timeline of the chosen face. It runs once, after people.js and in its scope.
+ * and the timeline of the chosen face. It runs once, after people.js and strip.js.
  */
 const TIMELINE_EVERY = 250; // ms
 const ANNOUNCE_EVERY = 2000; // ms
@@ -14,14 +14,19 @@ class Stage {
     this.video = find("video");
     this.canvas = find(".em-stage canvas");
     this.timeline = find(".em-timeline canvas");
-    this.targets = find(".em-targets");
+    const choose = (id) => this.choose(id);
+    this.targets = new Targets(find(".em-targets"), choose);
+    this.strip = new Strip(find(".em-strip"), choose);
+    this.chosen = () => undefined; // called when somebody chose a face
     this.announcer = find("[data-announce]");
     this.people = new People();
     this.faces = [];
+    this.count = 0;
     this.mirrored = true;
-    const [heat, spotlight] = [true, true];
-    this.look = { heat, spotlight, opacity: 0.75, selected: 0, source: this.video };
+    const [heat, spotlight, group] = [true, true, false];
+    this.look = { heat, spotlight, group, opacity: 0.75, selected: 0, source: this.video };
     this.announced = 0; // when screen readers were told last
+    this.said = ""; // what they were told
     this.timelineDrawn = 0;
     find("[data-do=heat]").addEventListener("change", ({ target }) => {
       this.look.heat = target.checked;
@@ -37,7 +42,7 @@ class Stage {
     });
     this.video.addEventListener("resize", () => {
       const ratio = this.video.videoWidth / this.video.videoHeight;
-      this.area.style.setProperty("--ratio", String(ratio));
+      find(".em-live").style.setProperty("--ratio", String(ratio));
     });
     new ResizeObserver(() => this.draw()).observe(this.area);
     new ResizeObserver(() => this.drawMinute()).observe(this.timeline);
@@ -49,15 +54,20 @@ class Stage {
     this.video.classList.toggle("em-mirrored", mirrored);
   }
 
-  /** @param {(Face & {id: number})[]} faces the largest first @param {number} now in seconds */
-  show(faces, now) {
-    this.faces = this.people.update(faces, now);
+  /**
+   * @param {(Face & {id: number})[]} faces the largest first @param {number} now in seconds
+   * @param {number} [count] of faces in view
+   */
+  show(faces, now, count = faces.length) {
+    this.count = count;
+    this.faces = this.people.update(faces, now, this.mirrored);
     this.render();
   }
 
   /** @param {number} id */
   choose(id) {
     this.people.chosen = id;
+    this.chosen();
     this.render();
   }
 
@@ -74,7 +84,7 @@ class Stage {
     find(".em-detail").textContent = detail;
     find(".em-panel").classList.toggle("em-many", many);
     fillBars(find(".em-bars"), face);
-    this.placeTargets();
+    this.showEverybody();
     this.draw();
     if (performance.now() - this.timelineDrawn > TIMELINE_EVERY) this.drawMinute();
     this.announce();
@@ -82,41 +92,47 @@ class Stage {
 
   drawMinute() {
     this.timelineDrawn = performance.now();
-    drawTimeline(this.timeline, this.people);
+    const seconds = Math.round(drawTimeline(this.timeline, this.people));
+    this.find("[data-text=timeline_start]").textContent = say("timeline_start", { seconds });
+    this.drawThumbnails();
   }
 
-  /** One invisible button over each face, so that it can be chosen by hand and by keyboard. */
-  placeTargets() {
-    const { faces, targets, mirrored } = this;
-    while (targets.children.length > faces.length) targets.lastChild.remove();
-    while (targets.children.length < faces.length) {
-      const index = targets.children.length;
-      const button = document.createElement("button");
-      button.type = "button";
-      button.addEventListener("click", () => this.choose(this.faces[index].id));
-      targets.append(button);
-    }
-    faces.forEach((face, index) => {
-      const button = targets.children[index];
-      const { x, y, w, h } = boxOnCanvas(face, { width: 100, height: 100, mirrored });
-      Object.assign(button.style, {
-        left: `${x}%`, top: `${y}%`, width: `${w}%`, height: `${h}%`,
-      });
-      button.setAttribute("aria-pressed", String(index === this.look.selected));
-      if (!button.hasAttribute("aria-label")) button.setAttribute("aria-label", spoken(face));
-    });
+  drawThumbnails() {
+    const { faces, look, mirrored, strip, video } = this;
+    const { videoWidth: width, videoHeight: height } = video;
+    if (look.group) strip.draw(faces, video, { width, height, mirrored });
+  }
+
+  /** A button over each face, so that it can be chosen by hand and by keyboard; a strip of many. */
+  showEverybody() {
+    const { faces, find, look, mirrored, people, strip, targets } = this;
+    // Who is missed in one answer must not make the page jump.
+    const group = (look.group = faces.length > 1 && isGroup([...people.known]));
+    const stays = (id) => people.known.has(id);
+    targets.show(faces, look.selected, stays);
+    targets.cover(faces, mirrored, group);
+    const shown = strip.buttons.size;
+    strip.show(group ? faces : [], look.selected, (id) => group && stays(id));
+    if (group) strip.write(faces);
+    if (strip.buttons.size > shown) this.drawThumbnails();
+    find(".em-group").hidden = !group;
+    find(".em-summary").textContent = group ? groupSummary(faces, this.count) : "";
   }
 
   /** Tell screen readers the chosen face's label, not more often than they can say it. */
   announce() {
-    const { announcer, faces, people, targets } = this;
+    const { announcer, faces, people } = this;
     const now = performance.now();
     const face = people.shown;
+    if (!face) this.said = "";
     if (!face || now - this.announced < ANNOUNCE_EVERY) return;
     this.announced = now;
-    faces.forEach((one, i) => targets.children[i].setAttribute("aria-label", spoken(one)));
+    this.targets.label(faces);
+    this.strip.label(faces);
     this.timeline.setAttribute("aria-label", timelineSentence(people));
-    if (announcer.textContent !== spoken(face)) announcer.textContent = spoken(face);
+    const said = `${face.number} ${face.answer}`; // a number that moves is no news
+    if (said !== this.said) announcer.textContent = spoken(face);
+    this.said = said;
   }
 
   draw() {

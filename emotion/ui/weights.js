@@ -8,9 +8,7 @@ const { say, translate } = window.emotionPage;
 
 /** Put what runs now where the page says it. */
 function show({ weights, notice }) {
-  const fact = document.querySelector('#header [data-text="status_weights"]')?.parentElement;
-  for (const place of [element.querySelector("[data-weights]"), fact?.querySelector("dd")])
-    if (place) place.textContent = weights;
+  element.querySelector("[data-weights]").textContent = weights;
   for (const place of [element.querySelector("[data-notice]"), document.querySelector("#header .em-notice")])
     if (place) {
       place.textContent = notice ?? "";
@@ -20,7 +18,8 @@ function show({ weights, notice }) {
 
 async function renew(button) {
   const note = element.querySelector("[role=status]");
-  button.disabled = true;
+  if (button.getAttribute("aria-disabled") === "true") return;
+  button.setAttribute("aria-disabled", "true"); // a disabled one would lose the focus
   note.textContent = say("weights_looking");
   try {
     const answer = await server.renew_weights({});
@@ -29,7 +28,7 @@ async function renew(button) {
   } catch {
     note.textContent = say("weights_silent");
   }
-  button.disabled = false;
+  button.removeAttribute("aria-disabled");
 }
 
 translate(element);

@@ -102,6 +102,11 @@ def test_a_sure_answer_names_its_class_and_what_came_next(page):
     assert (names(page, "top"), names(page, "candidate")) == (["Happiness"], [])
 
 
+def test_nobody_comes_next_with_nothing(page):
+    answer(page, face(1, probabilities=[0.998, 0.001, 0.001, 0, 0, 0]))
+    assert panel(page) == ["Happiness", "100 %"]
+
+
 def test_an_unsure_answer_says_so_with_its_two_candidates_and_all_bars(page):
     answer(page, face(1, probabilities=UNDECIDED, answer="not sure"))
     assert panel(page) == ["Not sure", "Surprise 30 % or Anger 26 %"]
@@ -128,15 +133,44 @@ def test_an_answer_that_its_numbers_no_longer_fit_is_said_without_them(page):
     assert panel(page) == ["Not sure"]
 
 
-def test_five_faces_have_numbers_buttons_and_one_card(page):
-    answer(page, *(face(10 + n, x=0.19 * n, side=0.15) for n in range(5)), count=7)
+def test_five_faces_are_numbered_as_seen_with_a_thumbnail_each_and_one_card(page):
+    faces = [face(10 + n, x=0.19 * n, side=0.15) for n in range(5)]
+    faces[3] |= {"probabilities": UNDECIDED, "answer": "not sure"}
+    answer(page, *faces, count=7)
     assert page.locator(".em-targets button").count() == 5
-    assert panel(page)[0] == "Face 1"
-    assert page.locator(".em-note").inner_text() == "7 faces in view; the 5 largest are analysed."
+    assert panel(page)[0] == "Face 5"  # the first one of the answer, on the right of the mirror
+    words = page.locator("#live .em-summary").inner_text()
+    assert words == "7 faces, of the 5 largest: 4 happiness, 1 not sure"
+    thumbnails = page.locator("#live .em-strip button")
+    assert [words.split() for words in thumbnails.all_inner_texts()] == [
+        ["1", "Happiness", "80", "%"],
+        ["2", "Not", "sure"],
+        *([number, "Happiness", "80", "%"] for number in "345"),
+    ]
+    thumbnails.nth(1).focus()
+    page.keyboard.press("Enter")
+    assert panel(page)[:2] == ["Face 2", "Not sure"]
+    answer(page, *faces[:2])
+    page.wait_for_function("document.querySelector('#live .em-group').hidden")
+
+
+def test_focus_stays_with_its_face_when_others_come_and_go(page):
+    left, middle, right = (face(20 + n, x=0.7 - 0.3 * n, side=0.2) for n in range(3))
+    answer(page, left, right)
+    focused = page.locator(".em-targets button").nth(1)
+    focused.focus()
+    label = page.evaluate("document.activeElement.ariaLabel")
+    answer(page, middle, left, right)
+    answer(page, middle)  # missed for a moment
+    answer(page, middle, right)
+    assert page.evaluate("document.activeElement.ariaLabel") == label
+    answer(page, middle)
+    page.wait_for_function("document.querySelectorAll('.em-targets button').length === 1")
+    assert page.evaluate("document.activeElement.parentElement.className") == "em-targets"
 
 
 def test_a_face_keeps_its_number_when_another_one_becomes_larger(page):
-    left, right = face(4, x=0.1), face(7, x=0.6, probabilities=SURE[::-1])
+    left, right = face(4, x=0.6), face(7, x=0.1, probabilities=SURE[::-1])
     answer(page, left, right)
     page.locator(".em-targets button").nth(1).click()
     assert panel(page)[:2] == ["Face 2", "Fear 80 %"]
@@ -322,10 +356,19 @@ def test_every_control_is_reached_and_works_by_keyboard(page):
     answer(page, face(1))
     page.locator("[data-do=stop]").focus()
     reached = []
-    for _ in range(6):
+    for _ in range(8):
         page.keyboard.press("Tab")
         reached.append(page.evaluate("document.activeElement.dataset.do"))
-    assert reached == ["freeze", "save", "heat", "spotlight", "opacity", "explain"]
+    assert reached == [
+        "freeze",
+        "save",
+        "game",
+        "mirror",
+        "heat",
+        "spotlight",
+        "opacity",
+        "explain",
+    ]
     page.keyboard.press("ArrowDown")
     page.wait_for_function("exchange.sent.at(-1).explain === 0")
     page.keyboard.press("ArrowUp")

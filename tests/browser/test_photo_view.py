@@ -94,9 +94,7 @@ def test_six_maps_stand_side_by_side_and_choose_the_class(page):
     six = page.locator(".em-six button")
     assert six.count() == 6
     assert six.nth(0).get_attribute("aria-pressed") == "true"
-    shares = [
-        int(text.removesuffix(" %")) for text in page.locator(".em-six output").all_inner_texts()
-    ]
+    shares = [int(text.removesuffix(" %")) for text in page.locator(".em-share").all_inner_texts()]
     assert 97 <= sum(shares) <= 103
     six.nth(4).click()
     assert six.nth(4).get_attribute("aria-pressed") == "true"
@@ -178,12 +176,40 @@ def test_a_picture_without_a_face_offers_to_take_all_of_it(page):
     assert "taken as one face" in page.locator(".em-status").inner_text()
 
 
-def test_a_crowd_is_counted_and_gets_twenty_cards(page, astronaut):
+def test_a_crowd_is_summed_up_and_gets_a_thumbnail_each_and_one_card(page, astronaut):
     upload(page, png(np.tile(astronaut[20:210, 130:320], (4, 6, 1))))
     wait_for_cards(page)
-    assert page.locator(".em-status").inner_text() == "24 faces; the 20 largest are shown"
-    assert page.locator(".em-face").count() == 20
-    assert page.locator(".em-face .em-number").nth(19).inner_text() == "20"
+    words = page.locator(".em-status").inner_text()
+    assert words == "24 faces, of the 20 largest: 20 happiness"
+    thumbnails = page.locator("#photo .em-strip button")
+    assert thumbnails.count() == 20
+    assert page.locator(".em-face").count() == 1
+    thumbnails.nth(19).focus()
+    page.keyboard.press("Enter")
+    assert thumbnails.nth(19).get_attribute("aria-pressed") == "true"
+    assert page.locator(".em-face .em-number").inner_text() == "20"
+    assert page.locator(".em-face").count() == 1
+    name = page.locator(".em-face select").get_attribute("aria-label")
+    assert name == "Explain face 20"
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_faces_are_numbered_row_by_row_and_a_tapped_one_shows_its_card(page, astronaut, width):
+    page.set_viewport_size({"width": width, "height": 844})
+    upload(page, png(np.tile(astronaut[20:210, 130:320], (2, 3, 1))))
+    wait_for_cards(page)
+    page.wait_for_function("document.querySelectorAll('#photo .em-targets button').length === 6")
+    targets = page.locator("#photo .em-targets button").all()
+    places = [target.bounding_box() for target in targets]
+    middles = [(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2) for box in places]
+    rows = [middles[:3], middles[3:]]
+    assert all(row == sorted(row, key=lambda middle: middle[0]) for row in rows)
+    assert max(y for _, y in rows[0]) < min(y for _, y in rows[1])
+    targets[4].click()
+    assert page.locator(".em-face .em-number").inner_text() == "5"
+    assert page.locator("#photo .em-strip button").nth(4).get_attribute("aria-pressed") == "true"
+    page.locator("[data-do=another]").click()
+    page.set_viewport_size({"width": 1280, "height": 900})
 
 
 def test_an_unreachable_server_is_said_in_a_sentence(page, visited, astronaut):

@@ -25,9 +25,9 @@ from emotion.cli import main
 from emotion.errors import ConfigError, ImageError
 from emotion.labels import COLORS, LABELS
 from emotion.tracker import Tracker
-from emotion.video import HEADER, LONGEST_DOUBT, _Pending
+from emotion.video import HEADER
 from emotion.video_file import VideoReader
-from emotion.video_people import People, Sighting
+from emotion.video_people import LONGEST_DOUBT, Pending, People, Sighting
 from emotion.video_plot import MOST_BINS, Timeline, draw_timeline
 from tests.support.videos import sightings
 
@@ -341,7 +341,7 @@ def test_rows_wait_for_a_doubtful_face_no_longer_than_said() -> None:
     """An hour of a lamp that the detector half believes must not pile up in memory."""
     tracker = Tracker(patient=True)
     handed: list[Sighting] = []
-    pending = _Pending([handed.append], tracker)
+    pending = Pending([handed.append], tracker)
     longest = 0
     for number in range(600):
         time_s = number / 10

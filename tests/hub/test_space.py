@@ -133,7 +133,10 @@ def test_the_deployed_page_answers_and_the_command_says_so(page):
     assert "Created me/sep-emotion-classifier." in outcome.out
     assert "It answers: a drawn smile shows" in outcome.out
     assert f"It runs on {space.host}" in outcome.out
-    assert space.variables == {"OMP_NUM_THREADS": "2"}
+    assert space.variables == {
+        "OMP_NUM_THREADS": "2",
+        "FORWARDED_ALLOW_IPS": "127.0.0.1,10.0.0.0/8",
+    }
 
 
 def test_the_deployed_page_classifies_a_portrait(page, astronaut, tmp_path):

@@ -10,8 +10,9 @@ from PIL import Image
 from emotion.labels import LABELS
 from emotion.ui.covering import why
 from emotion.ui.decoder import Decoder
+from emotion.ui.examples import examples
 from emotion.ui.gate import Gate
-from emotion.ui.photo import MAX_CARDS, MAX_PHOTO_BYTES, examples, photo_analysis
+from emotion.ui.photo import MAX_CARDS, MAX_PHOTO_BYTES, photo_analysis
 from emotion.ui.strings import say
 
 
@@ -49,9 +50,11 @@ def test_sentences_are_in_the_visitors_language(analyze_photo, analyzer, astrona
     assert said[4] == say("cover_faint", language, label=say("disgust", language))
 
 
-def test_both_examples_are_there_and_show_a_face(analyze_photo):
-    assert list(examples()) == ["astronaut", "hopper"]
-    for name in examples():
+def test_all_examples_are_there_and_show_a_face(analyze_photo):
+    names = list(examples())
+    assert names[:2] == ["astronaut", "hopper"]
+    assert [name.removeprefix("drawn-") for name in names[-6:]] == list(LABELS)
+    for name in names:
         assert analyze_photo({"example": name})["count"] == 1
 
 

@@ -39,20 +39,11 @@ def test_the_page_says_what_python_says():
 def test_every_key_that_the_scripts_use_exists():
     folder = resources.files("emotion.ui")
     source = "".join(
-        folder.joinpath(name).read_text("utf-8")
-        for name in (
-            "common.js",
-            "camera.js",
-            "people.js",
-            "stage.js",
-            "live.js",
-            "photo.js",
-            "weights.js",
-            "why.js",
-            "brush.js",
-        )
+        file.read_text("utf-8") for file in folder.iterdir() if file.name.endswith(".js")
     )
-    used = set(re.findall(r'say\("(\w+)"', source)) | set(re.findall(r'"(camera_\w+)"', source))
+    used = set(re.findall(r'say\("(\w+)"', source)) | set(
+        re.findall(r'"((?:camera|send|video|photo)_\w+)"', source)
+    )
     assert used - {"camera"} <= set(table()["en"])
     assert len(used) > 20
 

@@ -44,17 +44,26 @@ def draw_face(label: str, seed: int, index: int) -> tuple[bytes, tuple[float, ..
     person, view = make_person(rng), make_view(rng, _CANVAS)
     muscles = contract(label, rng)
     canvas = _background(rng)
-    _draw_head(canvas, person, muscles, view)
-    _draw_nose(canvas, person, muscles, view)
-    for side in (-1.0, 1.0):
-        _draw_eye(canvas, person, muscles, view, side)
-    corners = _draw_mouth(canvas, person, muscles, view)
+    corners = draw_person(canvas, person, muscles, view)
     image = _photograph(canvas, rng)
     eyes = view([(-_EYE[0], _EYE[1]), _EYE])
     five = np.concatenate([eyes, view(_NOSE_TIP, 0.35), corners]) / _OVERSAMPLING
     # The centre of canvas pixel 0 lies between the centres of two image pixels.
     five -= 0.5 - 0.5 / _OVERSAMPLING
     return image, tuple(float(value) for value in five.ravel())
+
+
+def draw_person(canvas: Canvas, person: Person, muscles: Muscles, view: View) -> Points:
+    """Draw a face with its expression on a canvas, uint8 RGB (H, W, 3).
+
+    Returns:
+        x and y in px of the left and the right mouth corner as seen in the image.
+    """
+    _draw_head(canvas, person, muscles, view)
+    _draw_nose(canvas, person, muscles, view)
+    for side in (-1.0, 1.0):
+        _draw_eye(canvas, person, muscles, view, side)
+    return _draw_mouth(canvas, person, muscles, view)
 
 
 def _background(rng: np.random.Generator) -> Canvas:

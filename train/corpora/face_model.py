@@ -107,6 +107,11 @@ class Person:
     glasses: bool
 
 
+def typical(label: str, variant: int = 0) -> Muscles:
+    """Show one variant of the expression as it is described, without anything of chance."""
+    return _EXPRESSIONS[label][variant]
+
+
 def contract(label: str, rng: np.random.Generator) -> Muscles:
     """Show the expression more or less strongly, every part a little differently."""
     variants = _EXPRESSIONS[label]

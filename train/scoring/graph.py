@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from emotion import graph_file
 from emotion.align import CROP_SIZE
-from emotion.detect.mobilenet import MobileNetRetinaFace
 from emotion.detect.checkpoint import MOBILENET_WEIGHTS
+from emotion.detect.mobilenet import MobileNetRetinaFace
 from emotion.detect.retinaface import DetectorGraph
 from emotion.errors import ConfigError
 from emotion.files import write_bytes
@@ -49,10 +49,15 @@ def write_graph(weights: str | Path) -> Path:
     """Lay ``model.onnx`` beside weights.
 
     Raises:
-        ConfigError: if the library that writes it is missing.
+        ConfigError: if the library that writes it is missing, or they are on the Hub.
         DataError: if it cannot be written.
         WeightsError: if the weights cannot be used.
     """
+    if str(weights).startswith("hf://"):
+        raise ConfigError(
+            f"Nothing can be laid beside the weights {weights}; download them to a "
+            "folder and name that."
+        )
     loaded = load(str(weights))
     write_bytes(loaded.folder / graph_file.NAME, network_graph(loaded))
     return loaded.folder / graph_file.NAME
@@ -106,7 +111,7 @@ def _trace(graph: nn.Module, example: Tensor, varying: dict[str, dict[int, str]]
         torch.onnx.export(
             graph,
             (example,),
-            buffer,
+            buffer,  # type: ignore[arg-type] # the tracing exporter takes files, too
             dynamo=False,
             do_constant_folding=False,
             opset_version=_OPSET,
@@ -135,11 +140,8 @@ def _point_into(model: Any, tensors: bytes, name: str) -> None:
         constant.ClearField("float_data")
         constant.data_type = getattr(onnx.TensorProto, _DTYPES[entry["dtype"]])
         constant.data_location = onnx.TensorProto.EXTERNAL
-        for key, value in {
-            "location": name,
-            "offset": 8 + length + start,
-            "length": end - start,
-        }.items():
+        place = {"location": name, "offset": 8 + length + start, "length": end - start}
+        for key, value in place.items():
             constant.external_data.add(key=key, value=str(value))
         if constant.data_type != onnx.TensorProto.FLOAT:
             stored = f"{constant.name}.stored"

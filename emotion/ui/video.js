@@ -1,0 +1,356 @@
+// @ts-check
+/**
+ * The Video tab. Gradio runs this with `element` (the component).
+ *
+ * A clip goes to the server in pieces and comes back as numbers, while the browser plays its own copy
+ * with boxes on it. What a browser cannot play, it sees as the server's copy.
+ */
+const {
+  say, translate, drawFaces, fillBars, verdict, colorOf, nameOf, strongest, percent, request,
+  requestPatiently, failure, SendError, Footage, drawPlot, clockOf, lasting, saveFile,
+} = window.emotionPage;
+
+const PIECE = 2 * 1024 ** 2; // bytes
+const ASK_EVERY = 700; // ms
+const KEEP_EVERY = 30_000; // ms; the server forgets a clip that nobody asks about
+const TRY_AGAIN = 2000; // ms
+const FAILURES = 4; // in a row that end it
+const MOST_CHOICES = 8; // faces to choose from
+const VISITOR_KEY = "emotion-visitor";
+
+const find = (selector) => element.querySelector(selector);
+const section = find(".em-video");
+const video = find("video");
+const overlay = find(".em-frame canvas");
+const plot = find(".em-plot canvas");
+const slider = find(".em-plot input");
+const busy = find(".em-busy");
+const problem = find(".em-error");
+const look = { heat: false, spotlight: false, opacity: 1, selected: -1, source: video };
+
+const view = {
+  turn: 0, // number of the current clip; a late answer to an older one is dropped
+  name: "", // of the clip at the server
+  stop: new AbortController(),
+  clip: new Footage(),
+  chosen: 0, // number of the face whose curves are shown
+  plays: false, // whether the browser plays the file itself
+  drawn: false, // whether the boxes are in the picture already
+  began: 0, // when the analysis did
+};
+
+const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+function setState(state) {
+  section.dataset.state = state;
+}
+
+function complain(sentence) {
+  problem.hidden = !sentence;
+  problem.textContent = sentence;
+}
+
+/** @param {string} words @param {number} [part] 0..1, or nothing where nobody knows */
+function showBusy(words, part) {
+  const status = busy.querySelector("[role=status]");
+  const [said, detail] = words.split(" · ");
+  if (status.textContent !== said) status.textContent = said;
+  busy.querySelector(".em-quiet").textContent = detail ?? "";
+  const bar = busy.querySelector("progress");
+  if (part === undefined) bar.removeAttribute("value");
+  else bar.value = part;
+}
+
+/** @param {File | undefined} file */
+async function take(file) {
+  if (!file) return;
+  const turn = reset();
+  const most = Number(section.dataset.limit);
+  if (file.size > most) return fail(say("video_too_large"));
+  setState("sending");
+  showBusy(say("video_sending"), 0);
+  try {
+    await play(file);
+    if (turn !== view.turn) return;
+    if (view.plays && video.duration > Number(section.dataset.seconds) + 1)
+      throw new SendError("video_too_long");
+    const name = await send(file, turn);
+    if (turn !== view.turn) return;
+    setState("working");
+    await follow(name, turn);
+  } catch (error) {
+    if (turn === view.turn) fail(failure(error));
+  }
+}
+
+/** End what is under way; what comes next has this number. */
+function reset() {
+  view.stop.abort();
+  if (view.name) request("POST", `video/${view.name}/end`, null).catch(() => undefined);
+  URL.revokeObjectURL(video.src);
+  video.removeAttribute("src");
+  video.load();
+  Object.assign(view, {
+    name: "", stop: new AbortController(), clip: new Footage(), chosen: 0, plays: false, drawn: false,
+  });
+  find(".em-people").replaceChildren();
+  complain("");
+  showBusy("");
+  return ++view.turn;
+}
+
+function fail(sentence) {
+  reset();
+  setState("idle");
+  complain(sentence);
+}
+
+/** Find out whether the browser plays a file. @param {File} file */
+async function play(file) {
+  video.src = URL.createObjectURL(file);
+  view.plays = await new Promise((resolve) => {
+    video.onloadedmetadata = () => resolve(video.videoWidth > 0);
+    video.onerror = () => resolve(false);
+  });
+  section.classList.toggle("em-unplayed", !view.plays);
+}
+
+/** @param {File} file @param {number} turn @returns {Promise<string>} its name at the server */
+async function send(file, turn) {
+  const { signal } = view.stop;
+  const said = JSON.stringify({ size: file.size, visitor: visitor() });
+  const { status, json } = await request("POST", "video", said, { signal });
+  if (status >= 400) throw new SendError(json?.key ?? "send_refused", json?.error);
+  const name = json.clip;
+  if (turn !== view.turn) {
+    request("POST", `video/${name}/end`, null).catch(() => undefined);
+    return name;
+  }
+  view.name = name;
+  for (let at = 0, failed = 0; at < file.size; ) {
+    const piece = file.slice(at, at + PIECE);
+    try {
+      const { received } = await requestPatiently("POST", `video/${name}?at=${at}`, piece, {
+        signal,
+        type: "application/octet-stream",
+        progress: (part) => showSending((at + part * piece.size) / file.size, file.size, turn),
+      });
+      [at, failed] = [received, 0];
+    } catch (error) {
+      const refused = error instanceof SendError && !["photo_unreachable", "send_stalled"].includes(error.key);
+      if (refused || signal.aborted || ++failed >= FAILURES) throw error;
+      await sleep(TRY_AGAIN);
+    }
+  }
+  return name;
+}
+
+function showSending(part, size, turn) {
+  if (turn !== view.turn) return;
+  const done = Math.round(part * 100);
+  showBusy(`${say("video_sending")} · ${say("video_sent", { done, size: Math.ceil(size / 1024 ** 2) })}`, part);
+}
+
+/** A name for this browser, which sends one clip at a time. */
+function visitor() {
+  const fresh = Array.from(crypto.getRandomValues(new Uint8Array(12)), (byte) => byte.toString(16)).join("");
+  try {
+    const known = localStorage.getItem(VISITOR_KEY) ?? fresh;
+    localStorage.setItem(VISITOR_KEY, known);
+    return known;
+  } catch {
+    return fresh; // storage may be forbidden
+  }
+}
+
+/** Ask what is new until all is there, and from time to time afterwards. */
+async function follow(name, turn) {
+  view.began = performance.now();
+  for (let failed = 0; turn === view.turn; ) {
+    const { clip } = view;
+    const after = `${clip.times.length}-${clip.rows}`;
+    let answer;
+    try {
+      answer = await requestPatiently("GET", `video/${name}?after=${after}`, null, { signal: view.stop.signal });
+      failed = 0;
+    } catch (error) {
+      const gone = error instanceof SendError && error.key === "video_gone";
+      if (gone || ++failed >= FAILURES || view.stop.signal.aborted) throw error;
+      await sleep(TRY_AGAIN);
+      continue;
+    }
+    if (turn !== view.turn) return;
+    if (answer.state === "failed") throw new SendError(answer.error, answer.detail);
+    show(answer);
+    if (answer.state !== "done") await sleep(ASK_EVERY);
+    else return keep(name, turn);
+  }
+}
+
+function show(answer) {
+  const { clip } = view;
+  if (!clip.times.length) view.began = performance.now();
+  clip.take(answer);
+  slider.max = String(clip.length || 1);
+  if (!view.chosen && clip.people.size) view.chosen = clip.faces[0];
+  offerFaces();
+  draw();
+  if (answer.state === "done") return finish(answer);
+  if (answer.state === "waiting") return showBusy(say("video_waiting"));
+  const part = clip.length ? Math.min(1, (clip.times.at(-1) ?? 0) / clip.length) : 0;
+  const seconds = (performance.now() - view.began) / 1000;
+  const left = part > 0.03 ? ` · ${say("video_left", { left: lasting(Math.round((seconds / part) * (1 - part))) })}` : "";
+  showBusy(`${say("video_working")}${left}`, part);
+}
+
+function finish({ copy, remark }) {
+  showBusy("");
+  setState("done");
+  const { clip } = view;
+  const counts = { frames: clip.times.length, faces: clip.people.size };
+  find(".em-status").textContent =
+    [clip.people.size ? say("video_done", counts) : say("video_no_face"), remark].filter(Boolean).join(" · ");
+  find("[data-do=copy]").hidden = !copy;
+  if (!view.plays && copy) {
+    view.drawn = true;
+    video.src = new URL(`video/${view.name}/copy.mp4`, document.baseURI).href;
+    section.classList.remove("em-unplayed");
+  }
+  draw();
+}
+
+async function keep(name, turn) {
+  while (turn === view.turn) {
+    await sleep(KEEP_EVERY);
+    if (turn !== view.turn) return;
+    const { clip } = view;
+    const answer = await request("GET", `video/${name}?after=${clip.times.length}-${clip.rows}`, null)
+      .catch(() => undefined);
+    if (answer?.status === 404) find("[data-do=copy]").hidden = true;
+  }
+}
+
+function offerFaces() {
+  const place = find(".em-people");
+  const numbers = view.clip.faces.slice(0, MOST_CHOICES).sort((one, other) => one - other);
+  if (numbers.length === place.children.length) return;
+  place.replaceChildren(...numbers.map((n) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "em-chip";
+    button.textContent = say("face_n", { n });
+    button.addEventListener("click", () => {
+      view.chosen = n;
+      draw();
+    });
+    button.dataset.face = String(n);
+    return button;
+  }));
+  place.hidden = numbers.length < 2;
+}
+
+/** Draw everything for the moment at which the clip stands. */
+function draw() {
+  const time = video.currentTime || 0;
+  const { clip, chosen } = view;
+  const faces = clip.facesAt(time);
+  const unit = window.devicePixelRatio || 1;
+  overlay.width = Math.round(overlay.clientWidth * unit);
+  overlay.height = Math.round(overlay.clientHeight * unit);
+  const { width, height } = overlay;
+  look.selected = faces.findIndex(({ number }) => number === chosen);
+  if (!view.drawn && width)
+    drawFaces(overlay.getContext("2d"), faces, { width, height, mirrored: false, unit }, look);
+  for (const button of find(".em-people").children)
+    button.setAttribute("aria-pressed", String(Number(button.dataset.face) === chosen));
+  const face = faces[look.selected];
+  const { name, share, detail } = face ? verdict(face)
+    : { name: say("video_absent"), share: "", detail: clockOf(Math.floor(time)) };
+  find(".em-face h2").textContent = name;
+  find(".em-face .em-winner").textContent = share;
+  find(".em-face .em-detail").textContent = detail;
+  find(".em-face").style.setProperty("--accent", face ? colorOf(face) : "transparent");
+  fillBars(find(".em-bars"), face);
+  drawPlot(plot, clip, chosen, time);
+  slider.value = String(time);
+  slider.setAttribute("aria-valuetext", `${clockOf(Math.floor(time))}: ${name} ${share}`);
+  plot.setAttribute("aria-label", plotSentence());
+}
+
+/** The curves in a sentence. */
+function plotSentence() {
+  const seen = view.clip.people.get(view.chosen);
+  if (!seen) return say("video_plot_empty");
+  const sums = seen[0].face.probabilities.map((_, index) =>
+    seen.reduce((sum, { face }) => sum + face.probabilities[index], 0) / seen.length);
+  const top = strongest(sums);
+  return say("video_plot_label", { n: view.chosen, label: nameOf(top), share: percent(sums[top]) });
+}
+
+function seek(time) {
+  video.currentTime = Math.max(0, Math.min(time, video.duration || view.clip.length));
+  draw();
+}
+
+function onFrame() {
+  draw();
+  watchFrames();
+}
+
+function watchFrames() {
+  if ("requestVideoFrameCallback" in video) video.requestVideoFrameCallback(onFrame);
+}
+
+const actions = {
+  choose: () => find("input[type=file]").click(),
+  halt: () => {
+    reset();
+    setState("idle");
+    find("[data-do=choose]").focus();
+  },
+  another: () => actions.halt(),
+  csv: () => saveFile(new Blob([view.clip.csv()], { type: "text/csv" }), "emotion.csv"),
+  copy: () => {
+    const link = document.createElement("a");
+    link.href = new URL(`video/${view.name}/copy.mp4`, document.baseURI).href;
+    link.download = "emotion.mp4";
+    link.click();
+  },
+};
+for (const button of element.querySelectorAll("button[data-do]"))
+  button.addEventListener("click", actions[button.dataset.do]);
+find("input[type=file]").addEventListener("change", ({ target }) => {
+  take(target.files[0]);
+  target.value = "";
+});
+section.addEventListener("dragover", (event) => {
+  event.preventDefault();
+  section.classList.add("em-dragging");
+});
+section.addEventListener("dragleave", () => section.classList.remove("em-dragging"));
+section.addEventListener("drop", (event) => {
+  event.preventDefault();
+  section.classList.remove("em-dragging");
+  const [file, ...others] = event.dataTransfer.files;
+  take(file);
+  if (others.length) complain(say("video_first", { count: others.length }));
+});
+plot.addEventListener("pointerdown", (event) => {
+  const { left, width } = plot.getBoundingClientRect();
+  seek(((event.clientX - left) / width) * view.clip.length);
+});
+slider.addEventListener("input", () => seek(Number(slider.value)));
+for (const name of ["timeupdate", "seeked", "loadeddata"]) video.addEventListener(name, draw);
+video.addEventListener("loadedmetadata", () =>
+  find(".em-frame").style.setProperty("--ratio", String(video.videoWidth / video.videoHeight || 1.78)));
+new ResizeObserver(draw).observe(find(".em-frame"));
+new ResizeObserver(draw).observe(plot);
+window.addEventListener("pagehide", () => {
+  if (view.name) navigator.sendBeacon(new URL(`video/${view.name}/end`, document.baseURI));
+  reset();
+  setState("idle");
+});
+
+translate(element);
+watchFrames();
+setState("idle");

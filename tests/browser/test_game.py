@@ -1,0 +1,111 @@
+"""The mirror game: six prompts, the best frame of each, a card to save."""
+
+from __future__ import annotations
+
+import pytest
+from PIL import Image
+
+from emotion.labels import LABELS
+from tests.browser.test_live_answers import EXCHANGE, answer, face
+from tests.browser.test_page import violations
+
+pytestmark = pytest.mark.browser
+
+PROMPT = "document.querySelector('.em-prompt').textContent"
+COUNTS = "document.querySelector('.em-game').classList.contains('em-counts')"
+
+
+@pytest.fixture(scope="module")
+def visited(shared_visit, one_face):
+    """One page whose server is ours."""
+    return shared_visit(one_face, script=EXCHANGE)
+
+
+@pytest.fixture(params=[390, 1280])
+def page(visited, request):
+    """That page with the camera running, as wide as a phone and a desktop."""
+    page = visited.page
+    page.set_viewport_size({"width": request.param, "height": 844})
+    page.locator("[data-do=start]").click()
+    page.wait_for_selector(".em-live[data-state=running]")
+    yield page
+    page.evaluate("setPace(1)")
+    if page.locator("dialog[open]").count():
+        page.keyboard.press("Escape")
+    page.locator("[data-do=stop]").click()
+
+
+def begin(page) -> None:
+    page.locator(".em-controls [data-do=game]").click()
+
+
+def strongest(index: int, share: float) -> list[float]:
+    return [share if i == index else (1 - share) / 5 for i in range(6)]
+
+
+def test_the_best_frame_of_each_of_six_prompts_is_on_the_card(page):
+    answer(page, face(1))
+    begin(page)
+    page.evaluate("setPace(4)")
+    for index, name in enumerate(LABELS):
+        page.wait_for_function(f"{PROMPT} === 'Show {name.capitalize()}' && {COUNTS}")
+        page.evaluate("setPace(0.5)")
+        shown = index if name != "fear" else 1  # fear is not shown
+        answer(page, face(1, probabilities=strongest(shown, 0.6 + index / 20)))
+        answer(page, face(1, probabilities=strongest(shown, 0.3)))
+        page.evaluate("setPace(6)")
+    page.wait_for_selector("dialog[open]")
+    said = page.locator(".em-score canvas").get_attribute("aria-label")
+    assert said == (
+        "5 of 6 recognised, Happiness 60 %, Surprise 65 %, Sadness 70 %, Anger 75 %, "
+        "Disgust 80 %, Fear 14 %"
+    )
+    page.evaluate("setPace(1)")
+    assert violations(page) == []
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Save the card").click()
+    card = Image.open(download.value.path()).convert("RGB")
+    for index in range(6):  # the tiles show the camera, not an empty place
+        left, top = 30 + index % 3 * 350, 150 + index // 3 * 416
+        tile = card.crop((left, top, left + 320, top + 320))
+        assert len(set(tile.resize((32, 32)).getdata())) > 100
+    page.get_by_role("button", name="Close", exact=True).click()
+    assert page.evaluate("document.activeElement.dataset.do") == "game"
+
+
+def test_without_a_face_the_card_says_so(page):
+    begin(page)
+    page.evaluate("setPace(30)")
+    page.wait_for_selector("dialog[open]")
+    said = page.locator(".em-score canvas").get_attribute("aria-label")
+    assert said.startswith("0 of 6 recognised, Happiness – no face")
+    page.evaluate("setPace(1)")
+    page.get_by_role("button", name="Play again").click()
+    page.wait_for_function(f"{PROMPT} === 'Show Happiness'")
+    assert page.locator("dialog[open]").count() == 0
+    page.locator("[data-do=game-end]").click()
+
+
+def test_the_game_is_played_and_ended_by_keyboard_and_ends_with_the_camera(page, open_tab):
+    page.locator(".em-controls [data-do=game]").focus()
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".em-game:not([hidden])")
+    assert page.evaluate("document.activeElement.dataset.do") == "game-end"
+    page.keyboard.press("Enter")
+    assert page.locator(".em-game").is_hidden()
+    assert page.evaluate("document.activeElement.dataset.do") == "game"
+    begin(page)
+    open_tab(page, "Photo")
+    page.wait_for_selector(".em-game[hidden]", state="attached")
+    open_tab(page, "Live")
+    page.locator(".em-start [data-do=play]").click()
+    page.wait_for_selector(".em-game:not([hidden])")
+    page.locator("[data-do=game-end]").click()
+
+
+def test_the_face_is_not_under_the_prompt(page):
+    begin(page)
+    prompt, stage = (page.locator(s).bounding_box() for s in (".em-game", ".em-stage"))
+    assert prompt["height"] < 0.3 * stage["height"]
+    assert prompt["y"] > stage["y"] + stage["height"] / 2
+    page.locator("[data-do=game-end]").click()

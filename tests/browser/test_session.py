@@ -1,0 +1,195 @@
+"""A recording of the Live tab: what it keeps, for how long, and its two files."""
+
+from __future__ import annotations
+
+import csv
+import io
+from itertools import pairwise
+
+import pytest
+from PIL import Image
+
+from emotion.labels import LABELS
+from tests.browser.test_live_answers import EXCHANGE, SURE, UNDECIDED, answer, face
+from tests.browser.test_page import violations
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def visited(shared_visit, one_face):
+    """One page whose server is ours."""
+    return shared_visit(one_face, script=EXCHANGE)
+
+
+@pytest.fixture(params=[390, 1280])
+def page(visited, request):
+    """That page with the camera running, nothing recorded, as wide as a phone and a desktop."""
+    page = visited.page
+    page.set_viewport_size({"width": request.param, "height": 844})
+    begin(page)
+    yield page
+    page.evaluate("setPace(1)")
+    if page.locator("[data-do=stop]").is_visible():
+        page.locator("[data-do=stop]").click()
+    if page.locator("[data-do=discard]").is_visible():
+        page.locator("[data-do=discard]").click()
+        page.locator("[data-do=discard]").click()
+
+
+def begin(page) -> None:
+    page.locator("[data-do=start]").click()
+    page.wait_for_selector(".em-live[data-state=running]")
+
+
+def record(page, name: str = "Record") -> None:
+    page.get_by_role("button", name=name, exact=True).click()
+
+
+def table(page) -> list[dict[str, str]]:
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Table (CSV)").click()
+    assert download.value.suggested_filename.startswith("emotion-session-")
+    return list(csv.DictReader(io.StringIO(download.value.path().read_text("utf-8"))))
+
+
+def seconds(page) -> float:
+    minutes, rest = page.locator(".em-session time").inner_text().split(":")
+    return 60 * int(minutes) + int(rest)
+
+
+def wait_for(page, length: int) -> None:
+    """Wait until the recording is that long; its clock may run fast."""
+    page.evaluate("setPace(5)")
+    page.wait_for_function(
+        "(length) => document.querySelector('.em-session time').textContent >= `0:0${length}`",
+        arg=length,
+    )
+    page.evaluate("setPace(1)")
+
+
+def test_the_table_has_a_line_for_each_face_and_moment(page):
+    calm = {"calm": 0.25, "sure": True}
+    answer(page, face(1, **calm), face(2, 0.6, probabilities=UNDECIDED, sure=False))
+    record(page)
+    wait_for(page, 2)
+    rows = table(page)
+    assert list(rows[0]) == ["time", "face", *LABELS, "calm", "sure", "marker"]
+    one, two = ([row for row in rows if row["face"] == number] for number in "12")
+    assert [float(one[0][name]) for name in LABELS] == SURE
+    assert [float(two[0][name]) for name in LABELS] == UNDECIDED
+    assert [one[0]["calm"], one[0]["sure"]] == ["0.2500", "1"]
+    assert [two[0]["calm"], two[0]["sure"]] == ["", "0"]
+    times = [float(row["time"]) for row in one]
+    assert all(after - before >= 0.19 for before, after in pairwise(times))
+    assert 2 <= times[-1] < 10
+    assert violations(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]
+
+
+def test_while_paused_nothing_is_recorded_and_its_clock_stands_still(page):
+    answer(page, face(1))
+    record(page)
+    wait_for(page, 1)
+    record(page, "Pause")
+    before = table(page)
+    answer(page, face(1, probabilities=UNDECIDED))
+    assert table(page) == before
+    record(page, "Go on")
+    page.wait_for_function("window.before = exchange.sent.length")
+    answer(page, face(1, probabilities=UNDECIDED))
+    after = table(page)
+    assert after[: len(before)] == before
+    assert float(after[len(before)]["time"]) - float(before[-1]["time"]) < 2
+
+
+def test_a_marker_is_set_with_a_note_by_keyboard_and_stands_in_the_table(page):
+    answer(page, face(1))
+    record(page)
+    page.get_by_label("Note").fill('=1+1, "quoted"')
+    page.keyboard.press("Enter")
+    assert page.locator(".em-marks li").all_inner_texts() == ['1 · 0:00 · =1+1, "quoted"']
+    assert page.get_by_label("Note").input_value() == ""
+    (marker,) = [row for row in table(page) if row["marker"]]
+    assert marker["marker"] == '\'=1+1, "quoted"'  # no formula for a spreadsheet
+    assert marker["face"] == ""
+
+
+def painted_share(page) -> float:
+    """How much of the timeline's width shows anything coloured."""
+    return page.evaluate(
+        """() => {
+          const canvas = document.querySelector(".em-session canvas");
+          const { width, height } = canvas;
+          const { data } = canvas.getContext("2d").getImageData(0, 0, width, height);
+          const columns = new Set();
+          for (let i = 0; i < data.length; i += 4)
+            if (data[i] - data[i + 2] > 100) columns.add((i >> 2) % width); // happiness is orange
+          return columns.size / width;
+        }"""
+    )
+
+
+def test_the_timeline_grows_to_its_width(page):
+    answer(page, face(1))
+    record(page)
+    page.wait_for_function("document.querySelector('.em-session time').textContent === '0:02'")
+    assert 0.1 < painted_share(page) < 0.6
+    page.evaluate("setPace(8)")
+    page.wait_for_function("document.querySelector('.em-session time').textContent >= '0:12'")
+    page.evaluate("setPace(1)")
+    assert painted_share(page) > 0.7
+    label = page.locator(".em-session canvas").get_attribute("aria-label")
+    assert label.startswith("Recording of 0:1")
+    assert label.endswith("mostly Happiness")
+
+
+def test_stop_another_tab_and_a_reload_lose_nothing(page, open_tab):
+    answer(page, face(1))
+    record(page)
+    wait_for(page, 1)
+    page.get_by_label("Note").fill("here")
+    page.keyboard.press("Enter")
+    page.locator("[data-do=stop]").click()
+    kept = table(page)
+    assert len(kept) >= 2
+    begin(page)
+    open_tab(page, "Photo")
+    page.wait_for_selector(".em-live[data-state=idle]", state="attached")
+    open_tab(page, "Live")
+    assert table(page) == kept
+    page.reload()
+    page.wait_for_selector(".em-session[data-recording=paused]")
+    assert table(page) == kept
+    begin(page)
+    record(page, "Go on")
+
+
+def test_the_picture_shows_all_faces_and_nothing_is_sent_for_either_file(page):
+    answer(page, face(1), face(2, 0.6))
+    record(page)
+    wait_for(page, 1)
+    record(page, "Pause")
+    requests: list[str] = []
+    listener = lambda request: requests.append(request.url)  # noqa: E731
+    page.on("request", listener)
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Picture (PNG)").click()
+    table(page)
+    page.remove_listener("request", listener)
+    picture = Image.open(download.value.path())
+    assert picture.width == 1600
+    assert picture.height > 2 * 6 * 34
+    assert [url for url in requests if not url.startswith("blob:")] == []
+
+
+def test_discard_asks_first(page):
+    answer(page, face(1))
+    record(page)
+    discard = page.locator("[data-do=discard]")
+    discard.click()
+    assert discard.inner_text() == "Really discard?"
+    assert seconds(page) >= 0
+    discard.click()
+    page.wait_for_selector(".em-session[data-recording=none]")
+    assert page.evaluate("sessionStorage.getItem('emotion-session')") is None
