@@ -47,7 +47,7 @@ class Arguments:
 
 def run(arguments: Arguments) -> int:
     """Export, see ``train.scoring.export`` and ``train.scoring.portable``."""
-    if arguments.format not in ("int8", "graph"):
+    if arguments.format != "int8" and arguments.format != "graph":
         from train.scoring.portable import export_portable
 
         return export_portable(arguments.weights, arguments.format, arguments.out)
