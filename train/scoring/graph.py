@@ -71,7 +71,7 @@ def network_graph(loaded: Loaded) -> bytes:
     """
     crops = torch.zeros(2, CROP_SIZE, CROP_SIZE, dtype=torch.uint8)
     varying = {"crops": {0: "faces"}, "features": {0: "faces"}}
-    model = _trace(FeatureGraph(loaded.network), crops, varying)
+    model = _trace(FeatureGraph(loaded.network).eval(), crops, varying)
     _point_into(model, (loaded.folder / TENSORS).read_bytes(), TENSORS)
     marked = {graph_file.PROPERTY: graph_file.mark(loaded.digest, loaded.network.config)}
     return _finished(model, marked)

@@ -52,6 +52,8 @@ def test_a_graph_over_its_tensors_computes_what_torch_does(tmp_path, config, hal
     path = write_graph(tmp_path)
     loaded = load(str(tmp_path))
     values = crops(3)
+    network_graph(loaded)
+    assert not any(module.training for module in loaded.network.modules())  # left as it was
     expected = features(loaded.network, values)
     assert np.abs(run(path, "crops", values)[0] - expected).max() < 1e-4 * np.abs(expected).max()
     assert path.stat().st_size < 200_000
