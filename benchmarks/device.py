@@ -1,9 +1,9 @@
-"""Live on the visitor's device against the server: answers, and what visitors cost the server (Linux).
+"""Live on the visitor's device against the server: answers, and what visitors cost the server.
 
-First one visitor with a Chromium and a camera that shows one face, by turns on the device and on the
-server, on this machine and in one run. Then the server's processor time for several visitors over a
-minute. Those are programs: they fetch what a first visit in that mode fetches, and on the server send
-frames as fast as they are answered, 25 a second at most. No browser is in that count.
+First one visitor with a Chromium and a camera that shows one face, by turns on the device and on
+the server, on this machine and in one run. Then the server's processor time for several visitors
+over a minute (Linux). Those are programs: they fetch what a first visit on the device fetches, and
+on the server send frames as fast as they are answered. No browser is in that count.
 
     python -m benchmarks.device [--seconds N] [--json F]
 """
@@ -26,7 +26,7 @@ from benchmarks._clients import Client, Watch
 from benchmarks._machine import machine
 from benchmarks.visitors import Scene, watch
 from tests.support.browser import find_browser
-from tests.support.visit import App, camera_flags, one_face, served, write_clip
+from tests.support.visit import App, one_face, served, write_clip
 
 ROUNDS = 2  # of each mode, by turns
 CROWDS = (1, 4, 16)
