@@ -4,7 +4,7 @@
  * It runs once, after session.js and in its scope.
  */
 const SHOWN_EVERY = 250; // ms
-const SURE_WITHIN = 4000; // ms in which "discard" must be pressed a second time
+const SURE_WITHIN = 6000; // ms in which "discard" must be pressed a second time
 
 class Recorder {
   /** @param {HTMLElement} section the recording's part of the Live tab */
@@ -71,6 +71,7 @@ class Recorder {
     }
     ask("session_discard");
     this.session.clear();
+    this.session.keep();
     this.face = 0;
     this.show();
     this.find("[data-do=record]").focus();
