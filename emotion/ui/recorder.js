@@ -15,6 +15,7 @@ class Recorder {
     this.canvas = find("canvas");
     this.face = 0; // whose timeline is shown; 0: of the first
     this.shownAt = 0;
+    this.asking = 0; // timer, while "discard" must be pressed once more
     this.session.restore();
     const on = (name, action) => find(`[data-do=${name}]`).addEventListener("click", action);
     on("record", () => (this.runs ? this.pause() : this.record()));
@@ -66,9 +67,10 @@ class Recorder {
     const ask = (key) => Object.assign(words, { textContent: say(key) }).setAttribute("data-text", key);
     if (words.dataset.text === "session_discard") {
       ask("session_discard_sure");
-      setTimeout(() => ask("session_discard"), SURE_WITHIN);
+      this.asking = setTimeout(() => ask("session_discard"), SURE_WITHIN);
       return;
     }
+    clearTimeout(this.asking);
     ask("session_discard");
     this.session.clear();
     this.session.keep();
