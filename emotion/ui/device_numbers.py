@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import torch
 
 from emotion import cover, covered, doubt, tracker, upright
 from emotion.align import CROP_SIZE, MAX_RESIDUAL, template
@@ -16,6 +18,8 @@ from emotion.reliability import MIN_SCORE, RELIABLE
 from emotion.ui.wire import JSON
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from emotion.analyzer import Analyzer
 
 _SMALLEST = 16.0  # px, the default of ``Detector.detect``
@@ -70,7 +74,7 @@ def numbers(analyzer: Analyzer) -> JSON:
             "cells": covered._CELLS,
             "least": covered._LEAST,
             "minDeviation": covered._MIN_DEVIATION,
-            "weights": _plain(weights),
+            "weights": weights.tolist(),
             "bias": bias,
         },
         "tracker": {
@@ -103,7 +107,7 @@ def _network(network: EmotionNet) -> JSON:
     if network.calm is not None:
         calm = {
             "weight": _plain(network.calm.weight[0]),
-            "bias": float(network.calm.bias),
+            "bias": _plain(network.calm.bias)[0],
             "bound": config.calm_bound,
             "temperature": config.calm_temperature,
         }
@@ -127,14 +131,12 @@ def _network(network: EmotionNet) -> JSON:
 
 
 def _map_size(network: EmotionNet) -> tuple[int, int]:
-    import torch
-
     with torch.inference_mode():
         blank = torch.zeros(1, CROP_SIZE, CROP_SIZE, dtype=torch.uint8)
         height, width = network.features(normalise(blank, network.config)).shape[-2:]
     return height, width
 
 
-def _plain(values: Any) -> list[float]:
+def _plain(values: Tensor) -> list[float]:
     # Nine digits tell every float32 from its neighbours.
-    return [float(f"{float(value):.9g}") for value in values]
+    return [float(f"{value:.9g}") for value in values.tolist()]

@@ -50,7 +50,7 @@ class Many {
     this.open = open;
     this.shown = shown;
     const find = (selector) => node.querySelector(selector);
-    this.status = find(".em-status");
+    this.status = find(".em-told");
     this.bar = find("progress");
     this.body = find("tbody");
     this.failures = find(".em-failed");
@@ -80,7 +80,7 @@ class Many {
   }
 
   focus() {
-    this.node.querySelector("[data-do=another]").focus();
+    this.node.querySelector("[data-do=others]").focus();
   }
 
   halt() {

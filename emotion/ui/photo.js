@@ -231,6 +231,7 @@ const actions = {
     find("[data-do=camera]").focus();
   },
   another,
+  others: another,
   save: () => download(result.whole()),
   halt,
   folder: () => find("[data-folder]").click(),

@@ -197,9 +197,9 @@ def _many() -> str:
     names = "".join(_sortable(name, COLORS[name]) for name in LABELS)
     return f"""<div class="em-many">
     <div class="em-toolbar">
-      <button type="button" class="em-button" data-do="another">
+      <button type="button" class="em-button" data-do="others">
         {markup.icon("back")}{text("many_another")}</button>
-      <p class="em-status" role="status"></p>
+      <p class="em-told" role="status"></p>
       <span class="em-gap"></span>
       <button type="button" class="em-button" data-many="stop">{text("many_stop")}</button>
       <button type="button" class="em-button" data-many="csv">

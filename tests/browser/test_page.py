@@ -14,7 +14,7 @@ TABS = ("Live", "Photo", "About")
 
 # What Gradio's own parts may violate; ours may not.
 GRADIO_VIOLATIONS = {"color-contrast", "aria-prohibited-attr"}
-OURS = ("#header", "#live", "#photo", "#about")
+OURS = ("#header", "#live", "#photo", "#video", "#about", "#footer")
 
 
 def violations(page) -> list[str]:
@@ -53,6 +53,8 @@ def test_axe_finds_nothing_on_any_tab_of_either_colour_scheme(
     page.get_by_role("button", name="Astronaut").click()
     page.wait_for_selector(".em-face", timeout=30_000)
     found += violations(page)
+    open_tab(page, "Video")
+    found += violations(page)
     open_tab(page, "About")
     found += violations(page)
     assert found == []
@@ -73,6 +75,9 @@ def test_nothing_scrolls_sideways(visit, one_face, open_tab, start, width):
     page.wait_for_selector(".em-face", timeout=30_000)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     page.get_by_role("tab").nth(2).click()
+    page.wait_for_selector(".em-video")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.get_by_role("tab").nth(3).click()
     page.wait_for_selector(".em-about")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
@@ -80,7 +85,7 @@ def test_nothing_scrolls_sideways(visit, one_face, open_tab, start, width):
 def test_a_german_visitor_reads_german(visit, one_face):
     page = visit(one_face, locale="de-DE").page
     assert page.get_by_role("button", name="Kamera starten").is_visible()
-    assert page.get_by_role("tab").all_inner_texts() == ["Live", "Foto", "Über"]
+    assert page.get_by_role("tab").all_inner_texts() == ["Live", "Foto", "Video", "Über"]
     assert page.locator("#live .em-bar-name").first.inner_text() == "Freude"
     assert page.evaluate("document.documentElement.lang") == "de"
 
@@ -90,9 +95,10 @@ def test_the_privacy_notice_comes_before_the_camera(page):
     assert page.evaluate("document.querySelector('.em-stage video').srcObject") is None
 
 
-def test_the_header_names_weights_engine_and_version(page):
-    facts = page.locator("#header").inner_text()
-    assert "Six expressions, and why" in facts
+def test_about_names_weights_engine_and_version(page, open_tab):
+    assert "Six expressions, and why" in page.locator("#header").inner_text()
+    open_tab(page, "About")
+    facts = page.locator("#weights").inner_text()
     assert emotion.__version__ in facts
     assert choose().name in facts
 

@@ -1,4 +1,4 @@
-"""``python -m train export``: the 8-bit model of the page, and the network for other runtimes."""
+"""``python -m train export``: models beside the weights, and the network for other runtimes."""
 
 from __future__ import annotations
 
@@ -20,6 +20,9 @@ class Arguments:
     on, and written beside the weights if it costs less than 0.3 points of accuracy and keeps the
     heat maps (rank correlation above 0.98). Other weights in that folder are never run with it.
 
+    The graph, model.onnx, lets browsers run the weights; fit and push write it by themselves. The
+    8-bit model brings it along.
+
     The other formats need no corpora. The file takes crops and gives calibrated probabilities,
     logits, maps and calm. It is compared with torch on 500 drawn faces before it is written.
 
@@ -30,8 +33,8 @@ class Arguments:
 
     weights: Annotated[str, tyro.conf.arg(aliases=("--run",))]
     """embedded, or the folder of a run; for other formats hf://USER/NAME@REVISION, too."""
-    format: Literal["int8", "onnx", "openvino", "pt2"] = "int8"
-    """int8, laid beside the weights; or a file for ONNX runtimes, OpenVINO, or torch.export."""
+    format: Literal["int8", "graph", "onnx", "openvino", "pt2"] = "int8"
+    """int8 or graph, laid beside the weights; or a file for ONNX, OpenVINO, or torch.export."""
     out: Path | None = None
     """File of the other formats; by default emotion.onnx, emotion.xml or emotion.pt2 here."""
     data: Path | None = None
@@ -44,12 +47,17 @@ class Arguments:
 
 def run(arguments: Arguments) -> int:
     """Export, see ``train.scoring.export`` and ``train.scoring.portable``."""
-    if arguments.format != "int8":
+    if arguments.format != "int8" and arguments.format != "graph":
         from train.scoring.portable import export_portable
 
         return export_portable(arguments.weights, arguments.format, arguments.out)
     if arguments.out is not None:
-        raise ConfigError("The 8-bit model lies beside its weights; leave out --out.")
+        raise ConfigError("Graph and 8-bit model lie beside their weights; leave out --out.")
+    if arguments.format == "graph":
+        from train.scoring.graph import write_graph
+
+        print(f"Wrote {write_graph(arguments.weights)}.")
+        return 0
     from train.scoring.export import export
 
     return export(arguments.weights, arguments.data, arguments.calibration, arguments.limit)

@@ -88,6 +88,7 @@ Weights are safetensors; nothing has to be unpickled.
 _FILES = {
     "config.json": "labels, architecture, alignment, calibration and threshold",
     "model.safetensors": "the weights",
+    "model.onnx": "their graph, over model.safetensors, for browsers and other ONNX runtimes",
     "evaluation/": "every number behind the results, confusion matrices among them",
     "figures/": "drawn from them",
     "int8.": "an 8-bit export that runs in their place where it is faster (OpenVINO)",

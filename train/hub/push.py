@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from emotion import graph_file
 from emotion.calibration import Calibration
 from emotion.errors import ConfigError, DataError, EmotionError, HubError
 from emotion.evaluation import RESULTS, Evaluation, read_json
@@ -21,10 +22,11 @@ from train.config.fit import read_config, to_json
 from train.hub import upload
 from train.hub.card import model_card
 from train.scoring.figures import render
+from train.scoring.graph import network_graph
 from train.scoring.history import LOG, read_history, to_lines
 
 _MANAGED = re.compile(
-    r"README\.md|config\.json|model\.safetensors|int8\.(json|xml|bin)"
+    r"README\.md|config\.json|model\.safetensors|int8\.(json|xml|bin)|model\.onnx"
     r"|figures/[\w.-]+\.svg|evaluation/[\w.-]+\.json|training/(fit\.json|log\.jsonl)"
 )
 """Paths that a push may write, and that the next one deletes if it has them no more."""
@@ -106,6 +108,7 @@ def collect(source: str, loaded: Loaded, name: str) -> dict[str, bytes]:
             replace(evaluation, weights=f"hf://{name}").to_json()
         )
     files |= _read_int8(folder, loaded)
+    files[graph_file.NAME] = network_graph(loaded)
     if (folder / "calibration.json").is_file():
         files["evaluation/calibration.json"] = _to_json(read_json(folder / "calibration.json"))
     training = None

@@ -24,6 +24,7 @@ from emotion.network import EmotionNet
 from emotion.weights import load
 from train.faces.prepared import HELD_OUT, VALIDATION, prepared_corpora, validation_split
 from train.faces.store import FaceStore, hold_out, read_split
+from train.scoring.graph import write_graph
 from train.scoring.metrics import calibration_error
 
 MAX_LOSS = 0.003
@@ -93,6 +94,7 @@ def export(weights: str, data: Path | None, calibration: int, limit: int) -> int
     if failure:
         print(f"Not written, the weights run as they are: {failure}.")
         return 1
+    write_graph(weights)
     int8.write(loaded.folder, model, loaded.digest, loaded.network.config, measured)
     size = sum(map(len, model)) / 1e6
     print(f"Wrote {loaded.folder / int8.RECORD} and its model ({size:.1f} MB).")

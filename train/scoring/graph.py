@@ -49,10 +49,15 @@ def write_graph(weights: str | Path) -> Path:
     """Lay ``model.onnx`` beside weights.
 
     Raises:
-        ConfigError: if the library that writes it is missing.
+        ConfigError: if the library that writes it is missing, or they are on the Hub.
         DataError: if it cannot be written.
         WeightsError: if the weights cannot be used.
     """
+    if str(weights).startswith("hf://"):
+        raise ConfigError(
+            f"Nothing can be laid beside the weights {weights}; download them to a "
+            "folder and name that."
+        )
     loaded = load(str(weights))
     write_bytes(loaded.folder / graph_file.NAME, network_graph(loaded))
     return loaded.folder / graph_file.NAME
@@ -66,7 +71,7 @@ def network_graph(loaded: Loaded) -> bytes:
     """
     crops = torch.zeros(2, CROP_SIZE, CROP_SIZE, dtype=torch.uint8)
     varying = {"crops": {0: "faces"}, "features": {0: "faces"}}
-    model = _trace(FeatureGraph(loaded.network), crops, varying)
+    model = _trace(FeatureGraph(loaded.network).eval(), crops, varying)
     _point_into(model, (loaded.folder / TENSORS).read_bytes(), TENSORS)
     marked = {graph_file.PROPERTY: graph_file.mark(loaded.digest, loaded.network.config)}
     return _finished(model, marked)
@@ -106,7 +111,7 @@ def _trace(graph: nn.Module, example: Tensor, varying: dict[str, dict[int, str]]
         torch.onnx.export(
             graph,
             (example,),
-            buffer,
+            buffer,  # type: ignore[arg-type] # the tracing exporter takes files, too
             dynamo=False,
             do_constant_folding=False,
             opset_version=_OPSET,

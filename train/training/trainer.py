@@ -19,6 +19,7 @@ from train.config.fit import FitConfig
 from train.faces.store import FaceStore
 from train.scoring.calibrate import ask
 from train.scoring.calibrate_network import calibrate_network, write_calibration
+from train.scoring.graph import write_graph
 from train.scoring.history import write_history
 from train.scoring.inference import predict, save_network
 from train.training import checkpoint, distributed
@@ -227,7 +228,7 @@ class Trainer:
         save_network(network, self.out)
 
     def finish(self, neutral: Mapping[str, FaceStore] | None = None) -> None:
-        """Calibrate the kept weights on the validation splits.
+        """Calibrate the kept weights on the validation splits; lay their graph beside them.
 
         Args:
             neutral: corpus -> neutral faces, on which threshold and bound are measured.
@@ -236,6 +237,7 @@ class Trainer:
         answer = partial(predict, network, size=self.config.schedule.sizes[-1])
         answers = ask(answer, self.validation, neutral or {})
         write_calibration(self.out, *calibrate_network(network, answers))
+        write_graph(self.out)
 
     def _save(self) -> None:
         if not distributed.rank():

@@ -11,7 +11,8 @@ import torch
 from emotion import graph_file
 from emotion.classifier import ClassifierGraph
 from emotion.config import NetworkConfig
-from emotion.detect.retinaface import MOBILENET_WEIGHTS, RetinaFaceDetector
+from emotion.detect.checkpoint import MOBILENET_WEIGHTS
+from emotion.detect.retinaface import RetinaFaceDetector
 from emotion.network import EmotionNet
 from emotion.weights import EMBEDDED, load
 from train.scoring.graph import detector_graph, network_graph, write_graph
@@ -51,6 +52,8 @@ def test_a_graph_over_its_tensors_computes_what_torch_does(tmp_path, config, hal
     path = write_graph(tmp_path)
     loaded = load(str(tmp_path))
     values = crops(3)
+    network_graph(loaded)
+    assert not any(module.training for module in loaded.network.modules())  # left as it was
     expected = features(loaded.network, values)
     assert np.abs(run(path, "crops", values)[0] - expected).max() < 1e-4 * np.abs(expected).max()
     assert path.stat().st_size < 200_000
