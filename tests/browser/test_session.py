@@ -37,8 +37,14 @@ def page(visited, request):
 
 
 def discard_at_once(page) -> None:
-    """Press twice; between two clicks of the test's own the question may have gone."""
-    page.locator("[data-do=discard]").evaluate("(button) => { button.click(); button.click(); }")
+    """Press until it is done; between two clicks of the test's own the question may have gone."""
+    page.evaluate(
+        """() => {
+          const button = document.querySelector("[data-do=discard]");
+          const { dataset } = document.querySelector(".em-session");
+          while (dataset.recording !== "none") button.click();
+        }"""
+    )
     page.wait_for_selector(".em-session[data-recording=none]", state="attached")
 
 
