@@ -96,7 +96,7 @@ async function start(source = "camera") {
   if (run !== view.run) return;
   setState("running");
   showNote(source === "switch" && camera.name ? say("camera_now", { name: camera.name }) : say("waiting"));
-  if (!(await where.ready())) return void (run === view.run && stop(where.problem));
+  if (!(await where.ready(showNote))) return void (run === view.run && stop(where.problem));
   if (run !== view.run) return;
   meetAnew();
   view.lastAsked = view.lastAnswer = view.lastFace = performance.now();
