@@ -34,6 +34,7 @@ const view = {
 
 function setState(state) {
   section.dataset.state = state;
+  if (state !== "working") showBusy();
   if (state !== "camera") {
     eye.close();
   }
