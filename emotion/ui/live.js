@@ -96,7 +96,7 @@ async function start(source = "camera") {
   if (run !== view.run) return;
   setState("running");
   showNote(source === "switch" && camera.name ? say("camera_now", { name: camera.name }) : say("waiting"));
-  if (!(await where.ready())) return void (run === view.run && stop(where.problem));
+  if (!(await where.ready(showNote))) return void (run === view.run && stop(where.problem));
   if (run !== view.run) return;
   meetAnew();
   view.lastAsked = view.lastAnswer = view.lastFace = performance.now();
@@ -159,11 +159,12 @@ async function loop(run) {
       view.lastAnswer = view.lastFace = performance.now();
       continue;
     }
-    if (!view.frozen && !(await camera.picture(PICTURE_WITHIN))) {
+    const fresh = view.frozen || (await camera.picture(PICTURE_WITHIN));
+    if (run !== view.run) return;
+    if (!fresh) {
       missPictures();
       continue;
     }
-    if (run !== view.run) return;
     view.reopened = false;
     find("[data-do=reopen]").hidden = true;
     const began = performance.now();

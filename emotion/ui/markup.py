@@ -236,8 +236,7 @@ def where() -> str:
 
 def place() -> str:
     """Return the line that says, while the camera runs, who answers."""
-    return f"""<div class="em-place">{_where_line()}
-      <progress max="1" value="0" hidden {label("device_loading")}></progress></div>"""
+    return f'<div class="em-place">{_where_line()}</div>'
 
 
 def _where_line() -> str:

@@ -172,7 +172,15 @@ class Where {
     const find = (selector) => section.querySelector(selector);
     this.radios = [...section.querySelectorAll(".em-where input")];
     this.lines = [...section.querySelectorAll("[data-where]")];
-    this.progress = find(".em-place progress");
+    // On the picture, since settings may be folded away: a lock, and how much is fetched.
+    this.badge = document.createElement("p");
+    this.badge.className = "em-here";
+    this.badge.append(find("[data-where] svg").cloneNode(true), say("where_device"));
+    this.progress = document.createElement("progress");
+    this.progress.className = "em-fetching";
+    this.progress.setAttribute("aria-label", say("device_loading"));
+    this.progress.hidden = true;
+    find(".em-stage").append(this.badge, this.progress);
     this.lacking = Device.lacks();
     const { choice } = rememberedPlace();
     this.chosen = choice !== undefined; // by the visitor, who is asked before it changes
@@ -211,6 +219,7 @@ class Where {
       if (radio.value === "device") radio.disabled = Boolean(this.lacking);
     }
     const reason = this.lacking || this.problem;
+    this.badge.hidden = !this.here;
     const place = say(this.here ? "where_device_line" : "where_server_line");
     for (const line of this.lines) {
       line.classList.toggle("em-locked", this.here);
@@ -220,12 +229,16 @@ class Where {
 
   /**
    * Make sure that somebody answers: fetch and try the network if this device is to.
+   * @param {(sentence: string) => void} told what is done meanwhile
    * @returns {Promise<boolean>} false: the visitor, who chose the device, is to choose again
    */
-  async ready() {
+  async ready(told) {
     if (!this.here) return true;
-    this.progress.hidden = Boolean(device.worker);
-    const failed = await device.open((share) => (this.progress.value = share));
+    const failed = await device.open((share) => {
+      this.progress.hidden = false;
+      this.progress.value = share;
+      told(say(share < 1 ? "device_loading" : "device_trying"));
+    });
     this.progress.hidden = true;
     if (failed) return this.fail(failed);
     rememberPlace({ pace: device.pace });

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from tests.browser.test_page import violations
+
 pytestmark = pytest.mark.browser
 
 PHONE, SIDEWAYS, ENLARGED, DESKTOP = (390, 844), (844, 390), (640, 450), (1280, 900)
@@ -69,6 +71,7 @@ def test_the_settings_are_in_a_sheet_on_a_phone_and_escape_closes_it(running):
     assert button.get_attribute("aria-expanded") == "true"
     assert visible_part(page, "#live .em-sheet") == 1
     assert visible_part(page, ".em-stage") == 1
+    assert violations(page) == []
     evidence.uncheck()
     evidence.check()
     page.keyboard.press("Escape")

@@ -11,6 +11,7 @@ import pytest
 import torch
 from huggingface_hub import ModelCard
 
+from emotion import graph_file
 from emotion.calibration import Calibration
 from emotion.config import NetworkConfig
 from emotion.evaluation import RESULTS
@@ -114,6 +115,7 @@ def test_everything_is_one_commit_with_a_tag(hub, pushing, repository, run_folde
         "README.md",
         CONFIG,
         TENSORS,
+        graph_file.NAME,
         "evaluation/raf-db-test.json",
         "figures/confusion.svg",
         "figures/learning-curves.svg",
@@ -216,7 +218,7 @@ def test_an_8_bit_export_travels_with_the_weights_and_goes_with_them(
     assert {name: there[name] for name in export} == export
 
     (run_folder / "int8.json").unlink()
-    assert set(client.call(folder_of, pushing().value.spec)) == {CONFIG, TENSORS}
+    assert set(client.call(folder_of, pushing().value.spec)) == {CONFIG, TENSORS, graph_file.NAME}
 
 
 @pytest.mark.parametrize("damage", ["int8.bin", "weights"])
@@ -299,7 +301,7 @@ def test_no_picture_and_nothing_unknown_is_ever_pushed(hub, pushing, repository,
     files = content(hub, repository)
     assert {Path(name).name for name in PICTURES} & {Path(name).name for name in files} == set()
     assert {Path(name).suffix for name in files} == {
-        *("", ".json", ".jsonl", ".md", ".safetensors", ".svg"),
+        *("", ".json", ".jsonl", ".md", ".onnx", ".safetensors", ".svg"),
     }
     assert not [name for name, data in files.items() if data in PICTURES.values()]
 
