@@ -4,6 +4,7 @@
  * the dots that number them where chips would pile up. It runs once, after common.js.
  */
 const GROUP = 4; // faces from which on words over each of them would hide the others
+const CROWD = 12; // faces from which on the numbers themselves must be smaller
 const ROW = 0.7; // of a face's height: how far below the others of its row it may lie
 
 /** @param {unknown[]} faces */
@@ -53,7 +54,7 @@ function groupSummary(faces, count) {
  */
 function drawDots(context, faces, boxes, frame, selected) {
   const { unit } = frame;
-  const radius = 12 * unit;
+  const radius = (faces.length > CROWD ? 9.5 : 12) * unit;
   const places = placeNumbers(boxes, radius, frame);
   places.forEach((place, index) => {
     const { x, y, w, h } = boxes[index];
@@ -74,11 +75,11 @@ function drawDots(context, faces, boxes, frame, selected) {
   });
   context.textAlign = "center";
   context.textBaseline = "middle";
-  context.font = `650 ${12.5 * unit}px system-ui, sans-serif`;
+  context.font = `650 ${radius}px system-ui, sans-serif`;
   places.forEach((place, index) => {
     const chosen = index === selected;
     disc(context, place, radius, colorOf(faces[index]));
-    disc(context, place, radius - 2.5 * unit, chosen ? "#fff" : "#16171a");
+    disc(context, place, radius - 2.2 * unit, chosen ? "#fff" : "#16171a");
     context.fillStyle = chosen ? "#16171a" : "#fff";
     context.fillText(String(faces[index].number), place.x, place.y + 0.5 * unit);
   });

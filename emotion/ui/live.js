@@ -159,11 +159,12 @@ async function loop(run) {
       view.lastAnswer = view.lastFace = performance.now();
       continue;
     }
-    if (!view.frozen && !(await camera.picture(PICTURE_WITHIN))) {
+    const fresh = view.frozen || (await camera.picture(PICTURE_WITHIN));
+    if (run !== view.run) return;
+    if (!fresh) {
       missPictures();
       continue;
     }
-    if (run !== view.run) return;
     view.reopened = false;
     find("[data-do=reopen]").hidden = true;
     const began = performance.now();

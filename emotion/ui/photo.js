@@ -37,6 +37,7 @@ const view = {
 
 function setState(state) {
   section.dataset.state = state;
+  if (state !== "working") showBusy();
   if (state !== "camera") {
     eye.close();
   }
@@ -159,7 +160,6 @@ async function load(url) {
 function show(answer, original) {
   const lost = section.contains(document.activeElement) || document.activeElement === document.body;
   Object.assign(view, { answer, original });
-  showBusy();
   setState("result");
   find("[data-do=back]").hidden = !many.isOpen;
   result.show(answer, original);

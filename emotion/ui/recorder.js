@@ -4,7 +4,7 @@
  * It runs once, after session.js and in its scope.
  */
 const SHOWN_EVERY = 250; // ms
-const SURE_WITHIN = 4000; // ms in which "discard" must be pressed a second time
+const SURE_WITHIN = 6000; // ms in which "discard" must be pressed a second time
 
 class Recorder {
   /** @param {HTMLElement} section the recording's part of the Live tab */
@@ -15,6 +15,7 @@ class Recorder {
     this.canvas = find("canvas");
     this.face = 0; // whose timeline is shown; 0: of the first
     this.shownAt = 0;
+    this.asking = 0; // timer, while "discard" must be pressed once more
     this.session.restore();
     const on = (name, action) => find(`[data-do=${name}]`).addEventListener("click", action);
     on("record", () => (this.runs ? this.pause() : this.record()));
@@ -66,11 +67,13 @@ class Recorder {
     const ask = (key) => Object.assign(words, { textContent: say(key) }).setAttribute("data-text", key);
     if (words.dataset.text === "session_discard") {
       ask("session_discard_sure");
-      setTimeout(() => ask("session_discard"), SURE_WITHIN);
+      this.asking = setTimeout(() => ask("session_discard"), SURE_WITHIN);
       return;
     }
+    clearTimeout(this.asking);
     ask("session_discard");
     this.session.clear();
+    this.session.keep();
     this.face = 0;
     this.show();
     this.find("[data-do=record]").focus();

@@ -26,7 +26,6 @@ class Session {
     this.since = 0; // ms on the page's clock, where it runs
     this.begun = 0; // ms since 1970
     this.newest = new Map(); // face -> when its newest row was
-    keepSession(undefined);
   }
 
   get runs() {

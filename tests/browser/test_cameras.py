@@ -196,7 +196,7 @@ def test_a_browser_that_scrambles_pictures_is_said(cameras):
     cameras.locator("[data-do=start]").click()
     cameras.wait_for_selector(NOTE.format("scrambles the pictures"))
     assert cameras.evaluate("devices.track.readyState") == "ended"
-    cameras.evaluate("HTMLCanvasElement.prototype.toDataURL = unscrambled")
+    cameras.evaluate("() => { HTMLCanvasElement.prototype.toDataURL = unscrambled; }")
 
 
 def test_a_browser_inside_another_app_is_told_from_an_insecure_address(cameras):

@@ -7,6 +7,7 @@ from itertools import pairwise
 import pytest
 
 from emotion.labels import LABELS
+from tests.browser.test_page import violations
 
 pytestmark = pytest.mark.browser
 
@@ -150,6 +151,7 @@ def test_five_faces_are_numbered_as_seen_with_a_thumbnail_each_and_one_card(page
     thumbnails.nth(1).focus()
     page.keyboard.press("Enter")
     assert panel(page)[:2] == ["Face 2", "Not sure"]
+    assert violations(page) == []
     answer(page, *faces[:2])
     page.wait_for_function("document.querySelector('#live .em-group').hidden")
 

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from emotion.analyzer import Analyzer
+from tests.browser.test_page import violations
 
 pytestmark = pytest.mark.browser
 
@@ -38,7 +39,7 @@ def upload(page, content: bytes, name: str = "portrait.png") -> None:
 
 
 def wait_for_cards(page) -> None:
-    page.wait_for_selector(".em-photo[data-state=result] .em-face", timeout=30_000)
+    page.wait_for_selector(".em-photo[data-state=result] .em-face", timeout=120_000)
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +73,7 @@ def crop_pixels(page) -> np.ndarray:
 def test_an_uploaded_portrait_shows_label_bars_and_heat(page, astronaut):
     upload(page, png(astronaut))
     wait_for_cards(page)
-    assert page.locator(".em-status").inner_text() == "1 face"
+    assert page.locator(".em-result .em-status").inner_text() == "1 face"
     rows = page.locator(".em-face .em-bars li")
     numbers = [float(row.get_attribute("data-value")) for row in rows.all()]
     assert sum(numbers) == pytest.approx(1, abs=1e-3)
@@ -86,6 +87,13 @@ def test_an_uploaded_portrait_shows_label_bars_and_heat(page, astronaut):
     coloured = crop_pixels(page)
     assert (coloured.max(axis=2) - coloured.min(axis=2)).max() > 80
     page.locator(".em-toolbar").get_by_role("button", name="Spotlight").click()
+
+
+def test_the_result_of_an_example_takes_the_focus_that_its_button_had(page):
+    page.get_by_role("button", name="Astronaut").focus()
+    page.keyboard.press("Enter")
+    wait_for_cards(page)
+    assert page.evaluate("document.activeElement.dataset.do") == "another"
 
 
 def test_six_maps_stand_side_by_side_and_choose_the_class(page):
@@ -173,13 +181,13 @@ def test_a_picture_without_a_face_offers_to_take_all_of_it(page):
     page.wait_for_selector(".em-error:has-text('No face was found')")
     page.get_by_role("button", name="Treat the whole picture as a face").click()
     wait_for_cards(page)
-    assert "taken as one face" in page.locator(".em-status").inner_text()
+    assert "taken as one face" in page.locator(".em-result .em-status").inner_text()
 
 
 def test_a_crowd_is_summed_up_and_gets_a_thumbnail_each_and_one_card(page, astronaut):
     upload(page, png(np.tile(astronaut[20:210, 130:320], (4, 6, 1))))
     wait_for_cards(page)
-    words = page.locator(".em-status").inner_text()
+    words = page.locator(".em-result .em-status").inner_text()
     assert words == "24 faces, of the 20 largest: 20 happiness"
     thumbnails = page.locator("#photo .em-strip button")
     assert thumbnails.count() == 20
@@ -208,6 +216,7 @@ def test_faces_are_numbered_row_by_row_and_a_tapped_one_shows_its_card(page, ast
     targets[4].click()
     assert page.locator(".em-face .em-number").inner_text() == "5"
     assert page.locator("#photo .em-strip button").nth(4).get_attribute("aria-pressed") == "true"
+    assert violations(page) == []
     page.locator("[data-do=another]").click()
     page.set_viewport_size({"width": 1280, "height": 900})
 
