@@ -190,6 +190,7 @@ def test_a_stalled_upload_is_said_and_can_be_cancelled(photo, astronaut, folder)
     photo.locator(".em-photo [data-do=halt]").press("Enter")
     photo.wait_for_selector(IDLE)
     assert photo.evaluate("document.activeElement.dataset.do") == "choose"
+    assert status.text_content() == ""
     photo.unroute("**/component_server/**")
 
 
