@@ -224,7 +224,6 @@ def _markup(engine: str) -> str:
     <video muted playsinline tabindex="-1" aria-hidden="true"></video>
     <canvas role="img" {label("stage_label")}></canvas>
     <div class="em-targets"></div>
-    {credit_markup()}
     {game_markup()}
     <p class="em-note" role="status" hidden></p>
     <button type="button" class="em-button em-reopen" data-do="reopen" hidden>
@@ -246,6 +245,7 @@ def _markup(engine: str) -> str:
     </div>
   </div>
   {markup.sheet("live-settings", _settings())}
+  {credit_markup()}
   <div class="em-panel em-card"><div class="em-sides">
     <div class="em-now">
       {markup.group()}
