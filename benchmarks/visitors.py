@@ -125,9 +125,9 @@ def measure(scene: Scene, cache: Path, minutes: float, visitors: int) -> list[_r
 
 
 def watch(
-    scene: Scene, visitors: int, seconds: float
+    scene: Scene, visitors: int, seconds: float, place: str = "server"
 ) -> tuple[list[Visit], list[tuple[float, float]]]:
-    """Let visitors watch themselves.
+    """Let visitors watch themselves, answered by the server or by their device.
 
     Returns:
         What each saw, and the server's memory as (seconds, MB), about once a second.
@@ -140,9 +140,11 @@ def watch(
             chromium = scene.driver.chromium.launch(executable_path=scene.browser, args=flags)
             stack.callback(chromium.close)
             page = chromium.new_context(locale="en-US").new_page()
+            choice = f"localStorage.setItem('emotion-where', '{{\"choice\": \"{place}\"}}')"
+            page.add_init_script(choice)
             page.goto(scene.app.url)
             page.locator("[data-do=start]").click()
-            page.wait_for_selector(".em-targets button", timeout=60_000)
+            page.wait_for_selector(".em-targets button", timeout=120_000)
             pages.append(page)
         time.sleep(SETTLING)
         began, first = time.monotonic(), [_shown(page) for page in pages]

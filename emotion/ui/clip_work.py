@@ -77,6 +77,11 @@ class Work:
         self._rows: list[list[Any]] = []
         self._process: Popen[bytes] | None = None
 
+    @property
+    def state(self) -> str:
+        """What ``report`` calls it."""
+        return self._state
+
     def stop(self) -> None:
         """End it as soon as possible; the child is gone when ``run`` returns."""
         self._stopped.set()

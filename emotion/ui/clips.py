@@ -34,8 +34,14 @@ in the background ask once a minute."""
 SEEN = 15.0
 """Seconds within which a visitor's other tab counts as open."""
 
+LONGEST_UPLOAD = 1200.0
+"""Seconds within which a clip must have come, however often its visitor asks."""
+
 PER_ADDRESS, ALTOGETHER = 2, 4
-"""Most clips of one address, and of all, at a time."""
+"""Most clips of one address, and of all, that are sent or analysed at a time."""
+
+MOST_DONE = 8
+"""Most finished clips whose copies are kept; the oldest one goes when there are more."""
 
 COPY = "copy.mp4"
 _SOURCE = "upload"
@@ -61,11 +67,16 @@ class _Clip:
     client: Client
     size: int
     folder: Path
+    began: float
     seen: float
     received: int = 0
     work: Work | None = None
     gone: threading.Event = field(default_factory=threading.Event)
     lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def under_way(self) -> bool:
+        return self.work is None or self.work.state in ("waiting", "working")
 
 
 class Clips:
@@ -104,7 +115,8 @@ class Clips:
                 (folder / _SOURCE).touch()
             except OSError:
                 raise _full() from None
-            self._clips[name] = clip = _Clip(client, size, folder, self._clock())
+            now = self._clock()
+            self._clips[name] = clip = _Clip(client, size, folder, now, now)
         threading.Thread(target=self._watch, args=(name, clip), daemon=True).start()
         return name
 
@@ -113,16 +125,18 @@ class Clips:
         own = [name for name, clip in self._clips.items() if clip.client == client]
         for name in own:
             clip = self._clips[name]
-            under_way = clip.work is None or clip.work.report()["state"] in ("waiting", "working")
-            if under_way and now - clip.seen < SEEN:
+            if clip.under_way and now - clip.seen < SEEN:
                 raise ClipError(
                     "video_one",
                     409,
                     "One video at a time: another tab is still busy with one.",
                 )
             self._remove(name)
-        same = sum(clip.client.address == client.address for clip in self._clips.values())
-        if same >= PER_ADDRESS or len(self._clips) >= ALTOGETHER:
+        done = [name for name, clip in self._clips.items() if not clip.under_way]
+        for name in done[: max(0, len(done) - MOST_DONE + 1)]:
+            self._remove(name)
+        busy = [clip.client.address for clip in self._clips.values() if clip.under_way]
+        if busy.count(client.address) >= PER_ADDRESS or len(busy) >= ALTOGETHER:
             raise ClipError(
                 "video_others", 503, "Others' videos are being analysed; try again in a minute."
             )
@@ -219,7 +233,9 @@ class Clips:
 
     def _watch(self, name: str, clip: _Clip) -> None:
         while not clip.gone.wait(min(5.0, LIFETIME / 8)):
-            if self._clock() - clip.seen > LIFETIME:
+            now = self._clock()
+            late = clip.work is None and now - clip.began > LONGEST_UPLOAD
+            if late or now - clip.seen > LIFETIME:
                 self.end(name)
 
     def _remove(self, name: str) -> None:

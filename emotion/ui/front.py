@@ -17,6 +17,7 @@ from emotion.ui import routes
 from emotion.ui.calls import Calls
 from emotion.ui.clients import RateLimit, address_of
 from emotion.ui.markup import page_name
+from emotion.ui.preview import described
 from emotion.ui.uploads import FULL
 
 MAX_BODY = 12 * 1024 * 1024
@@ -143,6 +144,8 @@ class Front:
             body.check()
         elif method == "POST":
             await self._call(scope, path, body, send, address)
+        elif path == "/" and method == "GET":
+            await self._page(scope, body, send)
         elif path.startswith(f"{routes.API}/file="):
             await self._file(scope, path, body, send)
         else:
@@ -194,6 +197,27 @@ class Front:
             return {"type": "http.request", "body": content, "more_body": False}
 
         await self._app({**scope, "headers": fixed}, replay, send)
+
+    async def _page(self, scope: Message, body: _Body, send: Send) -> None:
+        """Hand the page out with what it says of itself where it is shared."""
+        start: Message = {}
+        parts: list[bytes] = []
+
+        async def kept(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                start.update(message)
+            else:
+                parts.append(message.get("body", b""))
+
+        await self._app(scope, body.receive, kept)
+        headers = [pair for pair in start["headers"] if pair[0].lower() != b"content-length"]
+        page = b"".join(parts)
+        # What is encoded, or no page, stays as it is.
+        if start["status"] == 200 and b"content-encoding" not in dict(headers):
+            page = described(page)
+        headers.append((b"content-length", str(len(page)).encode()))
+        await send({**start, "headers": headers})
+        await send({"type": "http.response.body", "body": page})
 
     async def _file(self, scope: Message, path: str, body: _Body, send: Send) -> None:
         """Hand a file out, and delete it: nobody fetches it twice."""

@@ -9,7 +9,7 @@ from gradio import http_server
 from starlette.routing import Route
 
 from emotion.errors import ConfigError
-from emotion.ui import examples, routes, server
+from emotion.ui import examples, preview, routes, server
 from emotion.ui.clip_routes import ClipRoutes
 from emotion.ui.device import DeviceFiles
 from emotion.ui.markup import page_head
@@ -41,6 +41,7 @@ def settings(page: Page, *, mcp: bool = False) -> dict[str, Any]:
         *Plain(services).routes(),
         examples.route(),
         *ClipRoutes(services.clips).routes(),
+        *preview.routes(),
         Route(routes.MCP, endpoint, methods=["POST"]),
     ]
     return {

@@ -60,6 +60,7 @@ SHARED_SCRIPTS = (
     "result.js",
     "sending.js",
     "shrinking.js",
+    "keep.js",
     "many.js",
     "footage.js",
     "plot.js",

@@ -6,7 +6,7 @@
  */
 const {
   language, say, translate, cameraProblem, Camera, download, Result, groupSummary, isGroup,
-  callServer, failure, fit, pictureOf, Many, filesOf,
+  callServer, failure, fit, pictureOf, Many, filesOf, Keep,
 } = window.emotionPage;
 
 const SHOT_WITHIN = 1000; // ms in which the camera must send a picture to take
@@ -15,8 +15,11 @@ const find = (selector) => element.querySelector(selector);
 const section = find(".em-photo");
 const video = find("video");
 const problem = find(".em-error");
+const keep = new Keep(find(".em-keep input"));
 const result = new Result(section, (crop, mask) =>
-  server.cover_face({ crop, mask }).catch(() => undefined),
+  view.request.kept
+    ? keep.cover(crop, mask)
+    : server.cover_face({ crop, mask }).catch(() => undefined),
 );
 
 const eye = new Camera(video, () => dropCamera("camera_lost"));
@@ -34,6 +37,7 @@ const view = {
 
 function setState(state) {
   section.dataset.state = state;
+  if (state !== "working") showBusy();
   if (state !== "camera") {
     eye.close();
   }
@@ -44,6 +48,7 @@ function complain(sentence, action) {
   problem.textContent = sentence;
   problem.classList.toggle("em-offer", Boolean(action));
   if (action) problem.append(action);
+  if (sentence) problem.scrollIntoView({ block: "nearest" });
 }
 
 /** Show what happens now, and how far it is. @param {string} [key] @param {number} [part] 0..1 */
@@ -60,6 +65,10 @@ function showBusy(key = "", part = 0) {
 async function take(file) {
   if (!file) return;
   const turn = begin();
+  if (keep.on) {
+    const kept = await pictureOf(file);
+    return turn === view.turn ? ask({ kept: true }, kept) : undefined;
+  }
   try {
     const sent = await fit(file, most, () => turn === view.turn && showBusy("photo_shrinking"));
     // An empty file gives a URL without a body; the server shall say what is wrong with it.
@@ -97,17 +106,22 @@ function fail(sentence) {
   complain(sentence);
 }
 
-/** @param {object} request @param {HTMLImageElement | null} [original] */
+/**
+ * @param {{image?: string, example?: string, kept?: boolean, detect?: boolean}} request
+ * @param {HTMLImageElement | null} [original]
+ */
 async function ask(request, original = null) {
   const turn = begin();
   view.request = request;
   let answer, photo;
   try {
-    answer = await callServer("photo", "analyze_photo", { ...request, language }, {
-      signal: view.stop.signal,
-      progress: (part) =>
-        turn === view.turn && showBusy(part < 1 ? "photo_sending" : "photo_working", part),
-    });
+    const told = (key, part) => turn === view.turn && showBusy(key, part);
+    answer = request.kept
+      ? await keep.analyze(original, request.detect !== false, told)
+      : await callServer("photo", "analyze_photo", { ...request, language }, {
+        signal: view.stop.signal,
+        progress: (part) => told(part < 1 ? "photo_sending" : "photo_working", part),
+      });
     if (answer?.photo) photo = matches(original, answer) ? original : await load(answer.photo);
   } catch (error) {
     if (turn === view.turn) fail(failure(error));
@@ -150,7 +164,6 @@ async function load(url) {
 function show(answer, original) {
   const lost = section.contains(document.activeElement) || document.activeElement === document.body;
   Object.assign(view, { answer, original });
-  showBusy();
   setState("result");
   find("[data-do=back]").hidden = !many.isOpen;
   result.show(answer, original);
@@ -257,6 +270,7 @@ function takeAll(files) {
   view.turn++;
   view.stop?.abort();
   view.answer = null;
+  if (keep.on) return fail(say("photo_keep_one"));
   complain("");
   many.start(files);
 }

@@ -139,6 +139,8 @@ def _markup() -> str:
         <button type="button" class="em-button em-folder" data-do="folder">
           {text("many_folder")}</button>
       </div>
+      <label class="em-choice em-switch em-keep"><input type="checkbox">
+        {text("photo_keep")}{markup.icon("lock")}</label>
       <input type="file" accept="image/*,.heic,.heif" multiple hidden {label("photo_choose")}>
       <input type="file" data-folder webkitdirectory hidden {label("many_folder")}>
     </div>

@@ -15,6 +15,7 @@ CLASSIFY, BATCH, OPENAPI = "/classify", "/classify_batch", "/openapi.json"
 MCP = "/mcp"
 EXAMPLES = "/examples"
 VIDEO = "/video"
+PREVIEW = "/preview.png"
 
 WHOLE = (CLASSIFY, BATCH, MCP)
 """Paths of our own handlers, which read their bodies themselves."""
@@ -61,6 +62,7 @@ ALLOWED = (
     Route(("POST",), VIDEO, "the Video tab: a clip begins"),
     Route(("POST",), f"{_CLIP}(/end)?", "its pieces; its end"),
     Route(("GET",), rf"{_CLIP}(/copy\.mp4)?", "how far it is; the copy with boxes"),
+    Route(_READ, re.escape(PREVIEW), "the picture of shared links"),
     Route(("POST",), MCP, "programs that speak MCP, with --mcp"),
 )
 

@@ -138,3 +138,64 @@ def test_live_on_the_device_sends_nothing_and_outlives_the_server(
     assert page.locator(".em-targets button").count() == 1
     assert bodies == []
     page.get_by_role("button", name="Stop").click()
+
+
+def said(page) -> str:
+    return page.locator("[data-where]").first.text_content().strip()
+
+
+def test_a_second_visit_fetches_only_what_is_small(opened):
+    fetched = []
+    opened.on("response", lambda answer: fetched.append(answer.url))
+    opened.evaluate("() => window.emotionPage.device.close()")
+    assert opened.evaluate(OPENED) == ""
+    assert not [url for url in fetched if url.endswith((".safetensors", ".wasm", ".onnx"))]
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        ("delete window.Worker", "no background scripts"),
+        ("WebAssembly.validate = () => false", "too old"),
+    ],
+)
+def test_a_browser_that_cannot_leaves_it_to_the_server_and_says_why(
+    visit, one_face, start, script, words
+):
+    page = visit(one_face, place={}, script=script).page
+    assert page.locator(".em-where input[value=device]").is_disabled()
+    assert words in said(page)
+    start(page)
+    assert "on this device" not in page.locator(".em-pace").text_content()
+
+
+def test_a_slow_device_leaves_it_to_the_server_and_is_remembered(visit, one_face, start):
+    page = visit(one_face, place={"pace": 2.5}).page
+    assert page.locator(".em-where input[value=server]").is_checked()
+    start(page)
+    assert "Small pictures go to the computer" in said(page)
+
+
+def test_a_download_that_breaks_off_asks_who_chose_the_device(visit, one_face):
+    seen = visit(one_face, place=DEVICE)
+    page = seen.page
+    page.route("**/model.safetensors", lambda route: route.abort())
+    page.locator("[data-do=start]").click()
+    page.get_by_text("could not be fetched completely").first.wait_for()
+    assert page.locator(".em-live").get_attribute("data-state") == "idle"
+    seen.complaints.clear()  # Chromium's own line about the request
+
+
+def test_a_photo_that_stays_is_answered_without_a_request(visit, one_face, open_tab, tmp_path):
+    page = visit(one_face).page
+    open_tab(page, "Photo")
+    page.locator(".em-keep input").check()
+    bodies = []
+    page.on("request", lambda request: request.post_data and bodies.append(request.url))
+    file = tmp_path / "portrait.jpg"
+    Image.fromarray(_astronaut()).save(file, quality=93)
+    page.locator(".em-photo input[type=file]").first.set_input_files(file)
+    page.get_by_text("Without the mouth, Happiness falls").first.wait_for(timeout=60_000)
+    page.get_by_role("button", name="Mouth", exact=True).click()
+    page.get_by_text("Mouth covered").wait_for()
+    assert bodies == []

@@ -101,12 +101,11 @@ def test_our_parts_name_the_language_they_are_in(page):
 
 def test_nothing_that_changes_with_every_answer_is_a_live_region(running):
     page = running(*DESKTOP)
-    assert page.locator("#live output").count() == 0
     page.evaluate(
         """() => {
           window.spoken = 0;
           const seen = new MutationObserver(() => spoken++);
-          const regions = "#live :is([role=status], [aria-live=polite])";
+          const regions = "#live :is([role=status], [aria-live=polite], output)";
           for (const region of document.querySelectorAll(regions))
             seen.observe(region, { childList: true, characterData: true, subtree: true });
         }"""
@@ -146,7 +145,6 @@ def test_switching_the_camera_keeps_the_focus(visit, launch):
         page = visit(browser, viewport={"width": 390, "height": 844}).page
         page.locator("[data-do=start]").click()
         page.wait_for_selector(".em-live[data-state=running]")
-        assert page.locator("#live .em-controls button:visible").count() == 5
         page.locator("[data-do=switch]").focus()
         page.keyboard.press("Enter")
         page.wait_for_selector(".em-live[data-state=starting]", state="attached")

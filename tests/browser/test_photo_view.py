@@ -39,7 +39,7 @@ def upload(page, content: bytes, name: str = "portrait.png") -> None:
 
 
 def wait_for_cards(page) -> None:
-    page.wait_for_selector(".em-photo[data-state=result] .em-face", timeout=30_000)
+    page.wait_for_selector(".em-photo[data-state=result] .em-face", timeout=120_000)
 
 
 @pytest.fixture(scope="module")

@@ -181,6 +181,34 @@ def test_a_visitor_has_one_clip_and_an_address_a_few(clips):
         clips.begin(Client("10.0.2.1", "d"), 10)
 
 
+def test_finished_clips_keep_nobody_out_and_are_bounded(clips, monkeypatch):
+    monkeypatch.setattr(clips_module, "MOST_DONE", 3)
+    names = []
+    for number in range(6):
+        names.append(send(clips, b"no video" * 20, Client(ANN.address, f"v{number}")))
+        finished(clips, names[-1])
+    clips.begin(ANN, 10)
+    assert len(clips) == 3  # two that are done, and this one
+    with pytest.raises(ClipError, match="not here any more"):
+        clips.report(names[0])
+    assert clips.report(names[-1])["state"] == "failed"
+
+
+def test_an_upload_that_never_ends_is_forgotten_however_often_somebody_asks(clips, monkeypatch):
+    monkeypatch.setattr(clips_module, "LONGEST_UPLOAD", 0.2)
+    monkeypatch.setattr(clips_module, "LIFETIME", 1.0)
+    name = clips.begin(ANN, 10)
+
+    def ask_for_ten_seconds() -> None:
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            clips.report(name)
+            time.sleep(0.02)
+
+    with pytest.raises(ClipError, match="not here any more"):
+        ask_for_ten_seconds()
+
+
 @pytest.mark.parametrize("size", [0, -1, MAX_CLIP + 1])
 def test_a_clip_has_at_most_a_hundred_megabytes(clips, size):
     with pytest.raises(ClipError) as caught:
