@@ -48,6 +48,7 @@ function complain(sentence, action) {
   problem.textContent = sentence;
   problem.classList.toggle("em-offer", Boolean(action));
   if (action) problem.append(action);
+  if (sentence) problem.scrollIntoView({ block: "nearest" });
 }
 
 /** Show what happens now, and how far it is. @param {string} [key] @param {number} [part] 0..1 */
