@@ -26,6 +26,7 @@ def test_no_camera_is_said_in_a_sentence_on_the_screen(visit, launch):
         said = page.locator(".em-note").bounding_box()
         assert said["y"] >= 0
         assert said["y"] + said["height"] <= 664
+        assert page.evaluate("document.activeElement.dataset.do") == "start"
         page.context.close()
 
 
