@@ -48,6 +48,7 @@ function complain(sentence, action) {
   problem.textContent = sentence;
   problem.classList.toggle("em-offer", Boolean(action));
   if (action) problem.append(action);
+  if (sentence) problem.scrollIntoView({ block: "nearest" });
 }
 
 /** Show what happens now, and how far it is. @param {string} [key] @param {number} [part] 0..1 */
@@ -105,7 +106,10 @@ function fail(sentence) {
   complain(sentence);
 }
 
-/** @param {object} request @param {HTMLImageElement | null} [original] */
+/**
+ * @param {{image?: string, example?: string, kept?: boolean, detect?: boolean}} request
+ * @param {HTMLImageElement | null} [original]
+ */
 async function ask(request, original = null) {
   const turn = begin();
   view.request = request;

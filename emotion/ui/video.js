@@ -48,6 +48,7 @@ function setState(state) {
 function complain(sentence) {
   problem.hidden = !sentence;
   problem.textContent = sentence;
+  if (sentence) problem.scrollIntoView({ block: "nearest" });
 }
 
 /** @param {string} words @param {number} [part] 0..1, or nothing where nobody knows */
