@@ -51,9 +51,9 @@ function rememberCamera(changes) {
   }
 }
 
-/** @returns {Promise<MediaDeviceInfo[]>} */
+/** @returns {Promise<MediaDeviceInfo[]>} none where the browser does not tell */
 async function cameras() {
-  const devices = await navigator.mediaDevices.enumerateDevices();
+  const devices = (await navigator.mediaDevices?.enumerateDevices().catch(() => [])) ?? [];
   return devices.filter((device) => device.kind === "videoinput");
 }
 

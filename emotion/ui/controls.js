@@ -63,6 +63,7 @@ class Controls {
     freeze.setAttribute("aria-pressed", String(frozen));
     freeze.querySelector("[data-text]").textContent = say(frozen ? "unfreeze" : "freeze");
     if (state === "idle") {
+      if (before === "starting" && this.byHand) this.goBack();
       this.sheet.toggle(false);
       this.byHand = false;
     }
@@ -75,6 +76,12 @@ class Controls {
     const [stage, bars] = [this.stage, this.bars].map((part) => part.getBoundingClientRect());
     const fits = stage.top >= 0 && Math.max(stage.bottom, bars.bottom) <= window.innerHeight;
     if (!fits || SMALL.matches) this.stage.scrollIntoView({ block: "start" });
+  }
+
+  /** It did not start: what went wrong is said at the top of the stage. */
+  goBack() {
+    if (this.stage.getBoundingClientRect().top < 0) this.stage.scrollIntoView({ block: "start" });
+    this.focused?.focus({ preventScroll: true });
   }
 
   keepFocus() {

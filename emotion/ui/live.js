@@ -272,6 +272,7 @@ function accept(answer) {
 /** Say why there are no answers; what the last one said is no longer true. */
 function interrupt(reason) {
   stage.show([], clock());
+  why.forget();
   showNote(say(reason));
   pace.clear();
 }

@@ -106,7 +106,10 @@ function fail(sentence) {
   complain(sentence);
 }
 
-/** @param {object} request @param {HTMLImageElement | null} [original] */
+/**
+ * @param {{image?: string, example?: string, kept?: boolean, detect?: boolean}} request
+ * @param {HTMLImageElement | null} [original]
+ */
 async function ask(request, original = null) {
   const turn = begin();
   view.request = request;

@@ -231,9 +231,9 @@ def test_the_timeline_has_a_row_for_each_class_in_the_order_of_the_bars(page, in
 
 def test_the_timeline_grows_with_its_face_and_begins_anew_with_another_one(page):
     answer(page, face(1))
-    page.wait_for_function(f"({PAINTED_WIDTH})() >= 24")
+    page.wait_for_function(f"({PAINTED_WIDTH})() >= 120")
     answer(page, face(2))
-    page.wait_for_function(f"0 < ({PAINTED_WIDTH})() && ({PAINTED_WIDTH})() < 24")
+    page.wait_for_function(f"0 < ({PAINTED_WIDTH})() && ({PAINTED_WIDTH})() < 120")
 
 
 def test_the_timeline_is_told_in_a_sentence(page):

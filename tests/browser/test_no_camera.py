@@ -19,10 +19,14 @@ def complaint(page) -> str:
     return note(page)
 
 
-def test_no_camera_is_said_in_a_sentence(visit, launch):
+def test_no_camera_is_said_in_a_sentence_on_the_screen(visit, launch):
     with launch() as browser:
-        page = visit(browser).page
+        page = visit(browser, viewport={"width": 390, "height": 664}).page
         assert "No camera was found" in complaint(page)
+        said = page.locator(".em-note").bounding_box()
+        assert said["y"] >= 0
+        assert said["y"] + said["height"] <= 664
+        assert page.evaluate("document.activeElement.dataset.do") == "start"
         page.context.close()
 
 

@@ -191,6 +191,20 @@ def test_the_picture_shows_all_faces_and_nothing_is_sent_for_either_file(page):
     assert [url for url in requests if not url.startswith("blob:")] == []
 
 
+def test_it_goes_on_while_its_picture_is_scrolled_away(page):
+    answer(page, face(1))
+    record(page)
+    page.set_viewport_size({"width": page.viewport_size["width"], "height": 300})
+    page.locator("[data-do=csv]").scroll_into_view_if_needed()
+    video = page.locator(".em-stage video").bounding_box()
+    assert video["y"] + video["height"] < 0
+    before = len(table(page))
+    page.wait_for_function("window.before = exchange.sent.length")
+    page.wait_for_function("exchange.sent.length > before + 4", timeout=20_000)
+    assert len(table(page)) > before
+    assert page.locator(".em-note").is_hidden()
+
+
 def test_discard_asks_first(page):
     answer(page, face(1))
     record(page)
