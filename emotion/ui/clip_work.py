@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
@@ -40,6 +41,12 @@ DEADLINE = 20.0
 
 PATIENCE = 0.05
 """Seconds that a frame waits at the gate before it is told to come again, as a live one's."""
+
+YIELDS, CROWDED_FOR = 2.0, 1.0
+"""Times as long as a frame took that a clip rests after it while others are at the gate, and
+seconds for which they count as being there: a clip can wait, whoever looks at a camera cannot."""
+
+_WAITED = 0.005  # seconds at the gate from which on somebody else held it
 
 MOST_FACES = 10
 """Faces of a frame that are analysed: those that ``Analyzer.analyze`` keeps."""
@@ -265,16 +272,18 @@ class _InTurn:
     def __init__(self, analyzer: Analyzer, gate: Gate, client: Client, stopped: threading.Event):
         self._analyzer, self._gate = analyzer, gate
         self._client, self._stopped = client, stopped
+        self._crowded_until = 0.0
 
     def analyze(
         self, image: npt.NDArray[np.uint8], *, max_side: int, exact: bool, min_score: float
     ) -> Faces:
         while True:
-            wait = 0.0
+            asked = time.monotonic()
             try:
                 with self._gate.enter_at_once(self._client, PATIENCE, PATIENCE) as turn:
                     turn.decoded = True
-                    return self._analyzer.analyze(
+                    began = time.monotonic()
+                    faces = self._analyzer.analyze(
                         image,
                         max_faces=MOST_FACES,
                         max_side=max_side,
@@ -282,9 +291,19 @@ class _InTurn:
                         min_score=min_score,
                     )
             except BusyError as error:
-                wait = max(error.wait, 0.02)
-            if self._stopped.wait(wait):
-                raise _StoppedError
+                self._crowded_until = time.monotonic() + CROWDED_FOR
+                self._rest(max(error.wait, 0.02))
+                continue
+            now = time.monotonic()
+            if began - asked > _WAITED:
+                self._crowded_until = now + CROWDED_FOR
+            if now < self._crowded_until:
+                self._rest(YIELDS * (now - began))
+            return faces
+
+    def _rest(self, seconds: float) -> None:
+        if self._stopped.wait(seconds):
+            raise _StoppedError
 
 
 def _start(source: Path, copy: Path) -> Popen[bytes]:

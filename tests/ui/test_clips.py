@@ -269,9 +269,16 @@ def test_each_frame_passes_the_gate_and_others_come_first():
                 raise BusyError(wait=0.001)
             yield SimpleNamespace(decoded=False)
 
-    analyzer = SimpleNamespace(analyze=lambda image, **options: analysed.append(options))
+    def analyze(image, **options):
+        analysed.append(options)
+        time.sleep(0.1)
+
+    analyzer = SimpleNamespace(analyze=analyze)
     in_turn = _InTurn(analyzer, Refusing(), ANN, threading.Event())
+    began = time.monotonic()
     in_turn.analyze(np.zeros((8, 8, 3), np.uint8), max_side=640, exact=False, min_score=0.5)
+    # Others were there, so it leaves the gate to them for twice as long as it took.
+    assert time.monotonic() - began > 0.29
     assert [client for client, _ in asked] == [ANN] * 3
     assert all(patience <= 0.05 for _, patience in asked)
     assert len(analysed) == 1
