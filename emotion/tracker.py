@@ -265,16 +265,16 @@ def _likeness(track: _Track, result: FaceResult) -> float:
 def _pair(tracks: list[_Track], results: Sequence[FaceResult]) -> list[_Track | None]:
     """Give each face the track it fits best, each track to one face at most, best fits first."""
     fits = [
-        (_likeness(track, result), index, track)
+        (_likeness(track, result), index, at)
         for index, result in enumerate(results)
-        for track in tracks
+        for at, track in enumerate(tracks)
     ]
     found: list[_Track | None] = [None] * len(results)
-    taken: set[int] = set()
-    for fit, index, track in sorted(fits, key=lambda fit: fit[0], reverse=True):
-        if fit >= SAME_FACE and found[index] is None and track.id not in taken:
-            found[index] = track
-            taken.add(track.id)
+    taken: set[int] = set()  # not by id: tracks that have not opened share one
+    for fit, index, at in sorted(fits, key=lambda fit: fit[0], reverse=True):
+        if fit >= SAME_FACE and found[index] is None and at not in taken:
+            found[index] = tracks[at]
+            taken.add(at)
     return found
 
 

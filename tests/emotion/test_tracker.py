@@ -280,3 +280,13 @@ def test_calm_is_smoothed_and_becomes_the_answer_when_it_lasts() -> None:
     answers = [only(tracker.update([calm], t / 10)).answer for t in range(1, 15)]
     assert (answers[0], answers[-1]) == ("happiness", CALM)
     assert only(Tracker().update([face(HAPPY)], 0.0)).face.calm is None
+
+
+def test_two_faces_that_come_together_open_together():
+    tracker = Tracker(patient=True)
+    both = [face([1, 0, 0, 0, 0, 0], x=20), face([0, 1, 0, 0, 0, 0], x=200)]
+
+    for number in range(3):
+        tracked = tracker.update(both, number / 20)
+
+    assert [one.id for one in tracked] == [1, 2]
