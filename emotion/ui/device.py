@@ -94,6 +94,7 @@ class DeviceFiles:
         self._packed: Analyzer | None = None
         self._manifest: JSON = {}
         self._files: dict[tuple[str, str], File] = {}
+        self._former: dict[tuple[str, str], File] = {}  # of the weights before
 
     def routes(self) -> list[Route]:
         """Return them, for the server."""
@@ -114,11 +115,10 @@ class DeviceFiles:
         with self._lock:
             if self._packed is not analyzer:
                 own = _network_files(analyzer)
-                before = self._files
+                # Whoever opened the page a moment ago may still fetch what it was told of.
+                self._former = self._files
                 self._files = {(file.digest, name): file for name, file in own.items()}
                 self._manifest = _manifest(own)
-                # Whoever opened the page a moment ago may still fetch what it was told of.
-                self._files = {**before, **self._files} if self._packed else self._files
                 self._packed = analyzer
             return self._manifest
 
@@ -131,7 +131,8 @@ class DeviceFiles:
         code = _code()
         if digest == code[0] and name in code[1]:
             return _answer(code[1][name])
-        file = _fixed_files().get(name) or self._files.get((digest, name))
+        key = (digest, name)
+        file = _fixed_files().get(name) or self._files.get(key) or self._former.get(key)
         if file is None or file.digest != digest:
             return refusal(404, "The page has other files by now; reload it.")
         return _answer(file)
