@@ -49,12 +49,15 @@ def free_port() -> int:
 
 
 @contextmanager
-def served(log: Path, environment: Mapping[str, str] | None = None) -> Iterator[App]:
+def served(
+    log: Path, environment: Mapping[str, str] | None = None, *, checkout: Path = REPOSITORY
+) -> Iterator[App]:
     """Run ``python app.py`` with the embedded weights.
 
     Args:
         log: file for what it writes.
         environment: of its process; by default ours.
+        checkout: whose app.
 
     Raises:
         RuntimeError: if it does not start; what it wrote is in the message.
@@ -63,7 +66,7 @@ def served(log: Path, environment: Mapping[str, str] | None = None) -> Iterator[
     command = [sys.executable, "app.py", "--port", str(port)]
     with log.open("wb") as output:
         process = subprocess.Popen(
-            command, cwd=REPOSITORY, stdout=output, stderr=output, env=environment
+            command, cwd=checkout, stdout=output, stderr=output, env=environment
         )
     try:
         yield App(_wait_for_address(process, log), port, process.pid, log)
