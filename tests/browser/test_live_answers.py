@@ -314,7 +314,7 @@ def test_the_sentence_of_a_frozen_face_is_shown(page):
     answer(page, face(1, why="frozen"), face(2, 0.6))
     page.get_by_role("button", name="Freeze").click()
     page.wait_for_function("document.querySelector('#live .em-why').textContent === 'frozen'")
-    assert page.evaluate("exchange.sent.at(-1).cover") == 1
+    page.wait_for_function("exchange.sent.at(-1).cover === 1")
     page.get_by_role("button", name="Continue").click()
 
 
