@@ -65,7 +65,8 @@ class Hub:
 
     def __exit__(self, *_: object) -> None:
         self._server.should_exit = self._server.force_exit = True
-        self._thread.join()
+        # A connection that a fault broke can keep uvicorn from ending, and nothing waits for it.
+        self._thread.join(timeout=10)
 
     @property
     def url(self) -> str:
