@@ -19,8 +19,11 @@ def tags(page: str) -> dict[str, list[str]]:
 
 
 def test_a_shared_link_says_what_the_page_is(served):
-    page = httpx.get(served.url)
+    page = httpx.get(served.url, headers={"accept-encoding": "identity"})
     assert int(page.headers["content-length"]) == len(page.content)
+    packed = httpx.get(served.url)
+    assert packed.text == page.text
+    assert int(packed.headers["content-length"]) < len(page.content) / 3
     found = tags(page.text)
     assert found["og:title"] == ["Emotion Classifier"]
     assert found["og:url"] == [served.url]
