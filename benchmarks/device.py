@@ -11,7 +11,6 @@ on the server send frames as fast as they are answered. No browser is in that co
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 import sys
 import tempfile
@@ -22,10 +21,11 @@ from pathlib import Path
 from playwright.sync_api import sync_playwright
 
 from benchmarks import _rows
+from benchmarks._chromium import find_or_say
 from benchmarks._clients import Client, Watch
 from benchmarks._machine import machine
+from benchmarks.cost import cpu_seconds
 from benchmarks.visitors import Scene, watch
-from tests.support.browser import find_browser
 from tests.support.visit import App, one_face, served, write_clip
 
 ROUNDS = 2  # of each mode, by turns
@@ -42,12 +42,8 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=20, help="of each measurement")
     _rows.add_option(parser)
     arguments = parser.parse_args()
-    browser = find_browser()
+    browser = find_or_say()
     if browser is None:
-        print(
-            "There is no Chromium or Chrome that runs; install one: apt install chromium",
-            file=sys.stderr,
-        )
         return 2
     print(machine(), end="\n\n")
     with tempfile.TemporaryDirectory() as folder, served(Path(folder, "app.log")) as app:
@@ -84,17 +80,17 @@ def costs(app: App, seconds: float) -> list[_rows.Row]:
     print("|---|---|---|---|")
     rows: list[_rows.Row] = []
     for visitors in CROWDS:
-        began = _processor_time(app.pid)
+        began = cpu_seconds(app.pid)
         for number in range(visitors):
             _first_visit(app, number)
-        device = _processor_time(app.pid) - began
-        began = _processor_time(app.pid)
+        device = cpu_seconds(app.pid) - began
+        began = cpu_seconds(app.pid)
         with ExitStack() as stack:
             for number in range(visitors):
                 one = Watch(app, _address(number), f"visitor-{number}")
                 stack.callback(one.stop)
             time.sleep(seconds)
-            server = (_processor_time(app.pid) - began) * VISIT / seconds
+            server = (cpu_seconds(app.pid) - began) * VISIT / seconds
         print(f"| {visitors} | {server:.1f} | {device:.2f} | {device / server:.4f} |", flush=True)
         rows.append({"visitors": visitors, "server_cpu_s": server, "device_cpu_s": device})
     print(f"\nAim for {CROWDS[-1]} visitors: device over server at most {AIM_COST:.3f}.")
@@ -113,12 +109,6 @@ def _first_visit(app: App, number: int) -> None:
 
 def _address(number: int) -> str:
     return f"127.0.1.{number + 1}"
-
-
-def _processor_time(pid: int) -> float:
-    """Return the seconds that a process has computed, its own and the system's for it."""
-    fields = Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 if __name__ == "__main__":

@@ -19,8 +19,8 @@ from pathlib import Path
 from playwright.sync_api import Browser, sync_playwright
 
 from benchmarks import _rows
+from benchmarks._chromium import find_or_say
 from benchmarks._machine import machine
-from tests.support.browser import find_browser
 from tests.support.visit import REPOSITORY, served
 
 AIM = 1.3  # times the other checkout
@@ -35,12 +35,8 @@ def main() -> int:
     parser.add_argument("--against", type=Path, metavar="CHECKOUT", help="another one, as it was")
     _rows.add_option(parser)
     arguments = parser.parse_args()
-    browser = find_browser()
+    browser = find_or_say()
     if browser is None:
-        print(
-            "There is no Chromium or Chrome that runs; install one: apt install chromium",
-            file=sys.stderr,
-        )
         return 2
     checkouts = {"this checkout": REPOSITORY}
     if arguments.against:

@@ -28,8 +28,8 @@ import numpy as np
 from playwright.sync_api import Page, Playwright, sync_playwright
 
 from benchmarks import _hostile, _rows
+from benchmarks._chromium import find_or_say
 from benchmarks._machine import machine
-from tests.support.browser import find_browser
 from tests.support.visit import App, camera_flags, one_face, served, write_clip
 
 ALONE = 30.0  # seconds of the visitor who is alone
@@ -80,12 +80,8 @@ def main() -> int:
             rows = _hostile.measure(app, arguments.hostile)
         _rows.write(arguments.json, rows, seconds=arguments.hostile)
         return 0
-    browser = find_browser()
+    browser = find_or_say()
     if browser is None:
-        print(
-            "There is no Chromium or Chrome that runs; install one: apt install chromium",
-            file=sys.stderr,
-        )
         return 2
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as driver:
         cache = Path(folder, "cache")

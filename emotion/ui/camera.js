@@ -16,7 +16,6 @@ const CARD_COLORS = [
 const CARD_LIMIT = 40; // of 255: no JPEG changes the middle of a patch by as much
 
 /** @param {number} ms @returns {Promise<undefined>} */
-const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** @param {unknown} error @returns {boolean} whether asking for another camera would ask in vain */
 const isRefusal = (error) =>
@@ -34,22 +33,10 @@ function cameraProblem(error) {
 }
 
 /** @returns {{id?: string, mirrored?: Record<string, boolean>}} */
-function cameraChoices() {
-  try {
-    return JSON.parse(localStorage.getItem(CAMERA_KEY) ?? "{}");
-  } catch {
-    return {}; // storage may be forbidden
-  }
-}
+const cameraChoices = () => storedValues(CAMERA_KEY);
 
 /** @param {{id?: string, mirrored?: Record<string, boolean>}} changes */
-function rememberCamera(changes) {
-  try {
-    localStorage.setItem(CAMERA_KEY, JSON.stringify({ ...cameraChoices(), ...changes }));
-  } catch {
-    // Then the choice holds for this visit only.
-  }
-}
+const rememberCamera = (changes) => storeValues(CAMERA_KEY, changes);
 
 /** @returns {Promise<MediaDeviceInfo[]>} none where the browser does not tell */
 async function cameras() {
@@ -278,4 +265,4 @@ class Camera {
   }
 }
 
-Object.assign(window.emotionPage, { Camera, cameraProblem, cameras, sleep });
+Object.assign(window.emotionPage, { Camera, cameraProblem, cameras });

@@ -30,6 +30,45 @@ function stored(key) {
   }
 }
 
+/** Keep a choice for the next visit. @param {string} key @param {string} value */
+function store(key, value) {
+  try {
+    localStorage.setItem(key, value);
+  } catch {
+    // Then it holds until the page is left.
+  }
+}
+
+/** Several choices under one key. @param {string} key @returns {Record<string, any>} */
+function storedValues(key) {
+  try {
+    return JSON.parse(stored(key) ?? "null") ?? {};
+  } catch {
+    return {};
+  }
+}
+
+/** @param {string} key @param {Record<string, any>} changes */
+const storeValues = (key, changes) =>
+  store(key, JSON.stringify({ ...storedValues(key), ...changes }));
+
+/** @param {number} ms */
+const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** Let files be dropped. @param {HTMLElement} section @param {(given: DataTransfer) => void} taken */
+function onDrop(section, taken) {
+  section.addEventListener("dragover", (event) => {
+    event.preventDefault();
+    section.classList.add("em-dragging");
+  });
+  section.addEventListener("dragleave", () => section.classList.remove("em-dragging"));
+  section.addEventListener("drop", (event) => {
+    event.preventDefault();
+    section.classList.remove("em-dragging");
+    taken(event.dataTransfer);
+  });
+}
+
 /** @param {string} key @param {Record<string, string | number>} [values] */
 function say(key, values = {}) {
   return facts.strings[language][key].replace(/\{(\w+)\}/g, (_, name) => String(values[name]));
@@ -122,9 +161,8 @@ function fillBars(list, face) {
   });
 }
 
-
 /** Let the visitor save a file. @param {Blob} blob @param {string} name */
-function save(blob, name) {
+function saveFile(blob, name) {
   const link = document.createElement("a");
   link.href = URL.createObjectURL(blob);
   link.download = name;
@@ -135,11 +173,12 @@ function save(blob, name) {
 /** Save a canvas as a PNG file. @param {HTMLCanvasElement} canvas @param {string} [name] */
 function download(canvas, name) {
   const moment = new Date().toISOString().slice(0, 19).replace(/[:T]/g, "-");
-  canvas.toBlob((blob) => save(blob, name ?? `emotion-${moment}.png`), "image/png");
+  canvas.toBlob((blob) => saveFile(blob, name ?? `emotion-${moment}.png`), "image/png");
 }
 
 window.emotionPage = {
-  stored, language, colors: facts.colors, frameSide: facts.frameSide, unsure: facts.unsure, say, translate,
+  stored, store, sleep, onDrop, saveFile,
+  language, colors: facts.colors, frameSide: facts.frameSide, unsure: facts.unsure, say, translate,
   nameOf, strongest, percent,
   verdict, colorOf, fillBars, download,
 };

@@ -3,7 +3,7 @@
  * What stands around the tabs: their addresses, the language and the colours of the page. Gradio runs
  * this with `element` (the component).
  */
-const { language, say, stored, translate } = window.emotionPage;
+const { language, say, sleep, store, stored, translate } = window.emotionPage;
 
 const TABS = ["live", "photo", "video", "about"];
 const TRIES = 40;
@@ -11,22 +11,13 @@ const TRY_EVERY = 100; // ms
 const system = matchMedia("(prefers-color-scheme: dark)");
 const tabOf = (name) => document.getElementById(`${name}-tab-button`);
 
-/** Keep a choice for the next visit. @param {string} key @param {string} value */
-function keep(key, value) {
-  try {
-    localStorage.setItem(key, value);
-  } catch {
-    // Storage may be forbidden; then the choice holds until the page is left.
-  }
-}
-
 /** Open the tab that the address names; when the page is new, Gradio is still making its tabs. */
 async function follow() {
   const name = location.hash.slice(1);
   if (!TABS.includes(name)) return;
   for (let tries = 0; tries < TRIES; tries++) {
     tabOf(name)?.click();
-    await new Promise((resolve) => setTimeout(resolve, TRY_EVERY));
+    await sleep(TRY_EVERY);
     if (tabOf(name)?.getAttribute("aria-selected") === "true") return;
   }
 }
@@ -48,12 +39,12 @@ function paint() {
 const [languages, themes] = ["language", "theme"].map((name) => element.querySelector(`[data-do=${name}]`));
 languages.value = language;
 languages.addEventListener("change", () => {
-  keep("emotion-language", languages.value);
+  store("emotion-language", languages.value);
   location.reload();
 });
 themes.value = stored("emotion-theme") ?? "auto";
 themes.addEventListener("change", () => {
-  keep("emotion-theme", themes.value);
+  store("emotion-theme", themes.value);
   paint();
 });
 if (themes.value !== "auto") paint();

@@ -10,18 +10,8 @@ class Keep {
   /** @param {HTMLInputElement} box the visitor's choice; remembered */
   constructor(box) {
     this.box = box;
-    try {
-      box.checked = localStorage.getItem(KEEP_KEY) === "yes";
-    } catch {
-      // Storage may be forbidden; then it begins unchosen.
-    }
-    box.addEventListener("change", () => {
-      try {
-        localStorage.setItem(KEEP_KEY, box.checked ? "yes" : "no");
-      } catch {
-        // As above.
-      }
-    });
+    box.checked = stored(KEEP_KEY) === "yes";
+    box.addEventListener("change", () => store(KEEP_KEY, box.checked ? "yes" : "no"));
   }
 
   get on() {

@@ -268,13 +268,4 @@ const csvLine = (cells) =>
 const lasting = (seconds) =>
   seconds < 60 ? say("seconds", { count: seconds }) : say("minutes", { count: Math.round(seconds / 60) });
 
-/** @param {Blob} blob @param {string} name */
-function saveFile(blob, name) {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(blob);
-  link.download = name;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
-}
-
-Object.assign(window.emotionPage, { Many, filesOf, lasting, saveFile, csvLine });
+Object.assign(window.emotionPage, { Many, filesOf, lasting, csvLine });

@@ -6,7 +6,7 @@
  */
 const {
   language, say, translate, cameraProblem, Camera, download, Result, groupSummary, isGroup,
-  callServer, failure, fit, pictureOf, Many, filesOf, Keep,
+  callServer, failure, fit, pictureOf, Many, filesOf, onDrop, Keep,
 } = window.emotionPage;
 
 const SHOT_WITHIN = 1000; // ms in which the camera must send a picture to take
@@ -275,16 +275,7 @@ function takeAll(files) {
   many.start(files);
 }
 
-section.addEventListener("dragover", (event) => {
-  event.preventDefault();
-  section.classList.add("em-dragging");
-});
-section.addEventListener("dragleave", () => section.classList.remove("em-dragging"));
-section.addEventListener("drop", (event) => {
-  event.preventDefault();
-  section.classList.remove("em-dragging");
-  filesOf(event.dataTransfer).then(takeAll);
-});
+onDrop(section, (given) => filesOf(given).then(takeAll));
 document.addEventListener("paste", (event) => {
   if (!section.offsetParent) return;
   const files = [...event.clipboardData.files];

@@ -138,7 +138,7 @@ class Recorder {
   }
 
   saveTable() {
-    save(new Blob([this.session.csv()], { type: "text/csv" }), this.fileName("csv"));
+    saveFile(new Blob([this.session.csv()], { type: "text/csv" }), this.fileName("csv"));
   }
 }
 

@@ -8,6 +8,7 @@
 const {
   say, translate, drawFaces, fillBars, verdict, colorOf, nameOf, strongest, percent, request,
   requestPatiently, failure, SendError, Footage, drawPlot, clockOf, lasting, saveFile,
+  onDrop, sleep, store, stored,
 } = window.emotionPage;
 
 const PIECE = 2 * 1024 ** 2; // bytes
@@ -38,8 +39,6 @@ const view = {
   drawn: false, // whether the boxes are in the picture already
   began: 0, // when the analysis did
 };
-
-const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 function setState(state) {
   section.dataset.state = state;
@@ -155,13 +154,9 @@ function showSending(part, size, turn) {
 /** A name for this browser, which sends one clip at a time. */
 function visitor() {
   const fresh = Array.from(crypto.getRandomValues(new Uint8Array(12)), (byte) => byte.toString(16)).join("");
-  try {
-    const known = localStorage.getItem(VISITOR_KEY) ?? fresh;
-    localStorage.setItem(VISITOR_KEY, known);
-    return known;
-  } catch {
-    return fresh; // storage may be forbidden
-  }
+  const known = stored(VISITOR_KEY) ?? fresh;
+  store(VISITOR_KEY, known);
+  return known;
 }
 
 /** Ask what is new until all is there, and from time to time afterwards. */
@@ -324,15 +319,7 @@ find("input[type=file]").addEventListener("change", ({ target }) => {
   take(target.files[0]);
   target.value = "";
 });
-section.addEventListener("dragover", (event) => {
-  event.preventDefault();
-  section.classList.add("em-dragging");
-});
-section.addEventListener("dragleave", () => section.classList.remove("em-dragging"));
-section.addEventListener("drop", (event) => {
-  event.preventDefault();
-  section.classList.remove("em-dragging");
-  const [file, ...others] = event.dataTransfer.files;
+onDrop(section, ({ files: [file, ...others] }) => {
   take(file);
   if (others.length) complain(say("video_first", { count: others.length }));
 });

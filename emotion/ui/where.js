@@ -143,22 +143,10 @@ class Device {
 const device = new Device();
 
 /** What was chosen and measured before. @returns {{choice?: string, pace?: number}} */
-function rememberedPlace() {
-  try {
-    return JSON.parse(localStorage.getItem(WHERE_KEY)) ?? {};
-  } catch {
-    return {};
-  }
-}
+const rememberedPlace = () => storedValues(WHERE_KEY);
 
 /** @param {{choice?: string, pace?: number}} news */
-function rememberPlace(news) {
-  try {
-    localStorage.setItem(WHERE_KEY, JSON.stringify({ ...rememberedPlace(), ...news }));
-  } catch {
-    // Storage may be forbidden; then the next visit begins anew.
-  }
-}
+const rememberPlace = (news) => storeValues(WHERE_KEY, news);
 
 /** The choice of the Live tab, and what it asks. */
 class Where {
