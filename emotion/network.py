@@ -126,8 +126,8 @@ class EmotionNet(
         if not self.config.mirror:
             return self.features(x)
         both = self.features(torch.cat([x, x.flip(-1)]))
-        crops, mirrored = both.chunk(2)
-        return (crops + mirrored.flip(-1)) / 2
+        count = x.shape[0]  # not chunk(2): exporters would fix the batch
+        return (both[:count] + both[count:].flip(-1)) / 2
 
     def classify(self, features: Tensor) -> Tensor:
         """Map feature maps (B, widths[-1], h, w) to the logits (B, 6) of the layer that answers."""

@@ -15,34 +15,17 @@ from torch import Tensor, nn
 
 from emotion import graph_file
 from emotion.align import CROP_SIZE
+from emotion.classifier import ClassifierGraph
 from emotion.detect.checkpoint import MOBILENET_WEIGHTS
 from emotion.detect.mobilenet import MobileNetRetinaFace
 from emotion.detect.retinaface import DetectorGraph
 from emotion.errors import ConfigError
 from emotion.files import write_bytes
-from emotion.network import EmotionNet, normalise
 from emotion.weights import TENSORS, Loaded, load
 
 _OPSET = 17
 _SMALL = 192  # px a side of the picture with which the detector is traced; any other size works
 _DTYPES = {"F32": "FLOAT", "F16": "FLOAT16"}
-
-
-class FeatureGraph(nn.Module):
-    """From crops uint8 (B, 64, 64) to ``EmotionNet.evidence``, float32 (B, K, h, w)."""
-
-    def __init__(self, network: EmotionNet) -> None:
-        super().__init__()
-        self.network = network.eval()
-
-    def forward(self, crops: Tensor) -> Tensor:
-        """Compute the evidence; ``EmotionNet`` halves the batch, which exporters would fix."""
-        network = self.network
-        inputs = normalise(crops, network.config).contiguous()
-        if not network.config.mirror:
-            return network.features(inputs)
-        both = network.features(torch.cat([inputs, inputs.flip(-1)]))
-        return (both[: inputs.shape[0]] + both[inputs.shape[0] :].flip(-1)) / 2
 
 
 def write_graph(weights: str | Path) -> Path:
@@ -71,7 +54,7 @@ def network_graph(loaded: Loaded) -> bytes:
     """
     crops = torch.zeros(2, CROP_SIZE, CROP_SIZE, dtype=torch.uint8)
     varying = {"crops": {0: "faces"}, "features": {0: "faces"}}
-    model = _trace(FeatureGraph(loaded.network).eval(), crops, varying)
+    model = _trace(ClassifierGraph(loaded.network).eval(), crops, varying)
     _point_into(model, (loaded.folder / TENSORS).read_bytes(), TENSORS)
     marked = {graph_file.PROPERTY: graph_file.mark(loaded.digest, loaded.network.config)}
     return _finished(model, marked)

@@ -82,7 +82,7 @@ class PortableGraph(nn.Module):
             ``maps`` (B, 6, 8, 8), non-negative; and ``calm`` (B,), 0..1, where the weights tell.
         """
         network, config = self.network, self.network.config
-        features = self._evidence(normalise(crops, config).contiguous())
+        features = network.evidence(normalise(crops, config).contiguous())
         pooled = features.mean((2, 3))
         logits = network.head(pooled)
         own = torch.einsum("bkhw,ck->bchw", features, network.head.weight).relu() / self.cells
@@ -98,13 +98,6 @@ class PortableGraph(nn.Module):
             return outputs
         calm = (network.calm(pooled)[:, 0] - config.calm_bound) / config.calm_temperature
         return (*outputs, calm.sigmoid())
-
-    def _evidence(self, x: Tensor) -> Tensor:
-        """Compute ``EmotionNet.evidence``; its halving would make the exporters fix the batch."""
-        if not self.network.config.mirror:
-            return self.network.features(x)
-        both = self.network.features(torch.cat([x, x.flip(-1)]))
-        return (both[: x.shape[0]] + both[x.shape[0] :].flip(-1)) / 2
 
 
 def export_portable(weights: str, kind: Format, out: Path | None) -> int:
