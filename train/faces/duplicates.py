@@ -53,7 +53,7 @@ def without_duplicates(
 
     Every split but the training one is held out and stays as it is; training rows that show its
     photographs are dropped. Of others that repeat one another one row stays, with what is known of
-    all of them: the mean of their labels and of how calm they are, the sum of their votes.
+    all of them: the mean of their labels and of how calm they are, and the votes of its own corpus.
 
     Args:
         corpora: name -> splits with the columns of ``train.faces.align_rows.PREPARED``, all
@@ -71,7 +71,8 @@ def without_duplicates(
     duplicates = resolve(groups, labels, held_out, names)
     repeated = [rows for rows in duplicates.groups if not held_out[list(rows)].any()]
     merged = {_kept(rows, duplicates): rows for rows in repeated}
-    changes = _merge(merged, {name: _column(tables, name) for name in ("label", "votes", "calm")})
+    columns = {name: _column(tables, name) for name in ("label", "votes", "calm")}
+    changes = _merge(merged, {**columns, "corpus": source})
     kept: dict[str, DatasetDict] = {name: DatasetDict() for name in corpora}
     start = 0
     for (name, split), rows in zip(places, tables, strict=True):
@@ -102,17 +103,19 @@ def _merge(
 
     Args:
         merged: the row that stays -> all rows of its photograph.
-        columns: label, votes and calm of all rows.
+        columns: label, votes, calm and corpus of all rows.
 
     Returns:
         The row that stays -> its new label_mean, votes and calm. ``label_mean`` is null where all
-        its rows of the six expressions agree, or the row that stays is none of them.
+        its rows of the six expressions agree, or the row that stays is none of them. Votes are
+        those of its own corpus, since soft labels are fitted corpus by corpus.
     """
     changes = {}
     for row, rows in merged.items():
         labels = [columns["label"][i] for i in rows if columns["label"][i] >= 0]
         mixed = columns["label"][row] >= 0 and len(set(labels)) > 1
-        votes = [columns["votes"][i] for i in rows if columns["votes"][i] is not None]
+        own = [i for i in rows if columns["corpus"][i] == columns["corpus"][row]]
+        votes = [columns["votes"][i] for i in own if columns["votes"][i] is not None]
         calm = [columns["calm"][i] for i in rows if columns["calm"][i] is not None]
         changes[row] = {
             "label_mean": np.eye(len(LABELS))[labels].mean(0).tolist() if mixed else None,

@@ -251,7 +251,8 @@ def test_the_same_pictures_in_train_and_valid_leave_nothing_to_learn(tmp_path: P
     assert len(read_split(tmp_path / "out", "mine", "validation")) == 6
 
 
-def test_votes_beside_the_corpus_become_soft_labels(fer: Path, tmp_path: Path) -> None:
+def vote(fer: Path) -> None:
+    """Make a dozen pictures of each class, and a table of votes beside the corpus."""
     random = np.random.default_rng(2)
     for name in CLASSES:
         for number in range(3, 12):
@@ -264,7 +265,11 @@ def test_votes_beside_the_corpus_become_soft_labels(fer: Path, tmp_path: Path) -
         own = answers[CLASSES.index(path.parent.name)]
         votes = {own: 6, "fear": 2} | ({"fear": 8} if own == "fear" else {})
         lines.append(",".join([path.stem, *(str(votes.get(name, 0)) for name in columns)]))
-    (tmp_path / "ferplus-votes.csv").write_text("\n".join(lines))
+    (fer.parent / "ferplus-votes.csv").write_text("\n".join(lines))
+
+
+def test_votes_beside_the_corpus_become_soft_labels(fer: Path, tmp_path: Path) -> None:
+    vote(fer)
 
     report = run(fer, tmp_path / "out")
 
@@ -282,6 +287,23 @@ def test_votes_beside_the_corpus_become_soft_labels(fer: Path, tmp_path: Path) -
     assert hard.soft is None
     assert (soft.targets.argmax(1) == soft.labels).all()
     assert 0.5 < soft.targets.amax(1).min() < 1
+
+
+def test_votes_stay_with_the_corpus_that_they_were_given_for(fer: Path, tmp_path: Path) -> None:
+    vote(fer)
+    for name in ("happy", "sad"):
+        folder = tmp_path / "another" / "train" / name
+        folder.mkdir(parents=True)
+        shutil.copy(fer / "train" / name / f"Training_5{name}.png", folder)
+    corpora = (f"another=folder:{tmp_path / 'another'}", f"fer2013={fer}")
+
+    report = prepare(PrepareConfig(corpora, tmp_path / "out", AlignConfig(), 1))
+
+    another, own = report.corpora
+    assert report.across == 2
+    assert another.votes is None  # its rows stayed, without the votes of the copies
+    assert own.votes is not None
+    assert own.votes.rows == 6 * 12 - 2
 
 
 def test_the_thumbnails_of_the_search_are_not_saved(fer: Path, tmp_path: Path) -> None:
