@@ -27,8 +27,8 @@ from emotion.upright import turned_around
 from emotion.weights import Loaded, default_spec, load
 
 if TYPE_CHECKING:
-    from emotion.stream import StreamFrame
-    from emotion.video_file import VideoSource
+    from emotion.video.file import VideoSource
+    from emotion.video.stream import StreamFrame
 
 FRAME_SIDE = 320
 """Longer side in px of the copy on which the faces of a live frame are looked for."""
@@ -280,7 +280,7 @@ class Analyzer:
             ImageError: if it is not a video, or cannot be reached.
             ConfigError: if the times cannot be.
         """
-        from emotion.stream import follow  # the codecs, which pictures do not need
+        from emotion.video.stream import follow  # the codecs, which pictures do not need
 
         return follow(self, video, every=every, start=start, end=end, min_score=min_score)
 

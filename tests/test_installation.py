@@ -25,7 +25,7 @@ def test_both_opencv_wheels_have_one_version() -> None:
 def test_no_help_of_the_command_line_waits_for_torch_or_opencv(command: list[str]) -> None:
     program = f"""
 import contextlib, io, sys
-from emotion.cli import main
+from emotion.shell.cli import main
 with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()):
     main([*{command}, "--help"])
 print(*{{"torch", "cv2", "gradio"}} & sys.modules.keys())

@@ -20,7 +20,7 @@ from torch import nn
 
 from emotion import child
 from emotion.align import CROP_SIZE
-from emotion.trial_worker import HEAD
+from emotion.child.trial import HEAD
 
 CROPS = 16
 FARTHEST = 0.4
@@ -74,7 +74,7 @@ def draw_crops(seed: int) -> npt.NDArray[np.uint8]:
 def _ask(model: bytes, crops: npt.NDArray[np.uint8]) -> bytes:
     try:
         finished = subprocess.run(
-            [sys.executable, "-m", "emotion.trial_worker"],
+            [sys.executable, "-m", "emotion.child.trial"],
             input=model + crops.tobytes(),
             capture_output=True,
             timeout=_SECONDS,

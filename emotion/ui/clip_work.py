@@ -22,12 +22,12 @@ from emotion import child
 from emotion.errors import EmotionError, ImageError
 from emotion.reliability import MIN_SCORE
 from emotion.result import rounded
-from emotion.stream import follow_frames, make_tracker
 from emotion.tracker import OPENING_FRAMES, TrackedFace, Tracker
 from emotion.ui.gate import BusyError, Gate
 from emotion.ui.wire import JSON
-from emotion.video_people import DRAWN_LATER, Pending, Sighting
-from emotion.video_worker import CLIP, COPY, END, FRAME, MESSAGE, MOST_PIXELS, SENTENCE
+from emotion.video.people import DRAWN_LATER, Pending, Sighting
+from emotion.video.stream import follow_frames, make_tracker
+from emotion.video.worker import CLIP, COPY, END, FRAME, MESSAGE, MOST_PIXELS, SENTENCE
 
 if TYPE_CHECKING:
     from subprocess import Popen
@@ -308,7 +308,7 @@ class _InTurn:
 
 def _start(source: Path, copy: Path) -> Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, "-m", "emotion.video_worker", str(source), str(copy)],
+        [sys.executable, "-m", "emotion.video.worker", str(source), str(copy)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         cwd="/" if os.name == "posix" else None,

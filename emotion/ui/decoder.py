@@ -14,7 +14,7 @@ from typing import IO
 import numpy as np
 
 from emotion import child
-from emotion.decode_worker import ANSWER, PIXELS, REQUEST
+from emotion.child.decode import ANSWER, PIXELS, REQUEST
 from emotion.errors import ImageError
 from emotion.images import MAX_PIXELS, RGBImage
 from emotion.ui.clients import NOBODY, Client
@@ -96,7 +96,7 @@ class Decoder:
 
 def _start() -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, "-m", "emotion.decode_worker"],
+        [sys.executable, "-m", "emotion.child.decode"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         cwd="/" if os.name == "posix" else None,

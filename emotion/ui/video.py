@@ -7,7 +7,7 @@ import gradio as gr
 from emotion.ui import markup
 from emotion.ui.clips import MAX_CLIP
 from emotion.ui.strings import label, text
-from emotion.video_worker import MOST_SECONDS
+from emotion.video.worker import MOST_SECONDS
 
 
 def video_tab() -> gr.HTML:

@@ -21,10 +21,10 @@ from gradio_client import handle_file
 from PIL import Image
 
 from emotion.analyzer import Analyzer
-from emotion.cli import main as emotion_cli
 from emotion.config import NetworkConfig
 from emotion.detect import RetinaFaceDetector
 from emotion.network import EmotionNet
+from emotion.shell.cli import main as emotion_cli
 from tests.hub.conftest import NOWHERE, WRITER
 from tests.support.visit import free_port
 

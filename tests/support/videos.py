@@ -6,7 +6,7 @@ from pathlib import Path
 
 from emotion.analyzer import Analyzer
 from emotion.video import VideoOptions, analyze_video
-from emotion.video_people import Sighting
+from emotion.video.people import Sighting
 
 
 def sightings(

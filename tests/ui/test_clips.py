@@ -104,7 +104,8 @@ def test_every_frame_gets_its_time_its_faces_and_a_copy(clips, clip, analyzer, t
 
 
 def test_the_numbers_are_those_of_the_command_line(clips, clip, analyzer, tmp_path):
-    from emotion.video import Table, analyze_video
+    from emotion.shell.video_table import Table
+    from emotion.video import analyze_video
 
     table = Table(tmp_path / "own.csv")
     analyze_video(analyzer, clip, None, [lambda one: table.add("", one)])

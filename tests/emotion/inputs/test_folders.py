@@ -14,10 +14,10 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from emotion.cli import main
 from emotion.errors import DataError
-from emotion.folders import list_pictures, suffixes
 from emotion.images import decode_image
+from emotion.shell.cli import main
+from emotion.shell.folders import list_pictures, suffixes
 from tests.emotion.heif import heic
 
 Pixels = npt.NDArray[np.uint8]

@@ -12,11 +12,11 @@ import pytest
 
 from emotion import Analyzer
 from emotion.align import template
-from emotion.cli import main
 from emotion.detect import Face
 from emotion.detect.plausible import has_face_shape, plausible_faces
 from emotion.images import decode_image
 from emotion.reliability import RELIABLE
+from emotion.shell.cli import main
 from emotion.tracker import Tracker
 from tests.support.videos import sightings
 

@@ -15,9 +15,9 @@ import numpy.typing as npt
 import pytest
 
 from emotion import Analyzer
-from emotion.cli import main
 from emotion.labels import LABELS
-from emotion.video_file import VideoReader
+from emotion.shell.cli import main
+from emotion.video.file import VideoReader
 from tests.support.videos import sightings
 
 Pixels = npt.NDArray[np.uint8]

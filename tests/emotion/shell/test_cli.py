@@ -10,8 +10,8 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from emotion.cli import main
 from emotion.labels import LABELS
+from emotion.shell.cli import main
 
 EMBEDDED = resources.files("emotion") / "assets" / "model"
 

@@ -11,12 +11,12 @@ import av
 import numpy as np
 import pytest
 
-from emotion import video_copy
-from emotion.cli import main
 from emotion.errors import DataError, ImageError, WeightsError
 from emotion.images import decode_image
-from emotion.video_copy import VideoWriter
-from emotion.video_file import VideoReader
+from emotion.shell.cli import main
+from emotion.video import copy as video_copy
+from emotion.video.copy import VideoWriter
+from emotion.video.file import VideoReader
 from emotion.weights import load
 
 

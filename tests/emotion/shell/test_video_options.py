@@ -21,14 +21,14 @@ import pytest
 from PIL import Image
 
 from emotion import Analyzer, to_frame
-from emotion.cli import main
 from emotion.errors import ConfigError, ImageError
 from emotion.labels import COLORS, LABELS
+from emotion.shell.cli import main
+from emotion.shell.video_table import HEADER
 from emotion.tracker import Tracker
-from emotion.video import HEADER
-from emotion.video_file import VideoReader
-from emotion.video_people import LONGEST_DOUBT, Pending, People, Sighting
-from emotion.video_plot import MOST_BINS, Timeline, draw_timeline
+from emotion.video.file import VideoReader
+from emotion.video.people import LONGEST_DOUBT, Pending, People, Sighting
+from emotion.video.plot import MOST_BINS, Timeline, draw_timeline
 from tests.support.videos import sightings
 
 Pixels = npt.NDArray[np.uint8]
@@ -276,7 +276,7 @@ def test_unusable_input_is_one_sentence_and_exit_code_2(
     ("text", "seconds"), [("90", 90), ("1:30", 90), ("1:01:30.5", 3690.5), (".5", 0.5)]
 )
 def test_times_are_seconds_minutes_or_hours(text: str, seconds: float) -> None:
-    from emotion.cli import _clock
+    from emotion.shell.cli import _clock
 
     assert _clock(text) == seconds
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from emotion.errors import DataError
 from emotion.files import is_folder, shortened
-from emotion.folders import list_pictures
+from emotion.shell.folders import list_pictures
 
 STDIN = "-"
 """Stands for the bytes of one picture on standard input."""

@@ -8,11 +8,11 @@ import sys
 from tqdm import tqdm
 
 from emotion.errors import ConfigError
-from emotion.growing import check_targets
-from emotion.look import Looked, Options, Source, header
-from emotion.pool import Pool, make_pool
-from emotion.resume import CsvTable, JsonTable, Progress
-from emotion.sources import STDIN, list_sources
+from emotion.shell.growing import check_targets
+from emotion.shell.look import Looked, Options, Source, header
+from emotion.shell.pool import Pool, make_pool
+from emotion.shell.resume import CsvTable, JsonTable, Progress
+from emotion.shell.sources import STDIN, list_sources
 
 Tables = list[CsvTable | JsonTable]
 

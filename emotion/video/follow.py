@@ -1,37 +1,29 @@
-"""``python -m emotion video``: the frames of a video, as a table and as a copy with boxes."""
+"""Who is seen in a video, when, and how they look; and a copy with boxes."""
 
 from __future__ import annotations
 
-import csv
-import io
 import sys
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from emotion.analyzer import Analyzer
-from emotion.errors import ConfigError
-from emotion.growing import STDOUT, GrowingFile, check_targets
-from emotion.labels import LABELS
 from emotion.overlay import draw_faces, heat_on_photo
 from emotion.reliability import MIN_SCORE
-from emotion.stream import follow_frames, make_tracker
 from emotion.tracker import OPENING_FRAMES, TrackedFace
-from emotion.video_copy import VideoWriter
-from emotion.video_file import VideoReader, VideoSource
-from emotion.video_people import DRAWN_LATER, Pending, People, Sighting
+from emotion.video.copy import VideoWriter
+from emotion.video.file import VideoReader, VideoSource
+from emotion.video.people import DRAWN_LATER, Pending, People, Sighting
+from emotion.video.stream import follow_frames, make_tracker
 
-HEADER = (
-    *("frame", "time", "face", "x", "y", "width", "height"),
-    *LABELS,
-    *("sure", "score", "calm", "answer"),
-)
+if TYPE_CHECKING:
+    from emotion.analyzer import Analyzer
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -53,62 +45,6 @@ class VideoOptions:
     end: float | None = None
     heat: bool = False
     min_score: float = MIN_SCORE
-
-
-class Table:
-    """The CSV file of one or several videos, a row per face and frame, see ``HEADER``.
-
-    Args:
-        path: of the file.
-        named: begin each row with the video it is of, since there are several.
-    """
-
-    def __init__(self, path: Path, *, named: bool = False) -> None:
-        self.file = GrowingFile(path)
-        self._named = named
-        self.file.write(_line([*(["filepath"] if named else []), *HEADER]))
-
-    def add(self, video: str, one: Sighting) -> None:
-        """Write a row; coordinates are px of the frame."""
-        x0, y0, x1, y1 = (float(value) for value in one.box)
-        place = [f"{value:.1f}" for value in (x0, y0, x1 - x0, y1 - y0)]
-        scores = [f"{value:.4f}" for value in one.probabilities]
-        score = "" if one.score is None else f"{one.score:.4f}"
-        calm = "" if one.calm is None else f"{one.calm:.4f}"
-        told = [int(one.sure), score, calm, one.answer]
-        before = [video] if self._named else []
-        row = [*before, one.frame, f"{one.time_s:.3f}", one.face, *place, *scores, *told]
-        self.file.write(_line(row))
-
-
-def check_video(
-    video: VideoSource, options: VideoOptions, targets: Sequence[Path | None], out: Path | None
-) -> None:
-    """Refuse what ``analyze_video`` could not do, before anything slow begins.
-
-    Args:
-        video: see ``emotion.video_source.find``.
-        options: how it is to be looked at.
-        targets: files that are to be written, ``out`` among them.
-        out: the copy.
-
-    Raises:
-        ImageError: if it is not a video.
-        ConfigError: if ``out`` does not end in ``.mp4``, a target is the video itself, or the times
-            cannot be.
-        DataError: if the folder of a target does not exist.
-    """
-    if out is not None and out.suffix.lower() != ".mp4":
-        raise ConfigError(f"The copy is written as MP4; {out} must end in .mp4.")
-    if str(video) != "-":
-        with VideoReader(video, every=options.every, start=options.start, end=options.end) as one:
-            live = one.source.live
-    check_targets(*targets)
-    for target in targets:
-        if target is None or target == STDOUT or str(video) == "-" or live:
-            continue
-        if target.exists() and target.samefile(str(video)):
-            raise ConfigError(f"{target} is the video itself; choose another name.")
 
 
 def analyze_video(
@@ -196,9 +132,3 @@ class _Waiting:
         numbers, answers = [t.id for t in faces], [t.answer for t in faces]
         drawn = draw_faces(image, [t.face for t in faces], numbers, answers)
         copy.write(drawn, self.time_s)
-
-
-def _line(cells: Sequence[object]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerow(cells)
-    return text.getvalue()

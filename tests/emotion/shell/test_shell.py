@@ -19,9 +19,9 @@ import pytest
 from PIL import Image
 
 from emotion.analyzer import Analyzer
-from emotion.cli import main
 from emotion.labels import LABELS
-from emotion.look import Looked, Looker
+from emotion.shell.cli import main
+from emotion.shell.look import Looked, Looker
 from tests.conftest import REPOSITORY
 
 RUN = [sys.executable, "-m", "emotion", "classify"]

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 from emotion.labels import CALM, COLORS, LABELS, UNSURE_COLOR
 
 if TYPE_CHECKING:
-    from emotion.video_people import Sighting
+    from emotion.video.people import Sighting
 
 MOST_BINS = 1024
 """Steps of time that are told apart; a longer video gets longer steps."""

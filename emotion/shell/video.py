@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, TextIO
 
 from emotion.errors import ConfigError, DataError
 from emotion.files import is_folder, write_bytes
-from emotion.growing import STDOUT
 from emotion.page import DEPLOYMENT
-from emotion.sources import expand, is_address
-from emotion.video import Table, VideoOptions, analyze_video, check_video
-from emotion.video_people import Sighting
-from emotion.video_plot import Timeline, draw_timeline
+from emotion.shell.growing import STDOUT, check_targets
+from emotion.shell.sources import expand, is_address
+from emotion.shell.video_table import Table
+from emotion.video.file import VideoReader
+from emotion.video.follow import VideoOptions, analyze_video
+from emotion.video.people import Sighting
+from emotion.video.plot import Timeline, draw_timeline
 
 if TYPE_CHECKING:
     from emotion.analyzer import Analyzer
@@ -48,9 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
     )
     jobs = _jobs(arguments)
     for job in jobs:
-        if job.plot is not None and job.plot.suffix.lower() != ".png":
-            raise ConfigError(f"The plot is written as PNG; {job.plot} must end in .png.")
-        check_video(job.video, options, [job.out, arguments.csv, job.plot], job.out)
+        _check(job, options, arguments.csv)
     from emotion.analyzer import Analyzer
     from emotion.weights import default_spec
 
@@ -88,6 +88,27 @@ def _follow(
     print(
         f"{job.video}: {people.frames} frames, {faces} faces", *people.lines(), sep="\n", file=told
     )
+
+
+def _check(job: _Job, options: VideoOptions, csv: Path | None) -> None:
+    """Refuse what could not be done, before anything slow begins."""
+    if job.plot is not None and job.plot.suffix.lower() != ".png":
+        raise ConfigError(f"The plot is written as PNG; {job.plot} must end in .png.")
+    if job.out is not None and job.out.suffix.lower() != ".mp4":
+        raise ConfigError(f"The copy is written as MP4; {job.out} must end in .mp4.")
+    live = False
+    if job.video != "-":
+        with VideoReader(
+            job.video, every=options.every, start=options.start, end=options.end
+        ) as one:
+            live = one.source.live
+    targets = [job.out, csv, job.plot]
+    check_targets(*targets)
+    for target in targets:
+        if target is None or target == STDOUT or job.video == "-" or live:
+            continue
+        if target.exists() and target.samefile(job.video):
+            raise ConfigError(f"{target} is the video itself; choose another name.")
 
 
 def _jobs(arguments: argparse.Namespace) -> list[_Job]:

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from emotion.errors import ImageError
-from emotion.video_source import VideoSource as VideoSource
-from emotion.video_source import check_times, find
+from emotion.video.source import VideoSource as VideoSource
+from emotion.video.source import check_times, find
 
 Pixels = npt.NDArray[np.uint8]
 

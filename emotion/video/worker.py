@@ -25,8 +25,8 @@ from emotion import child
 from emotion.errors import DataError, EmotionError, ImageError
 from emotion.overlay import draw_faces
 from emotion.result import FaceResult
-from emotion.video_copy import VideoWriter
-from emotion.video_file import VideoReader
+from emotion.video.copy import VideoWriter
+from emotion.video.file import VideoReader
 
 MOST_SECONDS = 120.0
 """Longest clip."""

@@ -13,7 +13,7 @@ from typing import Any
 from emotion import locks
 from emotion.errors import ConfigError, DataError
 from emotion.files import cannot_write
-from emotion.growing import GrowingFile
+from emotion.shell.growing import GrowingFile
 
 
 class CsvTable:

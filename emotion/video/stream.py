@@ -11,7 +11,7 @@ import numpy.typing as npt
 from emotion.reliability import RELIABLE
 from emotion.result import Faces
 from emotion.tracker import TrackedFace, Tracker
-from emotion.video_file import VideoReader, VideoSource
+from emotion.video.file import VideoReader, VideoSource
 
 if TYPE_CHECKING:
     from emotion.analyzer import Analyzer

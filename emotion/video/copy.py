@@ -16,7 +16,7 @@ import numpy as np
 
 from emotion.errors import DataError
 from emotion.files import cannot_write, regular
-from emotion.video_file import Pixels, VideoReader
+from emotion.video.file import Pixels, VideoReader
 
 _TICK = Fraction(1, 60_000)  # in seconds; MPEG-4 Part 2 knows none below 1/65535
 _COPIED_SOUND = {"aac", "ac3", "alac", "eac3", "mp3"}  # what players expect in an MP4; others: AAC

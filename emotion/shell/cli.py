@@ -229,12 +229,12 @@ def _page(arguments: argparse.Namespace) -> int:
 
 
 def _classify(arguments: argparse.Namespace) -> int:
-    from emotion.commands import classify  # NumPy, which --help need not wait for
+    from emotion.shell import classify  # NumPy, which --help need not wait for
 
     return classify.run(arguments)
 
 
 def _video(arguments: argparse.Namespace) -> int:
-    from emotion.commands import video
+    from emotion.shell import video
 
     return video.run(arguments)

@@ -12,9 +12,9 @@ import numpy.typing as npt
 import pytest
 
 from emotion import Analyzer
-from emotion.cli import main
 from emotion.labels import LABELS
-from emotion.video import HEADER
+from emotion.shell.cli import main
+from emotion.shell.video_table import HEADER
 from tests.support.videos import sightings
 
 Pixels = npt.NDArray[np.uint8]

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import Any, Protocol
 
 from emotion.errors import DataError
-from emotion.look import (
+from emotion.shell.look import (
     Looked,
     Looker,
     Options,

@@ -1,0 +1,1 @@
+"""``python -m emotion``: a module per command, and what only commands need."""
