@@ -1,0 +1,139 @@
+"""Norms that know whose face they see, and the plain network that answers as one corpus."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from emotion.config import NetworkConfig
+from emotion.errors import ConfigError
+from emotion.network import EmotionNet
+from emotion.weights import load
+from train.config.fit import FitConfig
+from train.fit import fit
+from train.training.own_norms import OffsetNorm, StatisticsNorm, folded, give_norms, show_corpora
+
+Tiny = Callable[..., FitConfig]
+CORPUS = torch.tensor([0, 1, 1, 0, 1])
+
+
+def network() -> EmotionNet:
+    torch.manual_seed(0)
+    plain = EmotionNet(NetworkConfig(backbone="cnn", widths=(4, 4, 8, 8))).eval()
+    for module in plain.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_mean.normal_()  # type: ignore[union-attr]
+            module.running_var.uniform_(0.5, 2)  # type: ignore[union-attr]
+    return plain
+
+
+def maps(seed: int = 1) -> torch.Tensor:
+    return torch.randn(5, 3, 4, 4, generator=torch.Generator().manual_seed(seed))
+
+
+def test_the_corpus_is_an_input_where_its_offset_is_added() -> None:
+    norm, plain = OffsetNorm(3, 2), nn.BatchNorm2d(3)
+    with torch.no_grad():
+        norm.offsets[1].copy_(torch.tensor([0.5, -1.0, 2.0]))
+    norm.corpus = CORPUS
+    shifted = maps() + torch.stack(list(norm.offsets))[CORPUS][:, :, None, None]
+
+    torch.testing.assert_close(norm(maps()), plain(shifted))
+
+    other = OffsetNorm(3, 2)
+    other.corpus = CORPUS
+    (other(maps()) * maps(2)).sum().backward()
+    assert all(offset.grad is not None and offset.grad.any() for offset in other.offsets)
+
+
+def test_each_corpus_is_normalised_by_its_own_statistics() -> None:
+    norm = StatisticsNorm(3, 3)
+    norm.corpus = CORPUS
+    shifted = maps() + 4.0 * CORPUS[:, None, None, None]
+
+    result = norm(shifted)
+
+    for place in (0, 1):
+        rows = shifted[place == CORPUS]
+        expected = F.batch_norm(rows, None, None, training=True)
+        torch.testing.assert_close(result[place == CORPUS], expected)
+        mean = rows.mean((0, 2, 3))
+        torch.testing.assert_close(norm.means[place], 0.1 * mean)
+    assert not norm.means[2].any()  # nobody of the third corpus was in the batch
+    torch.testing.assert_close(norm.variances[2], torch.ones(3))
+
+
+@pytest.mark.parametrize("own", ["offsets", "statistics"])
+def test_a_network_answers_as_before_until_it_learns(own: str) -> None:
+    plain, inputs = network(), torch.randn(5, 3, 64, 64)
+    before = plain(inputs)
+
+    changed = give_norms(network(), own, 2)  # type: ignore[arg-type]
+    show_corpora(changed, CORPUS)
+
+    torch.testing.assert_close(changed(inputs), before)
+    torch.testing.assert_close(folded(changed, 1)(inputs), before)
+
+
+@pytest.mark.parametrize("own", ["offsets", "statistics"])
+def test_a_folded_network_answers_as_one_corpus(own: str) -> None:
+    changed = give_norms(network(), own, 2).train()  # type: ignore[arg-type]
+    inputs = torch.randn(5, 3, 64, 64)
+    show_corpora(changed, CORPUS)
+    optimizer = torch.optim.SGD(changed.parameters(), 0.1)
+    for _ in range(3):
+        optimizer.zero_grad()
+        changed(inputs + CORPUS[:, None, None, None]).square().sum().backward()
+        optimizer.step()
+    changed.eval()
+
+    answers = []
+    for place in (0, 1):
+        show_corpora(changed, torch.full((5,), place))
+        answers.append(changed(inputs).detach())
+        torch.testing.assert_close(folded(changed, place)(inputs), answers[-1])
+    assert (answers[0] - answers[1]).abs().max() > 1e-3
+
+
+@pytest.fixture
+def two(prepared: Path, tmp_path: Path) -> Path:
+    """Two corpora, which are the same drawn faces."""
+    for name in ("synthetic", "another"):
+        shutil.copytree(prepared / "synthetic", tmp_path / "prepared" / name)
+    return tmp_path / "prepared"
+
+
+@pytest.mark.parametrize("own", ["offsets", "statistics"])
+def test_a_run_writes_a_plain_network_of_the_best_corpus(
+    own: str, two: Path, tiny: Tiny, tmp_path: Path
+) -> None:
+    config = tiny(corpora=("synthetic", "another"), own_norms=own, limit=60, epochs=(2,))
+
+    best = fit(config, two, tmp_path / "whole")
+
+    weights = load(str(tmp_path / "whole"))
+    assert type(weights.network) is EmotionNet
+    assert best["convention"] in ("synthetic", "another")
+    assert set(best["validation"]["another"]) >= {"own", "accuracy"}
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"own_norms": "offsets", "heads": True}, "leave out --heads"),
+        ({"own_norms": "offsets", "mixup": 0.2}, "--mixup"),
+        ({"own_norms": "statistics"}, "name more than one"),
+    ],
+    ids=str,
+)
+def test_what_cannot_go_together_is_refused(
+    values: dict[str, object], sentence: str, prepared: Path, tiny: Tiny, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match=sentence):
+        fit(tiny(**values), prepared, tmp_path)
