@@ -1,11 +1,13 @@
 """How fast the trainer is, against a plain one with the same network in the same run.
 
-python -m benchmarks.training [--threads T] [--batches N] [--precision P] [--compile]
+python -m benchmarks.training [--device cuda] [--threads T] [--batches N] [--precision P]
+    [--compile]
 
 The plain trainer is what one writes first: a Dataset that opens a PNG per item with Pillow and
 applies torchvision's transforms, a DataLoader, float32, contiguous tensors, AdamW. Both take the
 same network, batch size, kinds of augmentation and, in turns, the same machine. The plain one is
-timed twice: with the last stage as it is served, on all of its map, and as ours trains it.
+timed twice: with the last stage as it is served, on all of its map, and as ours trains it. On a GPU
+give some hundred batches: four are over before a clock sees them.
 """
 
 from __future__ import annotations
@@ -29,9 +31,11 @@ from torchvision.transforms import v2
 from benchmarks import _rows
 from benchmarks._machine import machine
 from emotion.align import CROP_SIZE
+from emotion.errors import ConfigError
 from emotion.network import EmotionNet
 from train.config.fit import FitConfig, override
 from train.faces.store import FaceStore
+from train.training.checks import choose_device
 from train.training.data import TrainingData
 from train.training.network import build_network
 from train.training.precision import resolve
@@ -46,6 +50,7 @@ _BILINEAR = v2.InterpolationMode.BILINEAR
 def main() -> int:
     """Measure and print a table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--batches", type=int, default=4, help="timed batches per repetition")
     parser.add_argument(
@@ -57,17 +62,25 @@ def main() -> int:
     parser.add_argument("--compile", action="store_true", help="ours with torch.compile")
     _rows.add_option(parser)
     arguments = parser.parse_args()
+    if arguments.cpu_time and arguments.device != "cpu":
+        parser.error("--cpu-time does not see what a GPU does; leave it out.")
+    try:
+        device = choose_device(arguments.device)
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return 2
     torch.set_num_threads(arguments.threads)
     config = override(
         FitConfig(),
-        device="cpu",
-        compile=arguments.compile,
-        precision=resolve(arguments.precision, torch.device("cpu")),
+        device=arguments.device,
+        compile="yes" if arguments.compile else "auto",
+        precision=resolve(arguments.precision, device),
     )
     faces = _faces((arguments.batches + 1) * config.data.batch_size)
     with tempfile.TemporaryDirectory() as folder:
         clock = time.process_time if arguments.cpu_time else time.perf_counter
-        plain, ours = _Plain(config, faces, Path(folder)), _Ours(config, faces, Path(folder))
+        plain = _Plain(config, faces, Path(folder), device)
+        ours = _Ours(config, faces, Path(folder), device)
         trainers: dict[str, Callable[[], Iterator[int]]] = {
             "plain, all of the map": partial(plain.steps, whole=True),
             "plain, a quarter of it": partial(plain.steps, whole=False),
@@ -76,9 +89,9 @@ def main() -> int:
         rates = dict.fromkeys(trainers, 0.0)
         for _ in range(REPEATS):  # in turns, and the best of each: others may use the machine
             for name, steps in trainers.items():
-                rates[name] = max(rates[name], _rate(steps(), arguments.batches, clock))
+                rates[name] = max(rates[name], _rate(steps(), arguments.batches, clock, device))
     print(
-        f"{machine()}, {arguments.threads} threads, batch {config.data.batch_size}, "
+        f"{_place(device)}, {arguments.threads} threads, batch {config.data.batch_size}, "
         f"ours {config.machine.precision}"
     )
     reference = next(iter(rates.values()))
@@ -86,15 +99,24 @@ def main() -> int:
     for name, rate in rates.items():
         print(f"{name:28}{rate:8.1f} images/s {rate / reference:6.2f}")
         rows.append({"trainer": name, "images_per_s": rate, "speed": rate / reference})
-    _rows.write(arguments.json, rows, threads=arguments.threads, batch=config.data.batch_size)
+    _rows.write(
+        arguments.json,
+        rows,
+        device=_place(device),
+        threads=arguments.threads,
+        batch=config.data.batch_size,
+    )
     return 0
 
 
 class _Plain:
     """The reference."""
 
-    def __init__(self, config: FitConfig, faces: FaceStore, folder: Path) -> None:
-        self.network: EmotionNet = build_network(config, _data(faces))
+    def __init__(
+        self, config: FitConfig, faces: FaceStore, folder: Path, device: torch.device
+    ) -> None:
+        self.device = device
+        self.network: EmotionNet = build_network(config, _data(faces)).to(device)
         self.optimizer = torch.optim.AdamW(self.network.parameters(), lr=1e-3, weight_decay=0.05)
         self.loader = DataLoader(
             _Files(faces, folder, self.network.config.mean, self.network.config.std),
@@ -109,6 +131,7 @@ class _Plain:
         self.network.block4.training = not whole
         for images, labels in self.loader:
             self.optimizer.zero_grad()
+            images, labels = images.to(self.device), labels.to(self.device)
             F.cross_entropy(self.network(images), labels, label_smoothing=0.1).backward()
             torch.nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
             self.optimizer.step()
@@ -143,10 +166,12 @@ class _Files(Dataset[tuple[Tensor, int]]):
 class _Ours:
     """The trainer."""
 
-    def __init__(self, config: FitConfig, faces: FaceStore, folder: Path) -> None:
+    def __init__(
+        self, config: FitConfig, faces: FaceStore, folder: Path, device: torch.device
+    ) -> None:
         source = build_source(faces, {}, config.data, config.seed)
         network = build_network(config, _data(faces))
-        self.trainer = Trainer(config, network, source, {}, folder)
+        self.trainer = Trainer(config, network, source, {}, folder, device=device)
         self.batch_size = config.data.batch_size
         source.begin_epoch(0)
 
@@ -158,11 +183,26 @@ class _Ours:
             yield self.batch_size
 
 
-def _rate(steps: Iterator[int], batches: int, clock: Callable[[], float]) -> float:
+def _rate(
+    steps: Iterator[int], batches: int, clock: Callable[[], float], device: torch.device
+) -> float:
     next(steps)  # the first one allocates, and compiles
+    _wait(device)
     start = clock()
     images = sum(next(steps) for _ in range(batches))
+    _wait(device)
     return images / (clock() - start)
+
+
+def _wait(device: torch.device) -> None:
+    """Wait for a GPU, which runs behind the process that tells it what to do."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def _place(device: torch.device) -> str:
+    gpu = f"{torch.cuda.get_device_name(device)}, " if device.type == "cuda" else ""
+    return gpu + machine()
 
 
 def _faces(count: int) -> FaceStore:

@@ -91,7 +91,7 @@ def losses(precision: str) -> list[float]:
     with tempfile.TemporaryDirectory() as folder:
         trainer = Trainer(config, network, source, {}, Path(folder))
         source.begin_epoch(0)
-        return [trainer.step(0, index, 32) for index in range(source.steps)]
+        return [trainer.step(0, index, 32).item() for index in range(source.steps)]
 
 
 if __name__ == "__main__":

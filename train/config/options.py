@@ -312,8 +312,8 @@ class MachineConfig(Group):
     """``auto`` takes a GPU if there is one."""
     threads: int = 0
     """CPU threads; 0 takes all."""
-    compile: bool = False
-    """Fuse the network with torch.compile; needs a C++ compiler."""
+    compile: Literal["auto", "yes", "no"] = "auto"
+    """Fuse the network with torch.compile, which needs a C++ compiler; ``auto`` does on a GPU."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """``float32``, or ``bfloat16`` for the forward passes of the training, with three digits in
     place of seven; a processor without it emulates it, slowly. ``auto`` keeps what a resumed run
@@ -324,6 +324,8 @@ class MachineConfig(Group):
     per epoch."""
 
     def __post_init__(self) -> None:
+        before: dict[object, str] = {False: "no", True: "yes"}  # as runs of earlier versions say it
+        object.__setattr__(self, "compile", before.get(self.compile, self.compile))
         super().__post_init__()
         self._check("threads checkpoint_minutes", 0)
 

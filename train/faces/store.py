@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +69,12 @@ class FaceStore:
             calm=None if self.calm is None else self.calm[rows],
             corpus=None if self.corpus is None else self.corpus[rows],
         )
+
+    def to(self, device: torch.device) -> FaceStore:
+        """Return the faces with all that is known of them on a device."""
+        values: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
+        tensors = {name: x.to(device) for name, x in values.items() if isinstance(x, Tensor)}
+        return replace(self, **(values | tensors))
 
     def counts(self) -> npt.NDArray[np.int64]:
         """Return the number of faces of each class, (6,)."""

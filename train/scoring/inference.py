@@ -73,8 +73,8 @@ def predict(network: EmotionNet, faces: Tensor, size: int, batch_size: int = 128
         for batch in torch.split(faces, batch_size):
             inputs = normalise(resize(batch.to(device), size), network.config)
             features = network.evidence(inputs.contiguous(memory_format=torch.channels_last))
-            pooled.append(features.mean((2, 3)).float().cpu())
-    return read_out(network, torch.cat(pooled))
+            pooled.append(features.mean((2, 3)).float())
+    return read_out(network, torch.cat(pooled).cpu())
 
 
 def save_network(network: EmotionNet, folder: Path) -> None:

@@ -1,7 +1,8 @@
 """Augmentation of grey crops, on the whole batch at once.
 
 torchvision's transforms draw one set of parameters for a batch; here every crop gets its own. All
-random numbers come from a generator on the CPU, so that they are the same on every device.
+random numbers are drawn on the crops' device, so that nothing is copied and nobody waits; a GPU's
+are others than a CPU's.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from torch import Tensor
 from train.config.options import AugmentConfig
 from train.scoring.inference import resize
 from train.training.degrade import degrade
+from train.training.device import send
 
 ERASED_AREA = (0.02, 0.2)  # of the crop
 
@@ -27,7 +29,7 @@ def augment(faces: Tensor, size: int, config: AugmentConfig, generator: torch.Ge
         faces: uint8 (B, 64, 64).
         size: side of the result in px.
         config: how much.
-        generator: source of every random number.
+        generator: source of every random number, on the crops' device.
 
     Returns:
         float32 (B, size, size), 0..255.
@@ -40,7 +42,11 @@ def augment(faces: Tensor, size: int, config: AugmentConfig, generator: torch.Ge
 
 
 def mix(
-    crops: Tensor, targets: Tensor, config: AugmentConfig, generator: torch.Generator
+    crops: Tensor,
+    targets: Tensor,
+    config: AugmentConfig,
+    generator: torch.Generator,
+    decide: torch.Generator,
 ) -> tuple[Tensor, Tensor]:
     """Mix each crop and its target with those of another one of the batch.
 
@@ -52,7 +58,8 @@ def mix(
         crops: float32 (B, size, size).
         targets: float32 (B, 6), class probabilities.
         config: the alpha of each, 0 for off.
-        generator: source of every random number.
+        generator: source of partners and places, on the crops' device.
+        decide: source of the kind and of the shares, on the CPU; may be the same.
 
     Returns:
         Crops and targets as they came in, mixed.
@@ -61,17 +68,17 @@ def mix(
     if not any(alphas):
         return crops, targets
     both = all(alphas)
-    chosen = int(torch.randint(2, (), generator=generator)) if both else alphas.index(max(alphas))
-    random = np.random.default_rng(int(torch.randint(2**62, (), generator=generator)))
+    chosen = int(torch.randint(2, (), generator=decide)) if both else alphas.index(max(alphas))
+    random = np.random.default_rng(int(torch.randint(2**62, (), generator=decide)))
     count, size = len(crops), crops.shape[-1]
     kept = torch.from_numpy(random.beta(alphas[chosen], alphas[chosen], count)).float()
-    partner = torch.randperm(count, generator=generator)
+    kept = send(kept, crops.device)
+    partner = torch.randperm(count, generator=generator, device=crops.device)
     if chosen == 0:
         share = kept[:, None, None].expand(-1, size, size)
     else:
         side = (size * (1 - kept).sqrt())[:, None]
         share = 1 - _rectangles(size, side, side, generator).float()
-    share = share.to(crops.device)
     kept = share.mean((1, 2))[:, None]
     return (
         share * crops + (1 - share) * crops[partner],
@@ -88,32 +95,33 @@ def erase(
         grey: float32 (B, size, size).
         probability: that a crop is chosen, 0..1.
         levels: black and white.
-        generator: source of every random number.
+        generator: source of every random number, on the crops' device.
     """
     count, size = len(grey), grey.shape[-1]
-    chosen = torch.rand(count, generator=generator) < probability
+    chosen = _uniform(count, 0, 1, generator) < probability
     area = _uniform(count, *ERASED_AREA, generator) * size * size
     ratio = _uniform(count, math.log(0.4), math.log(2.5), generator).exp()
     height = (area * ratio).sqrt().clamp(1, size)[:, None]
     width = (area / ratio).sqrt().clamp(1, size)[:, None]
     inside = _rectangles(size, height, width, generator) & chosen[:, None, None]
     low, high = levels
-    noise = torch.rand(grey.shape, generator=generator) * (high - low) + low
-    return torch.where(inside.to(grey.device), noise.to(grey.device), grey)
+    return torch.where(inside, _uniform(grey.shape, low, high, generator), grey)
 
 
 def _rectangles(size: int, height: Tensor, width: Tensor, generator: torch.Generator) -> Tensor:
     """Place rectangles with sides (B, 1) at random inside the crop; bool (B, size, size)."""
-    top = torch.rand(height.shape, generator=generator) * (size - height)
-    left = torch.rand(width.shape, generator=generator) * (size - width)
-    line = torch.arange(size) + 0.5
+    top = _uniform(height.shape, 0, 1, generator) * (size - height)
+    left = _uniform(width.shape, 0, 1, generator) * (size - width)
+    line = torch.arange(size, device=height.device) + 0.5
     rows = (line >= top) & (line < top + height)
     columns = (line >= left) & (line < left + width)
     return rows[:, :, None] & columns[:, None, :]
 
 
-def _uniform(count: int, low: float, high: float, generator: torch.Generator) -> Tensor:
-    return torch.rand(count, generator=generator) * (high - low) + low
+def _uniform(
+    shape: int | torch.Size, low: float, high: float, generator: torch.Generator
+) -> Tensor:
+    return torch.rand(shape, generator=generator, device=generator.device) * (high - low) + low
 
 
 def _factors(count: int, most: float, generator: torch.Generator) -> Tensor:
@@ -126,7 +134,7 @@ def _move(grey: Tensor, config: AugmentConfig, generator: torch.Generator) -> Te
     count = len(grey)
     angle = _uniform(count, -config.rotation, config.rotation, generator) * (math.pi / 180)
     scale = _factors(count, config.scale, generator)
-    mirror = torch.where(torch.rand(count, generator=generator) < config.flip, -1.0, 1.0)
+    mirror = torch.where(_uniform(count, 0, 1, generator) < config.flip, -1.0, 1.0)
     # The grid spans -1..1: a shift by 2 is one by the side of the crop.
     shift = _uniform(2 * count, -2 * config.shift, 2 * config.shift, generator).view(count, 2)
     cosine, sine = angle.cos() / scale, angle.sin() / scale
@@ -136,7 +144,7 @@ def _move(grey: Tensor, config: AugmentConfig, generator: torch.Generator) -> Te
             torch.stack([sine, cosine, shift[:, 1]], 1),
         ],
         1,
-    ).to(grey.device)
+    )
     grid = F.affine_grid(theta, [count, 1, *grey.shape[1:]], align_corners=False)
     moved = F.grid_sample(
         grey[:, None], grid, mode="bilinear", padding_mode="reflection", align_corners=False
@@ -149,6 +157,6 @@ def _light(grey: Tensor, config: AugmentConfig, generator: torch.Generator) -> T
     count = len(grey)
     contrast = _factors(count, config.contrast, generator)
     offset = _uniform(count, -config.brightness, config.brightness, generator)
-    contrast, offset = (x.view(-1, 1, 1).to(grey.device) for x in (contrast, offset))
+    contrast, offset = contrast.view(-1, 1, 1), offset.view(-1, 1, 1)
     mean = grey.mean((1, 2), keepdim=True)
     return ((grey - mean) * contrast + mean + offset).clamp(0, 255)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 
 import torch
 import torch.nn.functional as F
@@ -37,26 +38,27 @@ def degrade(grey: Tensor, probability: float, generator: torch.Generator) -> Ten
     Args:
         grey: float32 (B, size, size), 0..255.
         probability: that a crop is degraded, 0..1.
-        generator: source of every random number.
+        generator: source of every random number, on the crops' device.
 
     Returns:
         float32 (B, size, size), 0..255.
     """
-    chosen = torch.rand(len(grey), generator=generator) < probability
-    sigma, noise, quality = torch.rand(3, len(grey), generator=generator)
+    device = grey.device
+    chosen = torch.rand(len(grey), generator=generator, device=device) < probability
+    sigma, noise, quality = torch.rand(3, len(grey), generator=generator, device=device)
     sigma = sigma * (BLURS[1] - BLURS[0]) + BLURS[0]
     quality = quality * (QUALITIES[1] - QUALITIES[0]) + QUALITIES[0]
-    grain = torch.randn(grey.shape, generator=generator) * MAX_NOISE * noise[:, None, None]
-    worse = blur(grey, sigma) + grain.to(grey.device)
+    grain = torch.randn(grey.shape, generator=generator, device=device) * MAX_NOISE
+    worse = blur(grey, sigma) + grain * noise[:, None, None]
     worse = jpeg(worse.clamp(0, 255), quality)
-    return torch.where(chosen[:, None, None].to(grey.device), worse, grey)
+    return torch.where(chosen[:, None, None], worse, grey)
 
 
 def blur(grey: Tensor, sigma: Tensor) -> Tensor:
     """Blur crops (B, H, W) by Gaussians of their own standard deviations (B,) in px."""
-    offsets = torch.arange(-_RADIUS, _RADIUS + 1)
+    offsets = torch.arange(-_RADIUS, _RADIUS + 1, device=grey.device)
     kernel = (-0.5 * (offsets / sigma[:, None]) ** 2).exp()
-    kernel = (kernel / kernel.sum(1, keepdim=True)).to(grey.device)
+    kernel = kernel / kernel.sum(1, keepdim=True)
     padded = F.pad(grey[None], [_RADIUS] * 4, mode="reflect")
     rows = F.conv2d(padded, kernel[:, None, :, None], groups=len(grey))
     return F.conv2d(rows, kernel[:, None, None, :], groups=len(grey))[0]
@@ -77,12 +79,18 @@ def jpeg(grey: Tensor, quality: Tensor) -> Tensor:
     down, across = padded.shape[2] // _BLOCK, padded.shape[3] // _BLOCK
     blocks = padded.view(-1, down, _BLOCK, across, _BLOCK).transpose(2, 3)
     scale = torch.where(quality < 50, 50 / quality, 2 - quality / 50)
-    steps = (_STEPS * scale[:, None, None] + 0.5).floor().clamp(1, 255)
-    steps, cosines = steps[:, None, None].to(grey.device), _cosines().to(grey.device)
+    basic, cosines = _tables(grey.device)
+    steps = (basic * scale[:, None, None] + 0.5).floor().clamp(1, 255)[:, None, None]
     coefficients = ((cosines @ blocks @ cosines.T) / steps).round() * steps
     restored = (cosines.T @ coefficients @ cosines).transpose(2, 3).reshape(padded.shape)
     cropped: Tensor = restored[:, 0, :height, :width]
     return (cropped.round() + 128).clamp(0, 255)
+
+
+@cache
+def _tables(device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return JPEG's steps and its transform, copied to a device once."""
+    return _STEPS.to(device), _cosines().to(device)
 
 
 def _cosines() -> Tensor:

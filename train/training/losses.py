@@ -103,9 +103,10 @@ class Objective:
             A scalar.
         """
         config, batch = self._config, targets if batch is None else batch
-        log_p = (logits + self._offset.to(logits.device)).log_softmax(1)
+        self._follow(logits.device)
+        log_p = (logits + self._offset).log_softmax(1)
         p = log_p.exp()
-        weights = self._weights_at(epoch).to(logits.device)
+        weights = self._weights_at(epoch)
         # The targets of a face that says nothing about classes are zeros, and stay so.
         mass = targets.sum(1, keepdim=True) * config.label_smoothing / logits.shape[1]
         smoothed = targets * (1 - config.label_smoothing) + mass
@@ -119,6 +120,10 @@ class Objective:
         if config.brier_term:
             loss = loss - (targets.sum(1, keepdim=True) * p * (1 - p)).sum()
         return loss / total * (len(batch) / len(targets))
+
+    def _follow(self, device: torch.device) -> None:
+        """Move to where the logits are; after the first batch nothing moves any more."""
+        self._weights, self._offset = self._weights.to(device), self._offset.to(device)
 
     def _weights_at(self, epoch: int) -> Tensor:
         deferred = epoch < self._first_weighted

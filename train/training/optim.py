@@ -105,9 +105,10 @@ class WeightAverage:
         """Move the average towards the network's present values."""
         self.updates += 1
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
+        averages: dict[str, Tensor] = self.network.state_dict()
         current: dict[str, Tensor] = network.state_dict()
-        for name, average in self.network.state_dict().items():
-            if average.is_floating_point():
-                average.lerp_(current[name], 1 - decay)
-            else:
-                average.copy_(current[name])
+        floating = [name for name, value in averages.items() if value.is_floating_point()]
+        pairs = [averages.pop(name) for name in floating], [current[name] for name in floating]
+        torch._foreach_lerp_(*pairs, 1 - decay)  # all of them in a few kernels
+        for name, count in averages.items():
+            count.copy_(current[name])

@@ -21,7 +21,7 @@ class Step:
         inputs: float32 (B, 3, size, size), the augmented and normalised crops.
         features: (B, K, h, w), the last feature maps.
         logits: float32 (B, 6).
-        generator: source of random numbers, on the CPU.
+        generator: source of random numbers, on the device.
     """
 
     rows: Tensor

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -13,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from emotion.errors import ConfigError, DataError
+from emotion.errors import ConfigError
 from emotion.network import EmotionNet, normalise
 from train.config.fit import FitConfig
 from train.faces.store import FaceStore
@@ -26,6 +25,7 @@ from train.training import checkpoint, distributed
 from train.training.augment import augment, mix
 from train.training.checks import warn_of_stacking
 from train.training.consistency import AttentionConsistency
+from train.training.device import compiles, generators, send
 from train.training.judge import judge, judge_each
 from train.training.optim import WeightAverage, build_optimizer, learning_rate
 from train.training.own_norms import folded, has_own_norms, show_corpora
@@ -33,8 +33,10 @@ from train.training.precision import autocast, resolve
 from train.training.sampling import BatchSource
 from train.training.step import ExtraLoss, FeaturesAndScores, Step
 from train.training.supervision import Supervision
+from train.training.tally import Tally
 
 _CPU = torch.device("cpu")
+_READ_EVERY = 20  # steps: whoever reads a loss waits for the device
 
 
 class Trainer:
@@ -69,8 +71,8 @@ class Trainer:
         self.config, self.source, self.validation, self.out = config, source, validation, out
         self.extras = list(extras)
         self.history: list[dict[str, Any]] = []
-        self._batch, self._loss, self._seconds = 0, 0.0, 0.0
-        self.device = device
+        self._batch, self._tally, self._seconds = 0, Tally(), 0.0
+        self.device, self._faces = device, source.store.to(device)
         self._precision = resolve(config.machine.precision, device)
         self._precisions: list[str] = [self._precision]  # of the running epoch
         self.network = network.to(device).to(memory_format=torch.channels_last)
@@ -81,7 +83,7 @@ class Trainer:
             weight = config.objective.attention_consistency
             self.extras.append(AttentionConsistency(self.network, weight, self._precision))
         self._forward = distributed.parallel(FeaturesAndScores(self.network))
-        if config.machine.compile:
+        if compiles(config.machine.compile, device):
             self._forward = torch.compile(self._forward, dynamic=False)  # type: ignore[assignment]
         self.average = WeightAverage(self.network, config.optimizer.ema_decay)
         self.optimizer = build_optimizer(self.network, config.optimizer)
@@ -124,13 +126,13 @@ class Trainer:
             "epoch": len(self.history) + 1,
             "size": size,
             "precision": " then ".join(self._precisions),
-            "loss": self._loss / steps,
+            "loss": self._tally.total / steps,
             "seconds": round(self._seconds, 1),
             "images_per_second": round(steps * self.config.data.batch_size / self._seconds, 1),
             **self.judged(size),
         }
         self.history.append(line)
-        self._batch, self._loss, self._seconds = 0, 0.0, 0.0
+        self._batch, self._tally, self._seconds = 0, Tally(), 0.0
         self._precisions = [self._precision]
         if distributed.rank():
             return
@@ -154,39 +156,42 @@ class Trainer:
         quiet = distributed.rank() > 0
         with tqdm(total=steps, initial=done, desc=title, leave=False, disable=quiet) as bar:
             for index in range(done, steps):
-                self._loss += self.step(epoch, index, size)
-                now = time.monotonic()
-                self._batch, self._seconds = index + 1, spent + now - started
-                if interval and now - saved > interval and index + 1 < steps:
+                self.step(epoch, index, size)
+                due, last = time.monotonic() - saved > interval > 0, index + 1 == steps
+                if due or last or index % _READ_EVERY == 0:
+                    bar.set_postfix(loss=f"{self._tally.read() / (index + 1):.3f}")
+                self._batch, self._seconds = index + 1, spent + time.monotonic() - started
+                if due and not last:
                     self._save()
                     saved = time.monotonic()
-                if index % 20 == 0:
-                    bar.set_postfix(loss=f"{self._loss / (index + 1):.3f}")
                 bar.update()
 
-    def step(self, epoch: int, index: int, size: int) -> float:
+    def step(self, epoch: int, index: int, size: int) -> Tensor:
         """Do step ``index`` of an epoch, both counted from 0, on crops of ``size`` px.
 
+        On a GPU it waits for nothing that it computes there: a loss that is not a number stops the
+        run when it is next read, before anything is written.
+
         Returns:
-            The loss.
+            The loss, a scalar on the device.
 
         Raises:
-            DataError: if it is not a number; no weight has changed then.
+            DataError: on the CPU, if loss or gradient is not a number; no weight has changed then.
         """
         config = self.config
         # Augmentation and dropout depend on (seed, epoch, batch) only, so that a resumed run
         # repeats what an uninterrupted one does, and no random state needs saving.
         seed = (config.seed * 100_003 + epoch) * 1_000_003 + index
         torch.manual_seed(seed + distributed.rank())
-        generator = torch.Generator().manual_seed(seed)
+        random, decide = generators(self.device, seed)
         scores = [line["macro_f1"] for line in self.history]
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(epoch, index, self.source.steps, config, scores)
-        self.network.draw_grid(generator)
+        self.network.draw_grid(decide)
         rows = self.source.rows(index)
-        faces = self.source.store.select(rows)
-        crops = augment(faces.faces.to(self.device), size, config.augment, generator)
-        crops, targets = mix(crops, faces.targets.to(self.device), config.augment, generator)
+        faces = self._faces.select(send(rows, self.device))
+        crops = augment(faces.faces, size, config.augment, random)
+        crops, targets = mix(crops, faces.targets, config.augment, random, decide)
         inputs = normalise(distributed.share(crops), self.network.config)
         inputs = inputs.contiguous(memory_format=torch.channels_last)
         if faces.corpus is not None:
@@ -198,22 +203,15 @@ class Trainer:
         if self.supervision:
             loss = self.supervision(scores, faces, targets, epoch)
         for extra in self.extras:
-            step = Step(distributed.share(rows), inputs, features, scores.logits, generator)
+            step = Step(distributed.share(rows), inputs, features, scores.logits, random)
             loss = loss + extra(step)
-        value = distributed.mean(loss).item()
-        if not math.isfinite(value):
-            raise DataError(
-                f"The loss became {value} in batch {index} of epoch {epoch + 1}; the last "
-                "checkpoint is kept. Lower --lr, or check the prepared images."
-            )
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), config.optimizer.clip_norm)
-        if not math.isfinite(norm):
-            raise DataError(
-                f"The gradient became {norm.item()} in batch {index} of epoch {epoch + 1}; the "
-                "last checkpoint is kept. Lower --lr, or check the prepared images."
-            )
+        value = distributed.mean(loss)
+        self._tally.add(epoch, index, value, norm)
+        if self.device.type == "cpu":  # where reading costs nothing
+            self._tally.read()
         self.optimizer.step()
         self.average.update(self.network)
         return value
@@ -260,7 +258,7 @@ class Trainer:
         values = {
             "history": self.history,
             "updates": self.average.updates,
-            "loss": self._loss,
+            "loss": self._tally.total,
             "seconds": self._seconds,
             "precisions": self._precisions,
         }
@@ -275,7 +273,7 @@ class Trainer:
         self.average.updates = saved.values["updates"]
         self.history = list(saved.values["history"])
         self._batch = saved.batch
-        self._loss, self._seconds = saved.values["loss"], saved.values["seconds"]
+        self._tally, self._seconds = Tally(saved.values["loss"]), saved.values["seconds"]
 
     def resume(self) -> None:
         """Continue from the newest checkpoint in the run's folder, if there is one.

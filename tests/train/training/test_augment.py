@@ -12,6 +12,9 @@ from train.config.options import AugmentConfig
 from train.scoring.inference import resize
 from train.training.augment import augment, mix
 from train.training.degrade import blur, degrade, jpeg
+from train.training.device import generators
+
+CPU = torch.device("cpu")
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -111,7 +114,7 @@ def test_with_everything_off_a_crop_stays_as_it_is(faces: torch.Tensor) -> None:
     crops = augment(faces, 64, off, generator())
 
     torch.testing.assert_close(crops, faces.float(), atol=0.01, rtol=0)
-    assert mix(crops, torch.eye(6), off, generator())[0] is crops
+    assert mix(crops, torch.eye(6), off, *generators(CPU, 0))[0] is crops
 
 
 def test_each_change_of_place_and_light_has_its_own_option(faces: torch.Tensor) -> None:
@@ -174,7 +177,7 @@ def planes() -> tuple[torch.Tensor, torch.Tensor]:
 def test_mixup_blends_pixels_and_targets_by_the_same_share() -> None:
     crops, targets = planes()
 
-    mixed, labels = mix(crops, targets, AugmentConfig(mixup=0.4), generator())
+    mixed, labels = mix(crops, targets, AugmentConfig(mixup=0.4), *generators(CPU, 0))
 
     torch.testing.assert_close(mixed.mean((1, 2)), labels[:, 0], rtol=1e-4, atol=1e-3)
     assert mixed.std((1, 2)).max() < 1e-3
@@ -184,7 +187,7 @@ def test_mixup_blends_pixels_and_targets_by_the_same_share() -> None:
 def test_cutmix_pastes_a_rectangle_and_its_area_is_the_targets_share() -> None:
     crops, targets = planes()
 
-    mixed, labels = mix(crops, targets, AugmentConfig(cutmix=1.0), generator())
+    mixed, labels = mix(crops, targets, AugmentConfig(cutmix=1.0), *generators(CPU, 0))
 
     torch.testing.assert_close(mixed.mean((1, 2)), labels[:, 0], rtol=1e-4, atol=1e-3)
     pasted = (mixed != crops).float()
@@ -199,7 +202,7 @@ def test_the_shares_of_mixup_are_beta_distributed(alpha: float) -> None:
     crops, targets = torch.zeros(4000, 2, 2), torch.zeros(4000, 6)
     crops[:2000], targets[:2000] = 1, 1
 
-    _, labels = mix(crops, targets, AugmentConfig(mixup=alpha), generator())
+    _, labels = mix(crops, targets, AugmentConfig(mixup=alpha), *generators(CPU, 0))
 
     # Where a one met a zero, the label is the kept share or one less it: both Beta(alpha, alpha).
     share = labels[(labels[:, 0] > 0) & (labels[:, 0] < 1), 0]
@@ -211,6 +214,9 @@ def test_with_both_mixes_on_every_batch_gets_one_of_them() -> None:
     crops, targets = planes()
     both = AugmentConfig(mixup=1.0, cutmix=1.0)
 
-    flat = [mix(crops, targets, both, generator(s))[0].std((1, 2)).max() < 1e-3 for s in range(30)]
+    flat = [
+        mix(crops, targets, both, *generators(CPU, s))[0].std((1, 2)).max() < 1e-3
+        for s in range(30)
+    ]
 
     assert 5 < sum(map(bool, flat)) < 25
