@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import _rows
+from benchmarks import _rows, training
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 BENCHMARKS = sorted(path.stem for path in (REPOSITORY / "benchmarks").glob("[!_]*.py"))
@@ -39,3 +39,16 @@ def test_a_benchmark_runs_to_its_rows(tmp_path: Path) -> None:
     rows = json.loads((tmp_path / "rows.json").read_text("utf-8"))["rows"]
     assert {(row["width"], row["height"]) for row in rows} == {(640, 480), (320, 240)}
     assert all(row["p95_ms"] >= row["median_ms"] > 0 and row["faces"] for row in rows)
+
+
+def test_the_trainers_speed_on_a_gpu_that_is_not_there_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr(sys, "argv", ["training", "--device", "cuda"])
+
+    assert training.main() == 2
+
+    said = capsys.readouterr()
+    assert said.err == "There is no GPU that torch can use; leave out --device cuda.\n"
+    assert said.out == ""

@@ -75,7 +75,8 @@ class Trainer:
         self.device, self._faces = device, source.store.to(device)
         self._precision = resolve(config.machine.precision, device)
         self._precisions: list[str] = [self._precision]  # of the running epoch
-        self.network = network.to(device).to(memory_format=torch.channels_last)
+        # In one call: tensors of a device without values cannot be converted in place.
+        self.network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         distributed.check_batch_size(config.data.batch_size)
         if distributed.count() > 1:
             distributed.synchronise_norms(self.network)

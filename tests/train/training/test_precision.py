@@ -204,7 +204,7 @@ def test_a_steps_loss_and_gradient_in_bfloat16_are_those_in_float32_to_two_digit
         trainer = start(config, tmp_path)
         trainer.network.train()
         trainer.source.begin_epoch(0)
-        losses.append(trainer.step(0, 0, 32))
+        losses.append(trainer.step(0, 0, 32).item())
         gradients.append(torch.cat([p.grad.flatten() for p in trainer.network.parameters()]))
 
     assert losses[1] == pytest.approx(losses[0], rel=0.02)
