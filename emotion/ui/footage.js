@@ -70,7 +70,7 @@ class Footage {
     );
   }
 
-  /** The table that `python -m emotion video --csv` writes. */
+  /** The table that `python -m emotion video --csv` writes. @returns {Blob} */
   csv() {
     const head = [
       "frame", "time", "face", "x", "y", "width", "height", ...facts.labels,
@@ -86,7 +86,7 @@ class Footage {
         face.answer,
       ];
     });
-    return [head, ...lines].map(csvLine).join("");
+    return csvFile([head, ...lines]);
   }
 }
 

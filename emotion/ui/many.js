@@ -214,7 +214,7 @@ class Many {
 
   save() {
     const name = `emotion-${new Date().toISOString().slice(0, 19).replace(/[:T]/g, "-")}.csv`;
-    saveFile(new Blob([csvOf(this.rows)], { type: "text/csv" }), name);
+    saveFile(csvOf(this.rows), name);
   }
 }
 
@@ -257,15 +257,11 @@ function csvOf(rows) {
       found.label, found.answer, Number(found.sure), found.calm === null ? "" : found.calm.toFixed(4),
     ];
   });
-  return [head, ...lines].map(csvLine).join("");
+  return csvFile([head, ...lines]);
 }
-
-/** @param {(string | number)[]} cells */
-const csvLine = (cells) =>
-  `${cells.map((cell) => (/[",\n\r]/.test(`${cell}`) ? `"${`${cell}`.replaceAll('"', '""')}"` : cell)).join(",")}\n`;
 
 /** @param {number} seconds */
 const lasting = (seconds) =>
   seconds < 60 ? say("seconds", { count: seconds }) : say("minutes", { count: Math.round(seconds / 60) });
 
-Object.assign(window.emotionPage, { Many, filesOf, lasting, csvLine });
+Object.assign(window.emotionPage, { Many, filesOf, lasting });

@@ -138,7 +138,7 @@ class Recorder {
   }
 
   saveTable() {
-    saveFile(new Blob([this.session.csv()], { type: "text/csv" }), this.fileName("csv"));
+    saveFile(this.session.csv(), this.fileName("csv"));
   }
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from PIL import Image
 
-from tests.browser.test_live_answers import EXCHANGE, answer, face
+from tests.browser.exchange import answer, face
 from tests.browser.test_page import violations
 
 pytestmark = pytest.mark.browser
@@ -24,20 +24,15 @@ PILOT = """([clear, faint]) => {
     exchange.answer = { faces: [face], count: 1, ms: 1 };
   }, 10);
 }"""
+PHONE, DESKTOP = {"width": 390, "height": 844}, {"width": 1280, "height": 844}
 PROMPT = "document.querySelector('.em-prompt').textContent"
 
 
-@pytest.fixture(scope="module")
-def visited(shared_visit, one_face):
-    """One page whose server is ours."""
-    return shared_visit(one_face, script=EXCHANGE)
-
-
-@pytest.fixture(params=[390, 1280])
-def page(visited, request):
-    """That page with the camera running, as wide as a phone and a desktop."""
-    page = visited.page
-    page.set_viewport_size({"width": request.param, "height": 844})
+@pytest.fixture
+def page(own_server):
+    """That page with the camera running."""
+    page = own_server.page
+    page.set_viewport_size(DESKTOP)
     page.locator("[data-do=start]").click()
     page.wait_for_selector(".em-live[data-state=running]")
     yield page
@@ -69,7 +64,12 @@ def test_the_best_frame_of_each_of_six_prompts_is_on_the_card(page):
         "Disgust 80 %, Fear 14 %"
     )
     page.evaluate("() => { clearInterval(pilot); setPace(1); }")
-    assert violations(page) == []
+    for size in (PHONE, DESKTOP):
+        page.set_viewport_size(size)
+        assert violations(page) == []
+        buttons = page.locator("dialog[open] button").all()
+        assert all(button.bounding_box()["x"] >= 0 for button in buttons)
+        assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]
     with page.expect_download() as download:
         page.get_by_role("button", name="Save the card").click()
     card = Image.open(download.value.path()).convert("RGB")
@@ -112,7 +112,9 @@ def test_the_game_is_played_and_ended_by_keyboard_and_ends_with_the_camera(page,
     page.locator("[data-do=game-end]").click()
 
 
-def test_the_face_is_not_under_the_prompt(page):
+@pytest.mark.parametrize("size", [PHONE, DESKTOP])
+def test_the_face_is_not_under_the_prompt(page, size):
+    page.set_viewport_size(size)
     begin(page)
     prompt, stage = (page.locator(s).bounding_box() for s in (".em-game", ".em-stage"))
     assert prompt["height"] < 0.3 * stage["height"]
