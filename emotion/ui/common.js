@@ -130,6 +130,10 @@ function fillBars(list, face) {
   });
 }
 
+/** Draw anew when the page turns dark or light: a canvas keeps the ink it was drawn with. @param {() => void} draw */
+const onColours = (draw) =>
+  new MutationObserver(draw).observe(document.body, { attributeFilter: ["class"] });
+
 /** Let the visitor save a file. @param {Blob} blob @param {string} name */
 function saveFile(blob, name) {
   const link = document.createElement("a");
@@ -146,7 +150,7 @@ function download(canvas, name) {
 }
 
 window.emotionPage = {
-  stored, store, sleep, onDrop, saveFile,
+  stored, store, sleep, onDrop, onColours, saveFile,
   language, colors: facts.colors, unsure: facts.unsure, say, translate,
   nameOf, strongest, percent,
   verdict, colorOf, fillBars, download,

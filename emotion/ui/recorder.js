@@ -27,6 +27,7 @@ class Recorder {
       this.mark();
     });
     new ResizeObserver(() => this.draw()).observe(this.canvas);
+    onColours(() => this.draw());
     for (const event of ["pagehide", "visibilitychange"])
       window.addEventListener(event, () => this.session.keep(), true);
     this.show();

@@ -8,6 +8,7 @@
 const {
   say, translate, drawFaces, fillBars, verdict, colorOf, nameOf, strongest, percent, failure,
   SendError, SentClip, Footage, drawPlot, clockOf, lasting, saveFile, onDrop,
+  onColours,
 } = window.emotionPage;
 
 const MOST_CHOICES = 8; // faces to choose from
@@ -20,7 +21,7 @@ const plot = find(".em-plot canvas");
 const slider = find(".em-plot input");
 const busy = find(".em-busy");
 const problem = find(".em-error");
-const look = { heat: false, spotlight: false, opacity: 1, selected: -1, source: video };
+const look = { heat: true, spotlight: true, opacity: 0.75, selected: -1, source: video };
 
 const view = {
   sent: new SentClip(),
@@ -249,12 +250,17 @@ plot.addEventListener("pointerdown", (event) => {
   const { left, width } = plot.getBoundingClientRect();
   seek(((event.clientX - left) / width) * view.clip.length);
 });
+find("[data-do=heat]").addEventListener("change", ({ target }) => {
+  look.heat = target.checked;
+  draw();
+});
 slider.addEventListener("input", () => seek(Number(slider.value)));
 for (const name of ["timeupdate", "seeked", "loadeddata"]) video.addEventListener(name, draw);
 video.addEventListener("loadedmetadata", () =>
   find(".em-frame").style.setProperty("--ratio", String(video.videoWidth / video.videoHeight || 1.78)));
 new ResizeObserver(draw).observe(find(".em-frame"));
 new ResizeObserver(draw).observe(plot);
+onColours(draw);
 window.addEventListener("pagehide", () => {
   view.sent.leave();
   reset();
