@@ -163,6 +163,8 @@ class Many {
   /** @param {TableRow} row @param {HTMLImageElement | null} image @param {number} count of faces there */
   fill({ given, face, found, node }, image, count) {
     const cell = (kind = "td") => node.appendChild(document.createElement(kind));
+    // Where the columns do not fit side by side, a cell says itself what it is.
+    const titled = (key) => Object.assign(cell(), { title: say(key) });
     const picture = cell();
     if (found && image) picture.append(thumbnail(image, found));
     const name = /** @type {HTMLTableCellElement} */ (cell("th"));
@@ -175,10 +177,11 @@ class Many {
     const answer = cell();
     answer.textContent = found ? verdict(found).name : say("many_no_face");
     if (found) answer.style.setProperty("--accent", colorOf(found));
-    cell().textContent = found ? say(found.sure ? "many_yes" : "many_no") : "";
-    cell().textContent = found && found.calm !== null ? `${percent(found.calm)} %` : "";
+    titled("many_sure").textContent = found ? say(found.sure ? "many_yes" : "many_no") : "";
+    titled("many_calm").textContent = found && found.calm !== null ? `${percent(found.calm)} %` : "";
     facts.labels.forEach((label, index) => {
-      const one = cell();
+      const one = titled(label);
+      one.style.setProperty("--accent", facts.colors[index]);
       if (!found) return;
       one.textContent = `${percent(found.probabilities[index])} %`;
       one.toggleAttribute("data-top", found.answer === label);
