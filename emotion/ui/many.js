@@ -173,7 +173,7 @@ class Many {
     button.type = "button";
     button.textContent = given.path;
     button.addEventListener("click", () => this.open(given.file));
-    if (count > 1) name.append(` ${say("face_n", { n: face })}`);
+    if (count > 1) name.append(` ${say("face_n", { n: face }).replace(" ", "\u00a0")}`);
     const answer = cell();
     answer.textContent = found ? verdict(found).name : say("many_no_face");
     if (found) answer.style.setProperty("--accent", colorOf(found));
