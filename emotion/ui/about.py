@@ -60,7 +60,7 @@ def about_markup(analyzer: Analyzer, measurements: Path = RESULTS, atlas: Path =
   {_atlas(atlas) if facts["weights"] == "embedded" else ""}
   <section class="em-card">{text("about_privacy", "h2")}
     {text("about_privacy_1", "p")}{text("about_privacy_video", "p")}
-    {text("about_privacy_2", "p")}</section>
+    {text("about_privacy_kept", "p")}{text("about_privacy_2", "p")}</section>
   <section class="em-card">{text("about_licences", "h2")}
     {text("about_licences_1", "p")}{licence}{text("about_licences_3", "p")}</section>
   {_links(project_links())}

@@ -24,7 +24,7 @@ from emotion.reliability import MIN_SCORE
 from emotion.result import rounded
 from emotion.tracker import OPENING_FRAMES, TrackedFace, Tracker
 from emotion.ui.gate import BusyError, Gate
-from emotion.ui.wire import JSON
+from emotion.ui.wire import JSON, face_geometry, heat_text
 from emotion.video.people import DRAWN_LATER, Pending, Sighting
 from emotion.video.stream import follow_frames, make_tracker
 from emotion.video.worker import CLIP, COPY, END, FRAME, MESSAGE, MOST_PIXELS, SENTENCE
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from subprocess import Popen
 
     from emotion.analyzer import Analyzer
-    from emotion.result import Faces
+    from emotion.result import FaceResult, Faces
     from emotion.ui.clients import Client
 
 DEADLINE = 20.0
@@ -82,6 +82,7 @@ class Work:
         self._remark: str | None = None
         self._times: list[float] = []
         self._rows: list[list[Any]] = []
+        self._maps: dict[int, list[tuple[Any, list[Any]]]] = {}  # by frame, with whose track it is
         self._process: Popen[bytes] | None = None
 
     @property
@@ -106,7 +107,8 @@ class Work:
             ``state``: waiting, working, done or failed; ``error`` and ``detail`` of the last;
             ``length`` in seconds or None, ``width``, ``height`` in px; ``times``, when each frame
             was taken; ``rows``, a list per face and frame: frame, number of the face, its box in
-            px, six probabilities, sure, score, calm and answer; ``copy``, whether there is one;
+            px, six probabilities, sure, score, calm, answer, the crop's place in the frame and
+            the map of its strongest class, see ``emotion.ui.wire``; ``copy``, whether there is one;
             ``remark``, an English sentence or None.
         """
         with self._lock:
@@ -181,10 +183,11 @@ class Work:
             yield first
             yield from frames
 
-        for index, (_, time_s, faces) in enumerate(
+        for index, (image, time_s, faces) in enumerate(
             follow_frames(in_turn, all_frames(), tracker, MIN_SCORE)
         ):
             with self._lock:
+                self._maps[index] = [(face.track, _map(face.face, image)) for face in faces]
                 pending.add(index, time_s, time_s - last, faces)
                 self._times.append(round(time_s, 3))
             last = time_s
@@ -210,7 +213,10 @@ class Work:
         box = [round(float(value) * self._scale, 1) for value in one.box]
         scores = [rounded(value) for value in one.probabilities]
         told = [int(one.sure), rounded(one.score), rounded(one.calm), one.answer]
-        self._rows.append([one.frame, one.face, box, scores, *told])
+        for frame in [frame for frame in self._maps if frame < one.frame]:
+            del self._maps[frame]  # sightings come in the order of the frames
+        maps = next(told for track, told in self._maps[one.frame] if track.id == one.face)
+        self._rows.append([one.frame, one.face, box, scores, *told, *maps])
 
     def _frames(self, process: Popen[bytes]) -> Iterator[tuple[npt.NDArray[np.uint8], float]]:
         while True:
@@ -264,6 +270,12 @@ class Work:
         finally:
             alarm.cancel()
         return buffer
+
+
+def _map(face: FaceResult, image: npt.NDArray[np.uint8]) -> list[Any]:
+    """Say where a face's crop lies in its frame, and what spoke there for its strongest class."""
+    height, width = image.shape[:2]
+    return [face_geometry(face, width, height)["place"], heat_text(face)]
 
 
 class _InTurn:

@@ -20,29 +20,17 @@ class Comeback {
 
   /** Remember over a reload that somebody watched. @param {Before} before */
   prepare(before) {
-    try {
-      sessionStorage.setItem(COMEBACK_KEY, JSON.stringify({ ...before, at: Date.now() }));
-    } catch {
-      // Storage may be forbidden; then there is a button to press.
-    }
+    store(COMEBACK_KEY, JSON.stringify({ ...before, at: Date.now() }), "sessionStorage");
   }
 
   forget() {
-    try {
-      sessionStorage.removeItem(COMEBACK_KEY);
-    } catch {
-      // Nothing was remembered.
-    }
+    store(COMEBACK_KEY, undefined, "sessionStorage");
   }
 
   /** @returns {Before | undefined} what was prepared, if that was a moment ago */
   read() {
-    try {
-      const before = JSON.parse(sessionStorage.getItem(COMEBACK_KEY) ?? "{}");
-      return Date.now() - before.at < COMEBACK_WITHIN ? before : undefined;
-    } catch {
-      return undefined;
-    }
+    const { source, recording, at } = storedValues(COMEBACK_KEY, "sessionStorage");
+    return Date.now() - at < COMEBACK_WITHIN ? { source, recording } : undefined;
   }
 
   /** A server that is there but refuses our calls was started anew; only its own page knows it. */

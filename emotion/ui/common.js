@@ -1,7 +1,7 @@
 // @ts-check
 /**
  * What the tabs share: sentences and bars.
- * It runs once, before any tab, with `facts` (strings, labels, colors, and so on) in scope.
+ * It runs once, after storage.js and before any tab, with `facts` (strings, labels, colors, and so on) in scope.
  *
  * @typedef {{cells: number[], max: number}} Heat      64 values 0..255 in rows; 255 stands for max,
  *          the same for all maps of a face
@@ -20,37 +20,6 @@
  */
 const language = (stored("emotion-language") ?? navigator.language).toLowerCase().startsWith("de")
   ? "de" : "en";
-
-/** What the visitor chose before, if anything. @param {string} key */
-function stored(key) {
-  try {
-    return localStorage.getItem(key);
-  } catch {
-    return null; // storage may be forbidden
-  }
-}
-
-/** Keep a choice for the next visit. @param {string} key @param {string} value */
-function store(key, value) {
-  try {
-    localStorage.setItem(key, value);
-  } catch {
-    // Then it holds until the page is left.
-  }
-}
-
-/** Several choices under one key. @param {string} key @returns {Record<string, any>} */
-function storedValues(key) {
-  try {
-    return JSON.parse(stored(key) ?? "null") ?? {};
-  } catch {
-    return {};
-  }
-}
-
-/** @param {string} key @param {Record<string, any>} changes */
-const storeValues = (key, changes) =>
-  store(key, JSON.stringify({ ...storedValues(key), ...changes }));
 
 /** @param {number} ms */
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -161,6 +130,10 @@ function fillBars(list, face) {
   });
 }
 
+/** Draw anew when the page turns dark or light: a canvas keeps the ink it was drawn with. @param {() => void} draw */
+const onColours = (draw) =>
+  new MutationObserver(draw).observe(document.body, { attributeFilter: ["class"] });
+
 /** Let the visitor save a file. @param {Blob} blob @param {string} name */
 function saveFile(blob, name) {
   const link = document.createElement("a");
@@ -177,8 +150,8 @@ function download(canvas, name) {
 }
 
 window.emotionPage = {
-  stored, store, sleep, onDrop, saveFile,
-  language, colors: facts.colors, frameSide: facts.frameSide, unsure: facts.unsure, say, translate,
+  stored, store, sleep, onDrop, onColours, saveFile,
+  language, colors: facts.colors, unsure: facts.unsure, say, translate,
   nameOf, strongest, percent,
   verdict, colorOf, fillBars, download,
 };

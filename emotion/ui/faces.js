@@ -3,6 +3,7 @@
  * Faces on a picture: evidence, boxes and chips. It runs once, after evidence.js and group.js and in
  * their scope.
  */
+const SMALLEST = 32; // CSS px of a face's height below which the evidence of many is a blot
 const DARK_CHIP = "rgba(15, 16, 19, 0.86)";
 
 /** Begin a path around a box. Safari 15 and Firefox before 112 have no roundRect.
@@ -84,9 +85,12 @@ function drawBox(context, box, color, unit, chosen) {
  * @param {Look} look
  */
 function drawFaces(context, faces, frame, look) {
-  if (look.heat) for (const face of faces) drawEvidence(context, face, frame, look);
   const many = faces.length > 1;
   const boxes = faces.map((face) => boxOnCanvas(face, frame));
+  const shows = (index) =>
+    !many || index === look.selected || boxes[index].h >= SMALLEST * frame.unit;
+  if (look.heat)
+    faces.forEach((face, index) => shows(index) && drawEvidence(context, face, frame, look));
   const colors = faces.map(colorOf);
   faces.forEach((face, index) => {
     const chosen = many && index === look.selected;

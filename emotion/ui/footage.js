@@ -31,7 +31,7 @@ class Footage {
     this.rows += rows.length;
   }
 
-  add([frame, number, box, probabilities, sure, score, calm, answer]) {
+  add([frame, number, box, probabilities, sure, score, calm, answer, place, heat]) {
     const own = calm !== null && calm >= CALM_FROM ? facts.calm
       : sure ? facts.labels[strongest(probabilities)] : facts.notSure;
     const [x0, y0, x1, y1] = box;
@@ -39,6 +39,7 @@ class Footage {
     const face = /** @type {any} */ ({
       number, probabilities, answer, calm, sure: Boolean(sure), reason: null, settled: own === answer,
       box: [x0 / width, y0 / height, x1 / width, y1 / height],
+      place, heat: { cells: Uint8Array.from(atob(heat), (cell) => cell.charCodeAt(0)) },
     });
     const seen = { time: this.times[frame], frame, box, score, face };
     for (const [known, key] of [[this.frames, frame], [this.people, number]]) {
@@ -70,7 +71,7 @@ class Footage {
     );
   }
 
-  /** The table that `python -m emotion video --csv` writes. */
+  /** The table that `python -m emotion video --csv` writes. @returns {Blob} */
   csv() {
     const head = [
       "frame", "time", "face", "x", "y", "width", "height", ...facts.labels,
@@ -86,7 +87,7 @@ class Footage {
         face.answer,
       ];
     });
-    return [head, ...lines].map(csvLine).join("");
+    return csvFile([head, ...lines]);
   }
 }
 

@@ -6,15 +6,13 @@
  * server gives fewer answers, never a growing delay. The video itself runs at the camera's rate.
  */
 const {
-  language, say, translate, cameraProblem, cameras, sleep, download, frameSide, Camera, Controls,
-  Stage, Why, Where, Recorder, Game, Pace, Comeback,
+  say, translate, cameraProblem, cameras, sleep, download, Camera, Controls, Stage, Why, Where,
+  FrameClock, Questions, Recorder, Game, Pace, Comeback,
 } = window.emotionPage;
 
 const SHORTEST_GAP = 40; // ms between two frames: at most 25 answers a second
-const ANSWER_TIMEOUT = 8000;
 const NOTE_AFTER = 1200; // ms without an answer or a face before a sentence says so
 const RESTARTED_AFTER = 3000; // ms of silence after which the server may be another one
-const FORGOTTEN_AFTER = 60_000; // ms without a question after which it may have forgotten us
 const REOPEN_AFTER = 3000; // ms without a new picture after which the camera is opened anew
 const PICTURE_WITHIN = 200; // ms to wait for a new picture before we look whether there is a reason
 
@@ -22,7 +20,6 @@ const find = (selector) => element.querySelector(selector);
 const section = find(".em-live");
 const video = find("video");
 const note = find(".em-note");
-const capture = document.createElement("canvas");
 const stage = new Stage(element);
 const controls = new Controls(element);
 const why = new Why(find(".em-why"), stage.people);
@@ -32,34 +29,27 @@ const game = new Game(element, stage);
 const pace = new Pace(find(".em-pace"), section.dataset.engine);
 const comeback = new Comeback();
 const where = new Where(section, (frame) => server.analyze_frame(frame));
+const clock = new FrameClock();
+const questions = new Questions(video, where, clock, forgetFaces);
 
 const view = {
   run: 0, // number of the current start; an older loop sees that it is over
   /** @type {keyof typeof sources} */
   source: "camera", // what it was started with, one of `sources`
   reopened: false, // since the last new picture
-  frozen: false,
-  frozenAt: 0,
-  frozenFor: 0, // ms; while frozen, the clock of the video stands still
   settled: false, // the frozen frame has its answer
   explain: -1,
   latency: 0, // ms of the newest answer
-  visitor: "", // what the server knows our tracks by
-  lastAsked: 0,
   lastAnswer: 0,
   lastFace: 0,
 };
 
-/** Seconds on the clock of the video. */
-const clock = () => ((view.frozen ? view.frozenAt : performance.now()) - view.frozenFor) / 1000;
-
-/** Start with faces that neither side has met, since the server's numbers may begin anew. */
-function meetAnew() {
-  view.visitor = crypto.randomUUID();
-  stage.people.clear();
+/** Numbers begin anew, but not within a recording, where another face would continue the curve. */
+function forgetFaces() {
+  stage.people.clear(Math.max(0, ...recorder.session.faces));
 }
 
-const setState = (state) => controls.show(state, view.frozen);
+const setState = (state) => controls.show(state, clock.frozen);
 
 function showNote(sentence) {
   if (note.textContent !== sentence) note.textContent = sentence;
@@ -98,8 +88,8 @@ async function start(source = "camera") {
   showNote(source === "switch" && camera.name ? say("camera_now", { name: camera.name }) : say("waiting"));
   if (!(await where.ready(showNote))) return void (run === view.run && stop(where.problem));
   if (run !== view.run) return;
-  meetAnew();
-  view.lastAsked = view.lastAnswer = view.lastFace = performance.now();
+  questions.meetAnew();
+  view.lastAnswer = view.lastFace = performance.now();
   loop(run);
   return true;
 }
@@ -125,11 +115,12 @@ function offerWaysOut(offered) {
 function release() {
   view.run++;
   camera.close();
-  Object.assign(view, { frozen: false, settled: false });
+  if (clock.frozen) clock.freeze();
+  view.settled = false;
   pace.clear();
   find("[data-do=reopen]").hidden = true;
-  stage.people.clear();
-  stage.show([], clock());
+  forgetFaces();
+  stage.show([], clock.now);
   why.forget();
 }
 
@@ -152,14 +143,14 @@ function leave() {
 async function loop(run) {
   while (run === view.run) {
     if (!element.isConnected || !section.offsetParent) return leave();
-    if (document.hidden || (view.frozen && view.settled)) {
+    if (document.hidden || (clock.frozen && view.settled)) {
       await sleep(100);
       camera.rest();
       pace.rest();
       view.lastAnswer = view.lastFace = performance.now();
       continue;
     }
-    const fresh = view.frozen || (await camera.picture(PICTURE_WITHIN));
+    const fresh = clock.frozen || (await camera.picture(PICTURE_WITHIN));
     if (run !== view.run) return;
     if (!fresh) {
       missPictures();
@@ -168,9 +159,11 @@ async function loop(run) {
     view.reopened = false;
     find("[data-do=reopen]").hidden = true;
     const began = performance.now();
-    const { frozen, explain } = view;
+    const { frozen } = clock;
+    const { explain } = view;
     const { chosen } = stage.people;
-    const answer = await ask(why.due(frozen, view.latency));
+    game.keep(video);
+    const answer = await questions.ask(explain, why.due(frozen, view.latency));
     if (run !== view.run) return;
     if (answer?.lost) return stop(where.problem);
     const pause = acceptOrSay(answer);
@@ -195,7 +188,7 @@ function missPictures() {
 
 /** Open the camera anew, once until it sends a picture. */
 function reopen() {
-  if (view.reopened || view.frozen || section.dataset.state !== "running") return;
+  if (view.reopened || clock.frozen || section.dataset.state !== "running") return;
   view.reopened = true;
   start(view.source);
 }
@@ -205,29 +198,6 @@ function returned() {
   if (document.hidden || camera.silence < NOTE_AFTER) return;
   view.reopened = false;
   if (camera.muted) reopen();
-}
-
-/**
- * Send the picture of this moment.
- * @param {number} cover id of the face that is to be explained by the cover test, or 0
- * @returns {Promise<any>} undefined: no answer
- */
-async function ask(cover) {
-  if (performance.now() - view.lastAsked > FORGOTTEN_AFTER) meetAnew();
-  view.lastAsked = performance.now();
-  capture.width = frameSide;
-  capture.height = Math.round((frameSide * video.videoHeight) / video.videoWidth);
-  capture
-    .getContext("2d", { willReadFrequently: true })
-    .drawImage(video, 0, 0, capture.width, capture.height);
-  game.keep(video);
-  try {
-    const { explain, visitor } = view;
-    const answer = where.answer(capture, { explain, visitor, time: clock(), cover });
-    return (await Promise.race([answer, sleep(ANSWER_TIMEOUT)])) ?? undefined;
-  } catch {
-    return undefined;
-  }
 }
 
 /** What goes wrong while one answer is drawn ends neither the view nor the ones to come. */
@@ -248,8 +218,8 @@ function accept(answer) {
     view.lastAnswer = now;
     comeback.answered();
     if (answer.faces.length) view.lastFace = now;
-    stage.show(answer.faces, clock(), answer.count);
-    why.show(answer.faces, view.frozen);
+    stage.show(answer.faces, clock.now, answer.count);
+    why.show(answer.faces, clock.frozen);
     recorder.see(answer.faces);
     game.see(answer.faces);
     if (answer.faces.length) showNote("");
@@ -262,7 +232,7 @@ function accept(answer) {
   }
   if (!answer) comeback.prepare({ source: view.source, recording: recorder.runs });
   if (!answer && now - view.lastAnswer > RESTARTED_AFTER) {
-    meetAnew();
+    questions.meetAnew();
     comeback.reloadIfBack();
   }
   interrupt(answer?.error ?? (navigator.onLine ? "live_unreachable" : "live_offline"));
@@ -271,21 +241,18 @@ function accept(answer) {
 
 /** Say why there are no answers; what the last one said is no longer true. */
 function interrupt(reason) {
-  stage.show([], clock());
+  stage.show([], clock.now);
   why.forget();
   showNote(say(reason));
   pace.clear();
 }
 
 function freeze() {
-  const now = performance.now();
-  if (view.frozen) view.frozenFor += now - view.frozenAt;
-  else view.frozenAt = now;
-  view.frozen = !view.frozen;
+  clock.freeze();
   view.settled = false;
-  if (view.frozen) video.pause();
+  if (clock.frozen) video.pause();
   else video.play().catch(() => stop("camera_lost"));
-  setState(view.frozen ? "frozen" : "running");
+  setState(clock.frozen ? "frozen" : "running");
 }
 
 /** Another face or class was chosen. */

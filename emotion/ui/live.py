@@ -234,7 +234,7 @@ def _markup(engine: str) -> str:
     <button type="button" class="em-button" data-do="stop">
       {markup.icon("stop")}{text("stop")}</button>
     <button type="button" class="em-button" data-do="freeze" aria-pressed="false">
-      {markup.icon("pause")}{text("freeze")}</button>
+      {markup.icon("pause")}{markup.icon("play")}{text("freeze")}</button>
     <button type="button" class="em-button" data-do="save">
       {markup.icon("save")}{text("save")}</button>
     <button type="button" class="em-button" data-do="switch" hidden>

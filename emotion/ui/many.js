@@ -163,6 +163,8 @@ class Many {
   /** @param {TableRow} row @param {HTMLImageElement | null} image @param {number} count of faces there */
   fill({ given, face, found, node }, image, count) {
     const cell = (kind = "td") => node.appendChild(document.createElement(kind));
+    // Where the columns do not fit side by side, a cell says itself what it is.
+    const titled = (key) => Object.assign(cell(), { title: say(key) });
     const picture = cell();
     if (found && image) picture.append(thumbnail(image, found));
     const name = /** @type {HTMLTableCellElement} */ (cell("th"));
@@ -171,14 +173,15 @@ class Many {
     button.type = "button";
     button.textContent = given.path;
     button.addEventListener("click", () => this.open(given.file));
-    if (count > 1) name.append(` ${say("face_n", { n: face })}`);
+    if (count > 1) name.append(` ${say("face_n", { n: face }).replace(" ", "\u00a0")}`);
     const answer = cell();
     answer.textContent = found ? verdict(found).name : say("many_no_face");
     if (found) answer.style.setProperty("--accent", colorOf(found));
-    cell().textContent = found ? say(found.sure ? "many_yes" : "many_no") : "";
-    cell().textContent = found && found.calm !== null ? `${percent(found.calm)} %` : "";
+    titled("many_sure").textContent = found ? say(found.sure ? "many_yes" : "many_no") : "";
+    titled("many_calm").textContent = found && found.calm !== null ? `${percent(found.calm)} %` : "";
     facts.labels.forEach((label, index) => {
-      const one = cell();
+      const one = titled(label);
+      one.style.setProperty("--accent", facts.colors[index]);
       if (!found) return;
       one.textContent = `${percent(found.probabilities[index])} %`;
       one.toggleAttribute("data-top", found.answer === label);
@@ -214,7 +217,7 @@ class Many {
 
   save() {
     const name = `emotion-${new Date().toISOString().slice(0, 19).replace(/[:T]/g, "-")}.csv`;
-    saveFile(new Blob([csvOf(this.rows)], { type: "text/csv" }), name);
+    saveFile(csvOf(this.rows), name);
   }
 }
 
@@ -257,15 +260,11 @@ function csvOf(rows) {
       found.label, found.answer, Number(found.sure), found.calm === null ? "" : found.calm.toFixed(4),
     ];
   });
-  return [head, ...lines].map(csvLine).join("");
+  return csvFile([head, ...lines]);
 }
-
-/** @param {(string | number)[]} cells */
-const csvLine = (cells) =>
-  `${cells.map((cell) => (/[",\n\r]/.test(`${cell}`) ? `"${`${cell}`.replaceAll('"', '""')}"` : cell)).join(",")}\n`;
 
 /** @param {number} seconds */
 const lasting = (seconds) =>
   seconds < 60 ? say("seconds", { count: seconds }) : say("minutes", { count: Math.round(seconds / 60) });
 
-Object.assign(window.emotionPage, { Many, filesOf, lasting, csvLine });
+Object.assign(window.emotionPage, { Many, filesOf, lasting });

@@ -37,7 +37,9 @@ _ICONS = {
 
 
 SHARED_SCRIPTS = (
+    "storage.js",
     "common.js",
+    "csv.js",
     "camera.js",
     "controls.js",
     "evidence.js",
@@ -49,6 +51,7 @@ SHARED_SCRIPTS = (
     "stage.js",
     "why.js",
     "where.js",
+    "questions.js",
     "pace.js",
     "comeback.js",
     "session.js",
@@ -59,6 +62,7 @@ SHARED_SCRIPTS = (
     "card.js",
     "result.js",
     "sending.js",
+    "sent_clip.js",
     "shrinking.js",
     "keep.js",
     "many.js",

@@ -16,7 +16,9 @@ class People {
     this.clear();
   }
 
-  clear() {
+  /** @param {number} [taken] the highest number that nobody gets any more */
+  clear(taken = 0) {
+    this.taken = taken;
     /** @type {Map<number, Person>} */
     this.known = new Map();
     this.chosen = 0; // its id
@@ -47,7 +49,7 @@ class People {
 
   freeNumber() {
     const taken = [...this.known.values()].map((person) => person.number);
-    let number = 1;
+    let number = this.taken + 1;
     while (taken.includes(number)) number++;
     return number;
   }

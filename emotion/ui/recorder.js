@@ -27,6 +27,7 @@ class Recorder {
       this.mark();
     });
     new ResizeObserver(() => this.draw()).observe(this.canvas);
+    onColours(() => this.draw());
     for (const event of ["pagehide", "visibilitychange"])
       window.addEventListener(event, () => this.session.keep(), true);
     this.show();
@@ -138,7 +139,7 @@ class Recorder {
   }
 
   saveTable() {
-    saveFile(new Blob([this.session.csv()], { type: "text/csv" }), this.fileName("csv"));
+    saveFile(this.session.csv(), this.fileName("csv"));
   }
 }
 

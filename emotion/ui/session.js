@@ -82,17 +82,17 @@ class Session {
     return this.rows.filter((row) => row.face === face);
   }
 
-  /** Everything as a table; a marker is a line of its own. */
+  /** Everything as a table; a marker is a line of its own. @returns {Blob} */
   csv() {
     const numbers = ({ at, face, probabilities, calm, sure }) =>
       [at.toFixed(2), face, ...probabilities.map((p) => p.toFixed(4)), calm?.toFixed(4) ?? "", Number(sure), ""];
     const blank = Array(facts.labels.length + 3).fill("");
     const lines = [
       ...this.rows.map((row) => ({ at: row.at, cells: numbers(row) })),
-      ...this.markers.map(({ at, note }) => ({ at, cells: [at.toFixed(2), ...blank, quoted(note)] })),
+      ...this.markers.map(({ at, note }) => ({ at, cells: [at.toFixed(2), ...blank, note] })),
     ].sort((one, other) => one.at - other.at);
     const head = ["time", "face", ...facts.labels, "calm", "sure", "marker"];
-    return [head, ...lines.map(({ cells }) => cells)].map((cells) => `${cells.join(",")}\r\n`).join("");
+    return csvFile([head, ...lines.map(({ cells }) => cells)]);
   }
 
   /** Keep it over a reload of this tab. */
@@ -101,14 +101,15 @@ class Session {
     const compact = rows.map((row) => [
       row.at, row.face, row.probabilities.map((p) => round(p, 4)), row.answer, row.calm, Number(row.sure),
     ]);
-    keepSession(this.isEmpty ? undefined : { compact, markers, breaks, begun, before: this.length });
+    const kept = this.isEmpty ? undefined
+      : JSON.stringify({ compact, markers, breaks, begun, before: this.length });
+    store(SESSION_KEY, kept, "sessionStorage");
   }
 
   /** Take up what was kept, paused. */
   restore() {
-    const kept = keptSession();
-    if (!kept) return;
-    const { compact, markers, breaks, begun, before } = kept;
+    const { compact, markers, breaks, begun, before } = storedValues(SESSION_KEY, "sessionStorage");
+    if (!compact) return;
     this.rows = compact.map(([at, face, probabilities, answer, calm, sure]) => ({
       at, face, probabilities, answer, calm, sure: Boolean(sure),
     }));
@@ -119,28 +120,3 @@ class Session {
 
 /** @param {number} value @param {number} decimals */
 const round = (value, decimals) => Math.round(value * 10 ** decimals) / 10 ** decimals;
-
-/** A cell of a table; a spreadsheet must not take it for a formula. @param {string} note */
-function quoted(note) {
-  const safe = /^[=+\-@\t\r]/.test(note) ? `'${note}` : note;
-  return `"${safe.replaceAll('"', '""')}"`;
-}
-
-/** @param {object | undefined} session */
-function keepSession(session) {
-  try {
-    if (session) sessionStorage.setItem(SESSION_KEY, JSON.stringify(session));
-    else sessionStorage.removeItem(SESSION_KEY);
-  } catch {
-    // Storage may be forbidden or full; then the recording lasts as long as the page.
-  }
-}
-
-/** @returns {any} */
-function keptSession() {
-  try {
-    return JSON.parse(sessionStorage.getItem(SESSION_KEY) ?? "null");
-  } catch {
-    return null;
-  }
-}

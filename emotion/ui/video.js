@@ -6,18 +6,12 @@
  * with boxes on it. What a browser cannot play, it sees as the server's copy.
  */
 const {
-  say, translate, drawFaces, fillBars, verdict, colorOf, nameOf, strongest, percent, request,
-  requestPatiently, failure, SendError, Footage, drawPlot, clockOf, lasting, saveFile,
-  onDrop, sleep, store, stored,
+  say, translate, drawFaces, fillBars, verdict, colorOf, nameOf, strongest, percent, failure,
+  SendError, SentClip, Footage, drawPlot, clockOf, lasting, saveFile, onDrop,
+  onColours,
 } = window.emotionPage;
 
-const PIECE = 2 * 1024 ** 2; // bytes
-const ASK_EVERY = 700; // ms
-const KEEP_EVERY = 30_000; // ms; the server forgets a clip that nobody asks about
-const TRY_AGAIN = 2000; // ms
-const FAILURES = 4; // in a row that end it
 const MOST_CHOICES = 8; // faces to choose from
-const VISITOR_KEY = "emotion-visitor";
 
 const find = (selector) => element.querySelector(selector);
 const section = find(".em-video");
@@ -27,12 +21,10 @@ const plot = find(".em-plot canvas");
 const slider = find(".em-plot input");
 const busy = find(".em-busy");
 const problem = find(".em-error");
-const look = { heat: false, spotlight: false, opacity: 1, selected: -1, source: video };
+const look = { heat: true, spotlight: true, opacity: 0.75, selected: -1, source: video };
 
 const view = {
-  turn: 0, // number of the current clip; a late answer to an older one is dropped
-  name: "", // of the clip at the server
-  stop: new AbortController(),
+  sent: new SentClip(),
   clip: new Footage(),
   chosen: 0, // number of the face whose curves are shown
   plays: false, // whether the browser plays the file itself
@@ -64,39 +56,43 @@ function showBusy(words, part) {
 /** @param {File | undefined} file */
 async function take(file) {
   if (!file) return;
-  const turn = reset();
+  const sent = reset();
   const most = Number(section.dataset.limit);
   if (file.size > most) return fail(say("video_too_large"));
   setState("sending");
   showBusy(say("video_sending"), 0);
   try {
     await play(file);
-    if (turn !== view.turn) return;
+    if (sent.ended) return;
     if (view.plays && video.duration > Number(section.dataset.seconds) + 1)
       throw new SendError("video_too_long");
-    const name = await send(file, turn);
-    if (turn !== view.turn) return;
+    await sent.send(file, (part) => sent.ended || showSending(part, file.size));
+    if (sent.ended) return;
     setState("working");
-    await follow(name, turn);
+    view.began = performance.now();
+    await sent.follow(known, show);
+    await sent.keep(known(), () => { find("[data-do=copy]").hidden = true; });
   } catch (error) {
-    if (turn === view.turn) fail(failure(error));
+    if (!sent.ended) fail(failure(error));
   }
 }
 
-/** End what is under way; what comes next has this number. */
+/** How many frames and rows are here, as the server wants to hear it. */
+const known = () => `${view.clip.times.length}-${view.clip.rows}`;
+
+/** End what is under way, and begin with nothing. */
 function reset() {
-  view.stop.abort();
-  if (view.name) request("POST", `video/${view.name}/end`, null).catch(() => undefined);
+  view.sent.end();
   URL.revokeObjectURL(video.src);
   video.removeAttribute("src");
   video.load();
   Object.assign(view, {
-    name: "", stop: new AbortController(), clip: new Footage(), chosen: 0, plays: false, drawn: false,
+    sent: new SentClip(), clip: new Footage(), chosen: 0, plays: false, drawn: false,
   });
   find(".em-people").replaceChildren();
   complain("");
   showBusy("");
-  return ++view.turn;
+  return view.sent;
 }
 
 function fail(sentence) {
@@ -115,72 +111,10 @@ async function play(file) {
   section.classList.toggle("em-unplayed", !view.plays);
 }
 
-/** @param {File} file @param {number} turn @returns {Promise<string>} its name at the server */
-async function send(file, turn) {
-  const { signal } = view.stop;
-  const said = JSON.stringify({ size: file.size, visitor: visitor() });
-  const { status, json } = await request("POST", "video", said, { signal });
-  if (status >= 400) throw new SendError(json?.key ?? "send_refused", json?.error);
-  const name = json.clip;
-  if (turn !== view.turn) {
-    request("POST", `video/${name}/end`, null).catch(() => undefined);
-    return name;
-  }
-  view.name = name;
-  for (let at = 0, failed = 0; at < file.size; ) {
-    const piece = file.slice(at, at + PIECE);
-    try {
-      const { received } = await requestPatiently("POST", `video/${name}?at=${at}`, piece, {
-        signal,
-        type: "application/octet-stream",
-        progress: (part) => showSending((at + part * piece.size) / file.size, file.size, turn),
-      });
-      [at, failed] = [received, 0];
-    } catch (error) {
-      const refused = error instanceof SendError && !["photo_unreachable", "send_stalled"].includes(error.key);
-      if (refused || signal.aborted || ++failed >= FAILURES) throw error;
-      await sleep(TRY_AGAIN);
-    }
-  }
-  return name;
-}
-
-function showSending(part, size, turn) {
-  if (turn !== view.turn) return;
+/** @param {number} part 0..1 @param {number} size bytes */
+function showSending(part, size) {
   const done = Math.round(part * 100);
   showBusy(`${say("video_sending")} · ${say("video_sent", { done, size: Math.ceil(size / 1024 ** 2) })}`, part);
-}
-
-/** A name for this browser, which sends one clip at a time. */
-function visitor() {
-  const fresh = Array.from(crypto.getRandomValues(new Uint8Array(12)), (byte) => byte.toString(16)).join("");
-  const known = stored(VISITOR_KEY) ?? fresh;
-  store(VISITOR_KEY, known);
-  return known;
-}
-
-/** Ask what is new until all is there, and from time to time afterwards. */
-async function follow(name, turn) {
-  view.began = performance.now();
-  for (let failed = 0; turn === view.turn; ) {
-    const { clip } = view;
-    const after = `${clip.times.length}-${clip.rows}`;
-    let answer;
-    try {
-      answer = await requestPatiently("GET", `video/${name}?after=${after}`, null, { signal: view.stop.signal });
-      failed = 0;
-    } catch (error) {
-      const gone = error instanceof SendError && error.key === "video_gone";
-      if (gone || ++failed >= FAILURES || view.stop.signal.aborted) throw error;
-      await sleep(TRY_AGAIN);
-      continue;
-    }
-    if (turn !== view.turn) return;
-    if (answer.state === "failed") throw new SendError(answer.error, answer.detail);
-    show(answer);
-    if (answer.state !== "done") await sleep(ASK_EVERY);
-    else return keep(name, turn);
-  }
 }
 
 function show(answer) {
@@ -209,21 +143,10 @@ function finish({ copy, remark }) {
   find("[data-do=copy]").hidden = !copy;
   if (!view.plays && copy) {
     view.drawn = true;
-    video.src = new URL(`video/${view.name}/copy.mp4`, document.baseURI).href;
+    video.src = view.sent.copy;
     section.classList.remove("em-unplayed");
   }
   draw();
-}
-
-async function keep(name, turn) {
-  while (turn === view.turn) {
-    await sleep(KEEP_EVERY);
-    if (turn !== view.turn) return;
-    const { clip } = view;
-    const answer = await request("GET", `video/${name}?after=${clip.times.length}-${clip.rows}`, null)
-      .catch(() => undefined);
-    if (answer?.status === 404) find("[data-do=copy]").hidden = true;
-  }
 }
 
 function offerFaces() {
@@ -305,10 +228,10 @@ const actions = {
     find("[data-do=choose]").focus();
   },
   another: () => actions.halt(),
-  csv: () => saveFile(new Blob([view.clip.csv()], { type: "text/csv" }), "emotion.csv"),
+  csv: () => saveFile(view.clip.csv(), "emotion.csv"),
   copy: () => {
     const link = document.createElement("a");
-    link.href = new URL(`video/${view.name}/copy.mp4`, document.baseURI).href;
+    link.href = view.sent.copy;
     link.download = "emotion.mp4";
     link.click();
   },
@@ -327,14 +250,19 @@ plot.addEventListener("pointerdown", (event) => {
   const { left, width } = plot.getBoundingClientRect();
   seek(((event.clientX - left) / width) * view.clip.length);
 });
+find("[data-do=heat]").addEventListener("change", ({ target }) => {
+  look.heat = target.checked;
+  draw();
+});
 slider.addEventListener("input", () => seek(Number(slider.value)));
 for (const name of ["timeupdate", "seeked", "loadeddata"]) video.addEventListener(name, draw);
 video.addEventListener("loadedmetadata", () =>
   find(".em-frame").style.setProperty("--ratio", String(video.videoWidth / video.videoHeight || 1.78)));
 new ResizeObserver(draw).observe(find(".em-frame"));
 new ResizeObserver(draw).observe(plot);
+onColours(draw);
 window.addEventListener("pagehide", () => {
-  if (view.name) navigator.sendBeacon(new URL(`video/${view.name}/end`, document.baseURI));
+  view.sent.leave();
   reset();
   setState("idle");
 });

@@ -22,7 +22,8 @@ def video_tab() -> gr.HTML:
 
 def _markup() -> str:
     return f"""
-<section class="em-video" data-state="idle" data-limit="{MAX_CLIP}" data-seconds="{MOST_SECONDS}">
+<section class="em-video em-spot" data-state="idle" data-limit="{MAX_CLIP}"
+  data-seconds="{MOST_SECONDS}">
   <div class="em-drop em-card">
     <div class="em-drop-target">
       {markup.icon("film")}
@@ -59,6 +60,9 @@ def _markup() -> str:
           <video controls playsinline muted {label("video_player")}></video>
           <canvas role="img" {label("video_boxes")}></canvas>
         </div>
+        <div class="em-row em-under">
+          <label class="em-choice em-switch"><input type="checkbox" data-do="heat" checked>
+            {text("heat")}</label>{markup.legend()}</div>
         {text("video_unplayed", "p", classes="em-quiet em-instead")}
       </figure>
       <article class="em-face em-card">

@@ -97,6 +97,16 @@ def heat_bytes(result: FaceResult, index: int) -> JSON:
     return {"cells": scaled.astype(int).ravel().tolist(), "max": round(top, 6)}
 
 
+def heat_text(result: FaceResult) -> str:
+    """Return the map of the strongest class in base64, a byte per cell as ``heat_bytes`` has it.
+
+    Args:
+        result: one analysed face.
+    """
+    cells = heat_bytes(result, result.index)["cells"]
+    return base64.b64encode(bytes(cells)).decode("ascii")
+
+
 def _place(matrix: Matrix, width: int, height: int) -> list[float]:
     back = invert(matrix)
     # A pixel's centre is an integer, so the crop reaches from -0.5 to 63.5, the picture likewise.

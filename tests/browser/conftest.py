@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, Playwright, sync_playwright
 
+from tests.browser.exchange import EXCHANGE
 from tests.support.visit import (
     CAMERA_SIZE,
     PORTRAIT_LEFT,
@@ -127,6 +128,12 @@ def shared_visit(app: App, playwright_driver: Playwright) -> Iterator[Callable[.
     # The driver is asked for so that it ends later: closing the pages needs it.
     with _visits(app) as opened:
         yield opened
+
+
+@pytest.fixture(scope="module")
+def own_server(shared_visit, one_face: Browser) -> Visit:
+    """A page whose server is the test's own, with the functions of ``tests.browser.exchange``."""
+    return shared_visit(one_face, script=EXCHANGE)
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.browser.test_live_answers import EXCHANGE, answer, face
+from tests.browser.exchange import EXCHANGE, answer, face
 
 pytestmark = pytest.mark.browser
 

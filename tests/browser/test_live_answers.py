@@ -6,65 +6,16 @@ from itertools import pairwise
 
 import pytest
 
-from emotion.labels import LABELS
+from tests.browser.exchange import EXCHANGE, SURE, UNDECIDED, answer, face, settle
 from tests.browser.test_page import violations
 
 pytestmark = pytest.mark.browser
 
-# Our server, and a clock that can be slowed down where a slow machine would take too long.
-EXCHANGE = """
-const real = performance.now.bind(performance);
-let [shown, since, pace] = [0, 0, 1];
-performance.now = () => shown + (real() - since) * pace;
-window.setPace = (next) => { [shown, since, pace] = [performance.now(), real(), next]; };
-window.exchange = { sent: [], underWay: 0, most: 0, delay: 0, answer: { faces: [], count: 0 } };
-const fetched = window.fetch;
-window.fetch = async (target, options) => {
-  if (options?.method === "HEAD" && !window.exchange.answer) throw new TypeError("no connection");
-  if (!String(target.url ?? target).includes("component_server")) return fetched(target, options);
-  const { exchange } = window;
-  const { jpeg, ...frame } = JSON.parse(options.body).data;
-  exchange.sent.push({ ...frame, at: performance.now() / 1000 });
-  exchange.most = Math.max(exchange.most, ++exchange.underWay);
-  await new Promise((resolve) => setTimeout(resolve, exchange.delay));
-  exchange.underWay--;
-  if (!exchange.answer) throw new TypeError("no connection");
-  return new Response(JSON.stringify(exchange.answer), {
-    headers: { "content-type": "application/json" },
-  });
-};
-"""
-
-SURE = [0.8, 0.1, 0.04, 0.03, 0.02, 0.01]
-UNDECIDED = [0.1, 0.3, 0.15, 0.26, 0.1, 0.09]
-HEAT = {"cells": [255] * 64, "max": 0.1}
-
-
-def face(id: int, x: float = 0.2, y: float = 0.3, side: float = 0.3, **said) -> dict:
-    """A face of an answer: happy and sure, if nothing else is said."""
-    probabilities = said.get("probabilities", SURE)
-    return {
-        "id": id,
-        "box": [x, y, x + side, y + side],
-        "place": [side, 0, 0, side, x, y],
-        "probabilities": SURE,
-        "answer": LABELS[probabilities.index(max(probabilities))],
-        "explained": 0,
-        "heat": HEAT,
-        **said,
-    }
-
-
-@pytest.fixture(scope="module")
-def visited(shared_visit, one_face):
-    """One page whose server is ours."""
-    return shared_visit(one_face, script=EXCHANGE)
-
 
 @pytest.fixture
-def page(visited):
+def page(own_server):
     """That page with the camera running and nobody in view."""
-    page = visited.page
+    page = own_server.page
     page.evaluate(
         "Object.assign(exchange, { sent: [], most: 0, delay: 0, answer: { faces: [], count: 0 } })"
     )
@@ -72,19 +23,6 @@ def page(visited):
     page.wait_for_selector(".em-live[data-state=running]")
     yield page
     page.get_by_role("button", name="Stop").click()
-
-
-def answer(page, *faces: dict, **other) -> None:
-    """Let the server answer so from now on, and wait until the page has shown it."""
-    said = {"faces": faces, "count": len(faces), "ms": 1.0, **other}
-    page.evaluate("(said) => { exchange.answer = said; }", said)
-    settle(page)
-
-
-def settle(page) -> None:
-    """Wait until two more frames were sent: the answer to the first of them is on the screen."""
-    page.evaluate("window.before = exchange.sent.length")
-    page.wait_for_function("exchange.sent.length >= before + 2")
 
 
 def panel(page) -> list[str]:
@@ -141,7 +79,7 @@ def test_five_faces_are_numbered_as_seen_with_a_thumbnail_each_and_one_card(page
     assert page.locator(".em-targets button").count() == 5
     assert panel(page)[0] == "Face 5"  # the first one of the answer, on the right of the mirror
     words = page.locator("#live .em-summary").inner_text()
-    assert words == "7 faces, of the 5 largest: 4 happiness, 1 not sure"
+    assert words == "7 faces. The 5 largest: 4 happiness, 1 not sure"
     thumbnails = page.locator("#live .em-strip button")
     assert [words.split() for words in thumbnails.all_inner_texts()] == [
         ["1", "Happiness", "80", "%"],
@@ -331,7 +269,7 @@ def test_a_sentence_about_another_face_or_class_is_not_shown(page):
     assert why.inner_text() == ""
 
 
-def test_after_a_long_silence_of_the_server_faces_are_met_anew(page, visited):
+def test_after_a_long_silence_of_the_server_faces_are_met_anew(page, own_server):
     answer(page, face(1))
     visitor = page.evaluate("exchange.sent.at(-1).visitor")
     page.evaluate("() => { exchange.answer = null; }")
@@ -341,17 +279,17 @@ def test_after_a_long_silence_of_the_server_faces_are_met_anew(page, visited):
     page.wait_for_timeout(4000)
     answer(page, face(1))
     assert page.evaluate("exchange.sent.at(-1).visitor") not in ("", visitor)
-    visited.complaints.clear()
+    own_server.complaints.clear()
 
 
-def test_being_offline_is_said(page, visited):
+def test_being_offline_is_said(page, own_server):
     page.context.set_offline(True)
     page.evaluate("() => { exchange.answer = null; }")
     page.wait_for_selector(".em-note:has-text('You are offline')")
     page.context.set_offline(False)
     answer(page, face(1))
     page.wait_for_selector(".em-note", state="hidden")
-    visited.complaints.clear()
+    own_server.complaints.clear()
 
 
 def test_every_control_is_reached_and_works_by_keyboard(page):

@@ -40,6 +40,14 @@ def test_a_refused_camera_is_said_and_the_photo_tab_is_one_click_away(visit, lau
         page.context.close()
 
 
+@pytest.fixture(scope="module")
+def refusing(shared_visit, one_face):
+    """A page whose camera is refused by the name that ``refusal`` has."""
+    refuse = """navigator.mediaDevices.getUserMedia = () =>
+      Promise.reject(new DOMException("", window.refusal));"""
+    return shared_visit(one_face, script=refuse).page
+
+
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [
@@ -48,10 +56,9 @@ def test_a_refused_camera_is_said_and_the_photo_tab_is_one_click_away(visit, lau
         ("OverconstrainedError", "No camera was found"),
     ],
 )
-def test_what_the_browser_says_is_put_into_a_sentence(visit, one_face, name, sentence):
-    refuse = f"""navigator.mediaDevices.getUserMedia = () =>
-      Promise.reject(new DOMException("", "{name}"));"""
-    assert sentence in complaint(visit(one_face, script=refuse).page)
+def test_what_the_browser_says_is_put_into_a_sentence(refusing, name, sentence):
+    refusing.evaluate("(name) => { window.refusal = name; }", name)
+    assert sentence in complaint(refusing)
 
 
 def test_an_insecure_address_is_said_in_a_sentence(visit, launch, app):

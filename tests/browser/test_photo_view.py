@@ -188,7 +188,7 @@ def test_a_crowd_is_summed_up_and_gets_a_thumbnail_each_and_one_card(page, astro
     upload(page, png(np.tile(astronaut[20:210, 130:320], (4, 6, 1))))
     wait_for_cards(page)
     words = page.locator(".em-result .em-status").inner_text()
-    assert words == "24 faces, of the 20 largest: 20 happiness"
+    assert words == "24 faces. The 20 largest: 20 happiness"
     thumbnails = page.locator("#photo .em-strip button")
     assert thumbnails.count() == 20
     assert page.locator(".em-face").count() == 1

@@ -11,23 +11,19 @@ import pytest
 from PIL import Image
 
 from emotion.labels import LABELS
-from tests.browser.test_live_answers import EXCHANGE, SURE, UNDECIDED, answer, face
+from tests.browser.exchange import SURE, UNDECIDED, answer, face
 from tests.browser.test_page import violations
 
 pytestmark = pytest.mark.browser
 
-
-@pytest.fixture(scope="module")
-def visited(shared_visit, one_face):
-    """One page whose server is ours."""
-    return shared_visit(one_face, script=EXCHANGE)
+PHONE, DESKTOP = {"width": 390, "height": 844}, {"width": 1280, "height": 844}
 
 
-@pytest.fixture(params=[390, 1280])
-def page(visited, request):
-    """That page with the camera running, nothing recorded, as wide as a phone and a desktop."""
-    page = visited.page
-    page.set_viewport_size({"width": request.param, "height": 844})
+@pytest.fixture
+def page(own_server):
+    """That page with the camera running and nothing recorded."""
+    page = own_server.page
+    page.set_viewport_size(DESKTOP)
     begin(page)
     yield page
     page.evaluate("setPace(1)")
@@ -90,8 +86,19 @@ def test_the_table_has_a_line_for_each_face_and_moment(page):
     times = [float(row["time"]) for row in one]
     assert all(after - before >= 0.19 for before, after in pairwise(times))
     assert 2 <= times[-1] < 10
+
+
+@pytest.mark.parametrize("size", [PHONE, DESKTOP])
+def test_a_recording_fits_and_is_accessible(page, size):
+    page.set_viewport_size(size)
+    answer(page, face(1), face(2, 0.6))
+    record(page)
+    wait_for(page, 1)
     assert violations(page) == []
-    assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]
+    assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]
+    for name in ("Pause", "Set marker", "Table (CSV)", "Picture (PNG)", "Discard"):
+        box = page.get_by_role("button", name=name).bounding_box()
+        assert 0 <= box["x"] <= box["x"] + box["width"] <= size["width"]
 
 
 def test_while_paused_nothing_is_recorded_and_its_clock_stands_still(page):
@@ -173,6 +180,19 @@ def test_stop_another_tab_and_a_reload_lose_nothing(page, open_tab):
     record(page, "Go on")
 
 
+def test_a_face_after_stop_does_not_continue_the_curve_of_another(page):
+    answer(page, face(1), face(2, 0.6))
+    record(page)
+    wait_for(page, 1)
+    page.locator("[data-do=stop]").click()
+    before = len(table(page))
+    page.evaluate("(face) => { exchange.answer.faces = [face]; }", face(7))
+    begin(page)
+    record(page, "Go on")
+    wait_for(page, 2)
+    assert {row["face"] for row in table(page)[before:]} == {"3"}
+
+
 def test_the_picture_shows_all_faces_and_nothing_is_sent_for_either_file(page):
     answer(page, face(1), face(2, 0.6))
     record(page)
@@ -194,7 +214,7 @@ def test_the_picture_shows_all_faces_and_nothing_is_sent_for_either_file(page):
 def test_it_goes_on_while_its_picture_is_scrolled_away(page):
     answer(page, face(1))
     record(page)
-    page.set_viewport_size({"width": page.viewport_size["width"], "height": 300})
+    page.set_viewport_size({**PHONE, "height": 300})
     page.locator("[data-do=csv]").scroll_into_view_if_needed()
     video = page.locator(".em-stage video").bounding_box()
     assert video["y"] + video["height"] < 0

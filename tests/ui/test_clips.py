@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import struct
 import threading
@@ -91,11 +92,17 @@ def test_every_frame_gets_its_time_its_faces_and_a_copy(clips, clip, analyzer, t
     assert report["times"] == [moment / 1000 for moment in TIMES]
     assert (report["width"], report["height"]) == (320, 320)
     assert [row[0] for row in report["rows"]] == list(range(len(TIMES)))
-    _, face, box, scores, sure, _, _, answer = report["rows"][-1]
+    _, face, box, scores, sure, _, _, answer, place, heat = report["rows"][-1]
     assert (face, sure, answer) == (1, 1, "happiness")
     assert sum(scores) == pytest.approx(1, abs=1e-3)
     assert scores.index(max(scores)) == LABELS.index("happiness")
     assert 100 < box[0] < box[2] < 240
+    left, top = 320 * place[4], 320 * place[5]
+    assert box[0] - 40 < left < box[0] + 20  # the crop, which is a little larger than the box
+    assert box[1] - 40 < top < box[1] + 40
+    cells = base64.b64decode(heat)
+    assert len(cells) == 64
+    assert max(cells) > 100
     with av.open(str(clips.copy(name))) as copy:
         assert [round(1000 * frame.time) for frame in copy.decode(video=0)] == TIMES
     assert not any(tmp_path.rglob("upload"))  # the clip itself is gone as soon as it was looked at
@@ -117,13 +124,13 @@ def test_the_numbers_are_those_of_the_command_line(clips, clip, analyzer, tmp_pa
     for row, theirs in zip(rows, own, strict=True):
         assert row[0] == int(theirs["frame"])
         assert row[3] == pytest.approx([float(theirs[name]) for name in LABELS], abs=1e-4)
-        assert row[-1] == theirs["answer"]
+        assert row[7] == theirs["answer"]
 
 
 def test_a_phones_clip_is_looked_at_upright(clips, tmp_path):
     lying = write_clip(tmp_path / "phone.mp4", turned=True)
     report = finished(clips, send(clips, lying.read_bytes()))
-    _, _, (x0, y0, x1, y1), _, _, _, _, answer = report["rows"][-1]
+    _, _, (x0, y0, x1, y1), _, _, _, _, answer, *_ = report["rows"][-1]
     assert answer == "happiness"
     assert 100 < x0 < x1 < 240
     assert 20 < y0 < y1 < 180
