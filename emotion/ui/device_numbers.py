@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from emotion import cover, covered, doubt, tracker, upright
+from emotion import cover, covered, doubt, pairing, tracker, upright
 from emotion.align import CROP_SIZE, MAX_RESIDUAL, template
 from emotion.analyzer import FRAME_SIDE
 from emotion.calibration import CALM_BOUND, MOST, Calibration
@@ -84,7 +84,7 @@ def numbers(analyzer: Analyzer) -> JSON:
             "hold": tracker.HOLD,
             "openingFrames": tracker.OPENING_FRAMES,
             "openingSeconds": tracker.OPENING_S,
-            "sameFace": tracker.SAME_FACE,
+            "sameFace": pairing.SAME_FACE,
             "least": tracker._LEAST,
         },
         "cover": {

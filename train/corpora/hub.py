@@ -23,7 +23,8 @@ from huggingface_hub import HfApi, snapshot_download
 from huggingface_hub.errors import LocalEntryNotFoundError, OfflineModeIsEnabled
 
 from emotion.errors import DataError
-from emotion.hub_client import SILENCE, explain, find_hub_error, patiently, quiet_client
+from emotion.hub.client import SILENCE, patiently, quiet_client
+from emotion.hub.reasons import explain, find_hub_error
 from emotion.labels import CORPUS_LABELS
 from train.corpora.archive import IMAGE_SUFFIXES
 from train.corpora.place import HUB as PREFIX

@@ -19,7 +19,8 @@ from huggingface_hub import (
 from huggingface_hub.errors import HFValidationError
 
 from emotion.errors import ConfigError, HubError
-from emotion.hub_client import CONFLICT, SILENCE, explained, patiently, quiet_client
+from emotion.hub.client import SILENCE, explained, patiently, quiet_client
+from emotion.hub.reasons import CONFLICT
 
 Content = bytes | Path
 
