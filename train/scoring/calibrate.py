@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 from emotion.calibration import Calibration
+from emotion.network import Outputs
 from train.config.options import COVERAGE
 from train.faces.prepared import VALIDATION, official_split
 from train.faces.store import FaceStore, balanced_shares
-from train.scoring.inference import Answers
 from train.scoring.metrics import auroc, evaluate_probabilities
 from train.scoring.temperature import fit_offsets, fit_temperature, fit_temperatures
 
@@ -31,9 +31,9 @@ class CorpusAnswers:
         neutral: of neutral faces; None if there are none.
     """
 
-    faces: Answers
+    faces: Outputs
     labels: Tensor
-    neutral: Answers | None = None
+    neutral: Outputs | None = None
 
     def half(self, start: int) -> CorpusAnswers:
         """Return every second face."""
@@ -62,7 +62,7 @@ def abstain_threshold(
 
 
 def ask(
-    answer: Callable[[Tensor], Answers],
+    answer: Callable[[Tensor], Outputs],
     validation: Mapping[str, FaceStore],
     neutral: Mapping[str, FaceStore],
 ) -> dict[str, CorpusAnswers]:
@@ -217,11 +217,11 @@ def _abstention(
     return figures
 
 
-def _called_calm(faces: Answers, bound: float) -> npt.NDArray[np.bool_]:
+def _called_calm(faces: Outputs, bound: float) -> npt.NDArray[np.bool_]:
     if faces.calm is None:
         return np.zeros(len(faces.logits), np.bool_)
     return np.asarray(faces.calm.numpy() >= bound)
 
 
-def _probabilities(faces: Answers, calibration: Calibration) -> npt.NDArray[np.float32]:
+def _probabilities(faces: Outputs, calibration: Calibration) -> npt.NDArray[np.float32]:
     return calibration.probabilities(faces.logits.numpy(), faces.pooled.numpy())

@@ -18,7 +18,6 @@ from emotion.files import write_text
 from emotion.network import EmotionNet
 from train.config.options import COVERAGE
 from train.scoring.calibrate import CorpusAnswers, calibrate
-from train.scoring.inference import read_out
 
 CALLED_CALM = 0.08
 """Share of expressive faces that may be called calm, every corpus counting the same."""
@@ -87,8 +86,8 @@ def _as(network: EmotionNet, answers: CorpusAnswers, convention: str) -> CorpusA
     neutral = answers.neutral
     return replace(
         answers,
-        faces=read_out(network, answers.faces.pooled, convention),
-        neutral=None if neutral is None else read_out(network, neutral.pooled, convention),
+        faces=network.read_out(answers.faces.pooled, convention),
+        neutral=None if neutral is None else network.read_out(neutral.pooled, convention),
     )
 
 

@@ -101,7 +101,7 @@ def _answers(analyzer: Analyzer, crops: Crops) -> dict[str, Any]:
 
 def _answer(analyzer: Analyzer, px: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[Any], ...]:
     """Return for each crop the best class, whether that is told, and whether it is called calm."""
-    said = analyzer.answer(px)
+    said = analyzer.classify(px)
     calm = np.zeros(len(px), np.bool_) if said.calm is None else said.calm >= CALM_BOUND
     sure = said.probabilities.max(1) >= analyzer.network.config.abstain_below
     return said.probabilities.argmax(1), sure & ~calm, calm

@@ -208,10 +208,10 @@ def measure(
             crops = store.faces[start : start + _BATCH].numpy()
             exact, rough = (read_out(network, run(crops)[-1]) for run in (reference, quantised))
             probabilities = [
-                calibration.probabilities(outputs.logits, outputs.pooled)
-                for outputs in (exact, rough)
+                calibration.probabilities(said.logits.numpy(), said.pooled.numpy())
+                for said, _ in (exact, rough)
             ]
-            correlation = cam_correlation(exact.cams, rough.cams, probabilities[0].argmax(1))
+            correlation = cam_correlation(exact[1], rough[1], probabilities[0].argmax(1))
             rows.append([*probabilities, correlation])
         columns = [np.concatenate(column) for column in zip(*rows, strict=True)]
         answers[name] = [store.labels.numpy(), *columns]
