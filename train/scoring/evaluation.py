@@ -126,7 +126,7 @@ def classify(analyzer: Analyzer, crops: Crops, tta: Averaging = "none") -> npt.N
 def _parse(config: EvaluateConfig) -> tuple[str, str | None, str]:
     """Return the corpus's name, where its pictures are, and its own word for the split."""
     if config.degrade < 0:
-        raise ConfigError(f"--degrade must be 0 or a number of pictures, not {config.degrade}.")
+        raise ConfigError(f"--degrade must be at least 0, not {config.degrade}.")
     if config.data is not None and "=" not in config.corpus:
         if config.degrade:
             raise ConfigError(
