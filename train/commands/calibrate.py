@@ -53,7 +53,7 @@ def run(arguments: Arguments) -> int:
     from train.faces.store import from_dataset, read_neutral
     from train.scoring.calibrate import ask
     from train.scoring.calibrate_network import calibrate_network, write_calibration
-    from train.scoring.inference import predict
+    from train.scoring.inference import pooled_features
 
     if not 0 < arguments.coverage <= 1:
         raise ConfigError(f"--coverage must lie in (0, 1], not {arguments.coverage}.")
@@ -63,7 +63,7 @@ def run(arguments: Arguments) -> int:
 
     def answer(faces: torch.Tensor) -> Outputs:
         parts = tqdm(torch.split(faces, 128), "classifying", leave=False)
-        pooled = torch.cat([predict(network, part, CROP_SIZE).pooled for part in parts])
+        pooled = torch.cat([pooled_features(network, part, CROP_SIZE) for part in parts])
         return network.read_out(pooled)
 
     check_zoom(arguments.data, network.config.zoom)

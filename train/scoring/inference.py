@@ -14,29 +14,38 @@ from torch import Tensor
 from emotion.files import write_bytes, write_text
 from emotion.network import EmotionNet, Outputs, normalise
 
+_BATCH = 128
+
 
 def predict_logits(network: EmotionNet, faces: Tensor, size: int) -> Tensor:
     """Classify prepared faces: the logits of ``predict``."""
     return predict(network, faces, size).logits
 
 
-def predict(network: EmotionNet, faces: Tensor, size: int, batch_size: int = 128) -> Outputs:
-    """Classify prepared faces, in float32.
+def predict(network: EmotionNet, faces: Tensor, size: int) -> Outputs:
+    """Classify prepared faces, see ``pooled_features``."""
+    return network.read_out(pooled_features(network, faces, size))
+
+
+def pooled_features(network: EmotionNet, faces: Tensor, size: int) -> Tensor:
+    """Average the last feature maps over the crop, in float32.
 
     Args:
         network: in evaluation mode.
-        faces: uint8 (N, 64, 64), N at least 1.
+        faces: uint8 (N, 64, 64).
         size: side in px at which the network runs.
-        batch_size: faces per forward pass.
+
+    Returns:
+        float32 (N, K), on the CPU.
     """
-    device = next(network.parameters()).device
-    pooled = []
-    with torch.inference_mode():
-        for batch in torch.split(faces, batch_size):
+    device = network.fc.weight.device
+    parts = [torch.empty(0, network.fc.in_features, device=device)]
+    with torch.no_grad():
+        for batch in torch.split(faces, _BATCH) if len(faces) else ():
             inputs = normalise(resize(batch.to(device), size), network.config)
             features = network.evidence(inputs.contiguous(memory_format=torch.channels_last))
-            pooled.append(features.mean((2, 3)).float())
-    return network.read_out(torch.cat(pooled).cpu())
+            parts.append(features.mean((2, 3)).float())
+    return torch.cat(parts).cpu()
 
 
 def save_network(network: EmotionNet, folder: Path) -> None:
