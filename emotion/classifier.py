@@ -111,10 +111,10 @@ class Classifier:
             raise ImageError(
                 f"Crops are uint8 of N x {CROP_SIZE} x {CROP_SIZE}, not {crops.dtype} of {shape}."
             )
-        (logits, pooled, calm), cams = self(crops)
+        outputs, cams = self(crops)
         config = self._network.config
         return Classified(
-            Calibration.of(config).probabilities(logits.numpy(), pooled.numpy()),
+            outputs.probabilities(Calibration.of(config)),
             regular_maps(cams, config),
-            None if calm is None else calm_probabilities(calm.numpy(), config),
+            None if outputs.calm is None else calm_probabilities(outputs.calm.numpy(), config),
         )

@@ -12,6 +12,7 @@ from safetensors.torch import load_model
 from torch import Tensor, nn
 
 from emotion.backbones import BACKBONES, SparseStage
+from emotion.calibration import Calibration
 from emotion.config import COMMON, NetworkConfig
 from emotion.errors import WeightsError
 
@@ -32,6 +33,10 @@ class Outputs(NamedTuple):
     logits: Tensor
     pooled: Tensor
     calm: Tensor | None = None
+
+    def probabilities(self, calibration: Calibration) -> npt.NDArray[np.float32]:
+        """Return calibrated probabilities, float32 (N, 6)."""
+        return calibration.probabilities(self.logits.numpy(), self.pooled.numpy())
 
     def select(self, rows: slice | Tensor) -> Outputs:
         """Return what is said about some of the faces."""

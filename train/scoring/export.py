@@ -201,10 +201,7 @@ def measure(
         for start in tqdm(range(0, len(store), _BATCH), f"measuring {name}", leave=False):
             crops = store.faces[start : start + _BATCH].numpy()
             exact, rough = (read_out(network, run(crops)[-1]) for run in (reference, quantised))
-            probabilities = [
-                calibration.probabilities(said.logits.numpy(), said.pooled.numpy())
-                for said, _ in (exact, rough)
-            ]
+            probabilities = [said.probabilities(calibration) for said, _ in (exact, rough)]
             correlation = cam_correlation(exact[1], rough[1], probabilities[0].argmax(1))
             rows.append([*probabilities, correlation])
         columns = [np.concatenate(column) for column in zip(*rows, strict=True)]
