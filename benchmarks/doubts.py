@@ -206,7 +206,7 @@ def measure(root: Path) -> list[_rows.Row]:
     for corpus in CORPORA:
         seen = 0
         for image in pictures(corpus, root):
-            faces = analyzer.find(image)
+            faces = analyzer.cutter.find(image)
             if not faces:
                 continue
             for kind, change in kinds.items():

@@ -240,7 +240,7 @@ def _stages(analyzer: Analyzer, frame: bytes, rounds: int) -> dict[str, float]:
         return result
 
     def cut(image: Pixels, faces: list[Face]) -> Pixels:
-        return np.stack([analyzer.crop(image, face)[0] for face in faces])
+        return np.stack([analyzer.cutter.crop(image, face)[0] for face in faces])
 
     for _ in range(rounds):
         image = timed("decode", decode_image, frame)

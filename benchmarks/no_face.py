@@ -99,7 +99,7 @@ def look(analyzer: Analyzer, name: str, images: Iterable[Pixels]) -> _rows.Row:
     """Print and return a row: pictures, those with a detection, detections, what is left."""
     seen = with_any = detected = kept = reliable = pictures_with = 0
     for image in images:
-        raw, faces = analyzer.detector.detect(image), analyzer.find(image)
+        raw, faces = analyzer.detector.detect(image), analyzer.cutter.find(image)
         sure = sum(face.score >= RELIABLE for face in faces)
         seen, with_any, detected = seen + 1, with_any + bool(raw), detected + len(raw)
         kept, reliable = kept + len(faces), reliable + sure

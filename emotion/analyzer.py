@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import numpy.typing as npt
 
-from emotion.align import CROP_SIZE, Matrix, align_face, box_crop, plain_crop
-from emotion.calibration import Calibration, calm_probabilities
-from emotion.cam import regular_maps
-from emotion.classifier import Classifier
-from emotion.cover import CoverTest, Fill, landmarks_on_crop, part_masks, smooth_fill
+from emotion.classifier import Classified, Classifier
+from emotion.cover import CoverTest, cover_faces
+from emotion.cutting import Cut, Cutter, Found, whole_picture
 from emotion.detect import Detector, Face, RetinaFaceDetector
-from emotion.detect.plausible import plausible_faces
-from emotion.doubt import reason_for_doubt
 from emotion.engine import TorchEngine, choose
-from emotion.errors import AlignmentError, ConfigError, ImageError, WeightsError
+from emotion.errors import ConfigError, ImageError, WeightsError
+from emotion.fills import Fill, smooth_fill
 from emotion.images import Source, as_rgb, bgr_to_rgb
-from emotion.labels import LABELS
 from emotion.network import EmotionNet
 from emotion.reliability import MIN_SCORE
 from emotion.result import FaceResult, Faces
-from emotion.upright import turned_around
 from emotion.weights import Loaded, default_spec, load
 
 if TYPE_CHECKING:
@@ -34,37 +29,6 @@ FRAME_SIDE = 320
 """Longer side in px of the copy on which the faces of a live frame are looked for."""
 
 _BATCH = 64  # faces in a forward pass; more at a time take memory and save nothing
-
-
-class Classified(NamedTuple):
-    """What the network says about B crops, calibrated.
-
-    Attributes:
-        probabilities: float32 (B, 6).
-        cams: float32 (B, 6, 8, 8).
-        calm: float32 (B,), 0..1, see ``FaceResult.calm``; None where the weights do not tell.
-    """
-
-    probabilities: npt.NDArray[np.float32]
-    cams: npt.NDArray[np.float32]
-    calm: npt.NDArray[np.float32] | None
-
-
-class _Cut(NamedTuple):
-    """A face as the network sees it, and why no answer about it is sure."""
-
-    face: Face | None
-    crop: npt.NDArray[np.uint8]
-    matrix: Matrix
-    reason: str | None = None
-
-
-class _Found(NamedTuple):
-    """The faces of a picture that are analysed, how many there are, and where was looked."""
-
-    cuts: list[_Cut]
-    total: int
-    whole: bool = True
 
 
 class Analyzer:
@@ -93,6 +57,7 @@ class Analyzer:
     ) -> None:
         self.network = network.eval()
         self.detector = detector
+        self.cutter = Cutter(detector, network.config.zoom)
         self.weights = weights
         self.classifier = classifier or Classifier(network, TorchEngine())
         self.exact = exact or self.classifier
@@ -132,23 +97,12 @@ class Analyzer:
     @property
     def description(self) -> dict[str, Any]:
         """What runs: weights, engine, labels and the preprocessing they were trained with."""
-        config = self.network.config
         return {
             "weights": self.weights,
             "revision": self.source.revision if self.source else None,
             "notice": self.source.notice if self.source else None,
             "engine": self.classifier.engine,
-            "labels": list(config.labels),
-            "template": config.template,
-            "zoom": config.zoom,
-            "temperature": config.temperature,
-            "class_offsets": list(config.class_offsets),
-            "abstain_below": config.abstain_below,
-            "mirror": config.mirror,
-            "calm": config.calm,
-            "convention": config.convention,
-            "conventions": list(config.conventions),
-            "trained_on": list(config.trained_on),
+            **self.network.config.facts(),
         }
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -222,24 +176,19 @@ class Analyzer:
             bgr: the channels of arrays are blue, green, red, as OpenCV reads them.
 
         Returns:
-            One result per face, in the order of ``find``, and how many were found; empty if there
-            is no face. For a list of pictures a list of such results.
+            One result per face, in the order of ``Cutter.find``, and how many were found; empty if
+            there is no face. For a list of pictures a list of such results.
 
         Raises:
             ImageError: if a picture is none; of a list, the sentence says which.
         """
         classifier = self.exact if exact else self.classifier
 
-        def cut_out(one: Any) -> _Found:
+        def cut_out(one: Any) -> Found:
             pixels = as_rgb(bgr_to_rgb(one) if bgr else one)
             if not detect:
-                return _Found([_Cut(None, *plain_crop(pixels))], 1)
-            again = self._find_again(pixels, known or [], min_score, max_side)
-            if again is not None:
-                cuts = [self._cut(pixels, face, stands=True) for face in again]
-                return _Found(cuts, len(again), whole=False)
-            faces = self.find(pixels, min_score=min_score, max_side=max_side)
-            return _Found([self._cut(pixels, face) for face in faces[:max_faces]], len(faces))
+                return whole_picture(pixels)
+            return self.cutter.cut_out(pixels, max_faces, min_score, max_side, known or [])
 
         if not isinstance(image, list | tuple):
             cuts, total, whole = cut_out(image)
@@ -282,33 +231,19 @@ class Analyzer:
         """
         from emotion.video.stream import follow  # the codecs, which pictures do not need
 
-        return follow(self, video, every=every, start=start, end=end, min_score=min_score)
-
-    def find(
-        self,
-        image: npt.NDArray[np.uint8],
-        *,
-        min_score: float = MIN_SCORE,
-        max_side: int | None = None,
-    ) -> list[Face]:
-        """Find the faces of a picture, see ``Detector.detect`` and ``plausible_faces``.
-
-        Returns:
-            Those that are ``RELIABLE``, the largest first; then what may be none, likewise.
-        """
-        found = self.detector.detect(image, min_score=min_score, max_side=max_side)
-        return plausible_faces(image, found)
+        bound = self.network.config.abstain_below
+        return follow(self, video, bound, every=every, start=start, end=end, min_score=min_score)
 
     def analyze_crops(self, crops: npt.NDArray[np.uint8]) -> list[FaceResult]:
         """Analyze aligned grey crops uint8 (B, 64, 64), which come from no picture."""
-        return self._classify([_Cut(None, crop, np.eye(2, 3)) for crop in crops])
+        return self._classify([Cut(None, crop, np.eye(2, 3)) for crop in crops], self.exact)
 
     def explain(self, face: FaceResult, *, fill: Fill = smooth_fill) -> CoverTest | None:
         """Say why a face got its answer, by covering its parts one by one.
 
         Args:
             face: what ``analyze`` returned.
-            fill: what parts are covered with, see ``emotion.cover``.
+            fill: what parts are covered with, see ``emotion.fills``.
 
         Returns:
             The cover test; None where the parts of the face are not known, because nothing was
@@ -320,130 +255,29 @@ class Analyzer:
         self, faces: Sequence[FaceResult], *, fill: Fill = smooth_fill
     ) -> list[CoverTest | None]:
         """Explain several faces in one forward pass, each with its answer, see ``explain``."""
-        points = [landmarks_on_crop(face) for face in faces]
-        known = [at for at, landmarks in enumerate(points) if landmarks is not None]
-        tests: list[CoverTest | None] = [None] * len(faces)
-        if known:
-            crops = np.stack([faces[at].crop for at in known])
-            masks = np.stack([part_masks(one) for one in points if one is not None])
-            for at, test in zip(known, self.cover(crops, masks, fill=fill), strict=True):
-                tests[at] = test
-        return tests
+        return cover_faces(self.exact.classify, faces, fill, self.network.config.abstain_below)
 
-    def cover(
-        self, crops: npt.NDArray[np.uint8], masks: npt.NDArray[np.bool_], *, fill: Fill
-    ) -> list[CoverTest]:
-        """Cover parts of crops one by one, in one forward pass with the crops as they are.
-
-        Args:
-            crops: uint8 (B, 64, 64).
-            masks: bool (B, 6, 64, 64), see ``emotion.cover.part_masks``.
-            fill: what parts are covered with.
-        """
-        batch = [
-            np.concatenate([crop[None], fill(crop, parts)])
-            for crop, parts in zip(crops, masks, strict=True)
-        ]
-        answers = self.answer(np.concatenate(batch))
-        rows = answers.probabilities.reshape(len(batch), -1, len(LABELS))
-        calm = None if answers.calm is None else answers.calm.reshape(len(batch), -1)
-        abstain_below = self.network.config.abstain_below
-        return [
-            CoverTest(own[0], own[1:], parts, abstain_below, None if calm is None else calm[at])
-            for at, (own, parts) in enumerate(zip(rows, masks, strict=True))
-        ]
-
-    def crop(
-        self, image: npt.NDArray[np.uint8], face: Face
-    ) -> tuple[npt.NDArray[np.uint8], Matrix]:
-        """Cut the crop of a detected face: aligned, or its box where the landmarks fit no face."""
-        try:
-            return align_face(image, face.landmarks, self.network.config.zoom)
-        except AlignmentError:
-            return box_crop(image, face.box)
-
-    def classify(
-        self, crops: npt.NDArray[np.uint8]
-    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-        """Classify and explain crops in one forward pass.
-
-        Args:
-            crops: uint8 (B, 64, 64).
-
-        Returns:
-            Probabilities float32 (B, 6) and maps float32 (B, 6, 8, 8).
+    def classify(self, crops: npt.NDArray[np.uint8]) -> Classified:
+        """Classify and explain crops uint8 (B, 64, 64) in float32, see ``Classifier.classify``.
 
         Raises:
             ImageError: if ``crops`` are of another type or size.
         """
-        classified = self.answer(crops)
-        return classified.probabilities, classified.cams
+        return self.exact.classify(crops)
 
-    def answer(
-        self, crops: npt.NDArray[np.uint8], classifier: Classifier | None = None
-    ) -> Classified:
-        """Classify crops uint8 (B, 64, 64), explain, and tell calm faces, in one forward pass.
-
-        Args:
-            crops: uint8 (B, 64, 64).
-            classifier: runs the network; by default in float32.
-
-        Raises:
-            ImageError: if ``crops`` are of another type or size.
-        """
-        if crops.dtype != np.uint8 or crops.shape[1:] != (CROP_SIZE, CROP_SIZE):
-            shape = "x".join(map(str, crops.shape))
-            raise ImageError(
-                f"Crops are uint8 of N x {CROP_SIZE} x {CROP_SIZE}, not {crops.dtype} of {shape}."
-            )
-        outputs, config = (classifier or self.exact)(crops), self.network.config
-        probabilities = Calibration.of(config).probabilities(outputs.logits, outputs.pooled)
-        calm = None if outputs.calm is None else calm_probabilities(outputs.calm, config)
-        return Classified(probabilities, regular_maps(outputs.cams, config), calm)
-
-    def _find_again(
-        self,
-        image: npt.NDArray[np.uint8],
-        known: Sequence[Face],
-        min_score: float,
-        max_side: int | None,
-    ) -> list[Face] | None:
-        """Find all of the known faces around their places, or return None."""
-        if not known:
-            return None
-        found = self.detector.detect_around(image, known, min_score=min_score, max_side=max_side)
-        faces = plausible_faces(image, found or [])
-        return faces if len(faces) == len(known) else None
-
-    def _cut(self, image: npt.NDArray[np.uint8], face: Face, *, stands: bool = False) -> _Cut:
-        around = None if stands else turned_around(image, face, self.detector)
-        upright = around or face
-        crop, matrix = self.crop(image, upright)
-        size, turned = (image.shape[1], image.shape[0]), around is not None
-        reason = reason_for_doubt(upright, matrix, crop, size, turned=turned)
-        return _Cut(upright, crop, matrix, reason)
-
-    def _classify(
-        self, cuts: Sequence[_Cut], classifier: Classifier | None = None
-    ) -> list[FaceResult]:
+    def _classify(self, cuts: Sequence[Cut], classifier: Classifier) -> list[FaceResult]:
         results = []
         for start in range(0, len(cuts), _BATCH):
             batch = cuts[start : start + _BATCH]
             crops = np.stack([cut.crop for cut in batch])
-            probabilities, maps, calm = self.answer(crops, classifier)
+            probabilities, maps, calm = classifier.classify(crops)
             sure = probabilities.max(1) >= self.network.config.abstain_below
             results += [
-                FaceResult(
-                    box=cut.face.box if cut.face else None,
-                    landmarks=cut.face.landmarks if cut.face else None,
-                    score=cut.face.score if cut.face else None,
-                    probabilities=probabilities[i],
-                    cams=maps[i],
-                    crop=cut.crop,
-                    matrix=cut.matrix,
-                    sure=bool(sure[i]) and cut.reason is None,
+                cut.answered(
+                    probabilities[i],
+                    maps[i],
+                    sure=bool(sure[i]),
                     calm=None if calm is None else float(calm[i]),
-                    reason=cut.reason,
                 )
                 for i, cut in enumerate(batch)
             ]

@@ -1,4 +1,4 @@
-"""The expression network as an engine runs it: crops in; logits, maps and features out."""
+"""The expression network on an engine: crops in; probabilities, maps and calm out."""
 
 from __future__ import annotations
 
@@ -13,11 +13,15 @@ from torch import Tensor, nn
 
 from emotion import int8
 from emotion.align import CROP_SIZE
-from emotion.cam import class_activation_maps
+from emotion.calibration import Calibration, calm_probabilities
+from emotion.cam import class_activation_maps, regular_maps
 from emotion.engine.base import Engine
 from emotion.engine.openvino_engine import OpenVINOEngine
-from emotion.network import EmotionNet, normalise
+from emotion.errors import ImageError
+from emotion.network import EmotionNet, Outputs, normalise
 from emotion.weights import EMBEDDED
+
+Array = npt.NDArray[np.float32]
 
 _log = logging.getLogger(__name__)
 
@@ -26,26 +30,18 @@ VARYING = (0,)
 """Input of ``ClassifierGraph``: any number of crops."""
 
 
-class Outputs(NamedTuple):
-    """What the network computes for B crops.
+class Classified(NamedTuple):
+    """What the network says about B crops, calibrated.
 
     Attributes:
-        logits: float32 (B, 6), not calibrated yet, see ``emotion.calibration``.
-        cams: float32 (B, 6, 8, 8), see ``emotion.cam.class_activation_maps``.
-        features: float32 (B, K, 8, 8), the feature maps they are made of, see
-            ``EmotionNet.evidence``; K is 512 for the embedded CNN.
-        calm: float32 (B,), logits of the second output; None where the network has none.
+        probabilities: float32 (B, 6).
+        cams: float32 (B, 6, 8, 8).
+        calm: float32 (B,), 0..1, see ``FaceResult.calm``; None where the weights do not tell.
     """
 
-    logits: npt.NDArray[np.float32]
+    probabilities: npt.NDArray[np.float32]
     cams: npt.NDArray[np.float32]
-    features: npt.NDArray[np.float32]
-    calm: npt.NDArray[np.float32] | None = None
-
-    @property
-    def pooled(self) -> npt.NDArray[np.float32]:
-        """The features averaged over the map, float32 (B, K), as the calibration takes them."""
-        return np.asarray(self.features.mean((2, 3)))
+    calm: npt.NDArray[np.float32] | None
 
 
 class ClassifierGraph(nn.Module):
@@ -65,15 +61,12 @@ class ClassifierGraph(nn.Module):
         return (network.evidence(normalise(crops, network.config).contiguous()),)
 
 
-def read_out(network: EmotionNet, features: npt.NDArray[np.float32]) -> Outputs:
-    """Compute logits and maps from feature maps (B, K, h, w), as ``EmotionNet.classify`` does."""
+def read_out(network: EmotionNet, features: Array) -> tuple[Outputs, Array]:
+    """Return outputs and maps (B, 6, h, w), see ``emotion.cam``, of feature maps (B, K, h, w)."""
     maps = torch.from_numpy(features)
-    pooled = maps.mean((2, 3))
     with torch.inference_mode():
-        logits = network.head(pooled)
         cams = class_activation_maps(maps, network.head.weight)
-        calm = None if network.calm is None else network.calm(pooled)[:, 0].numpy()
-    return Outputs(logits.numpy(), cams.numpy(), features, calm)
+    return network.read_out(maps.mean((2, 3))), cams.numpy()
 
 
 class Classifier:
@@ -102,7 +95,26 @@ class Classifier:
         self._run = run or engine.compile(ClassifierGraph(network), EXAMPLE, VARYING)
         self(EXAMPLE.numpy())  # the first call allocates and compiles; visitors should not wait
 
-    def __call__(self, crops: npt.NDArray[np.uint8]) -> Outputs:
-        """Classify and explain crops uint8 (B, 64, 64) in one forward pass."""
+    def __call__(self, crops: npt.NDArray[np.uint8]) -> tuple[Outputs, Array]:
+        """Classify crops uint8 (B, 64, 64) and explain by maps (B, 6, 8, 8), in one pass."""
         # Models of earlier versions have logits and maps before the features.
         return read_out(self._network, self._run(crops)[-1])
+
+    def classify(self, crops: npt.NDArray[np.uint8]) -> Classified:
+        """Classify crops uint8 (B, 64, 64), explain, and tell calm faces, in one forward pass.
+
+        Raises:
+            ImageError: if ``crops`` are of another type or size.
+        """
+        if crops.dtype != np.uint8 or crops.shape[1:] != (CROP_SIZE, CROP_SIZE):
+            shape = "x".join(map(str, crops.shape))
+            raise ImageError(
+                f"Crops are uint8 of N x {CROP_SIZE} x {CROP_SIZE}, not {crops.dtype} of {shape}."
+            )
+        outputs, cams = self(crops)
+        config = self._network.config
+        return Classified(
+            outputs.probabilities(Calibration.of(config)),
+            regular_maps(cams, config),
+            None if outputs.calm is None else calm_probabilities(outputs.calm.numpy(), config),
+        )

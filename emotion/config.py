@@ -161,6 +161,22 @@ class NetworkConfig:
             calibrations[name] = {field: getattr(checked, field) for field in _CALIBRATED}
         object.__setattr__(self, "calibrations", calibrations)
 
+    def facts(self) -> dict[str, Any]:
+        """Return what people are told of it, in plain JSON values."""
+        return {
+            "labels": list(self.labels),
+            "template": self.template,
+            "zoom": self.zoom,
+            "temperature": self.temperature,
+            "class_offsets": list(self.class_offsets),
+            "abstain_below": self.abstain_below,
+            "mirror": self.mirror,
+            "calm": self.calm,
+            "convention": self.convention,
+            "conventions": list(self.conventions),
+            "trained_on": list(self.trained_on),
+        }
+
     def answering(self, convention: str) -> NetworkConfig:
         """Return the config with which another linear layer answers, calibrated for it.
 

@@ -7,24 +7,24 @@ a heat map, what it says can be checked: cover the mouth yourself and look.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from emotion.align import CROP_SIZE, MAX_RESIDUAL, template
 from emotion.calibration import CALM_BOUND
+from emotion.fills import Crops, Fill, Masks
 from emotion.labels import LABELS
 
 if TYPE_CHECKING:
     from emotion.result import FaceResult
 
-Crops = npt.NDArray[np.uint8]
-Masks = npt.NDArray[np.bool_]
-Fill = Callable[[Crops, Masks], Crops]
+Array = npt.NDArray[np.float32]
+Classify = Callable[[Crops], tuple[Array, Array, Array | None]]
+"""Answers crops uint8 (B, 64, 64), see ``emotion.classifier.Classified``."""
 
 PARTS: tuple[str, ...] = ("brows", "eyes", "nose", "mouth", "cheeks", "chin")
 """Parts of the face that are covered; no pixel belongs to two."""
@@ -39,8 +39,6 @@ MARGIN = 0.05
 """How far ahead another class must be, 0..1, for a cover to turn the answer into it."""
 
 _COLUMN = np.arange(CROP_SIZE, dtype=np.float64)
-_STEPS = 25  # of the smooth fill; parts are at most about 18 px wide
-_SPREAD = 4.0  # px, of the blur that the smooth fill starts from
 
 Kind = Literal["turns", "calmed", "unsure", "falls", "none", "faint", "calm"]
 
@@ -154,6 +152,55 @@ class CoverTest:
         return ("unsure" if answered and top[part] < self.abstain_below else "falls"), part
 
 
+def cover_parts(
+    classify: Classify,
+    crops: Crops,
+    masks: Masks,
+    fill: Fill,
+    abstain_below: float,
+) -> list[CoverTest]:
+    """Cover parts of crops one by one, in one forward pass with the crops as they are.
+
+    Args:
+        classify: answers crops.
+        crops: uint8 (B, 64, 64).
+        masks: bool (B, 6, 64, 64), see ``part_masks``.
+        fill: what parts are covered with.
+        abstain_below: see ``CoverTest``.
+    """
+    batch = [
+        np.concatenate([crop[None], fill(crop, parts)])
+        for crop, parts in zip(crops, masks, strict=True)
+    ]
+    probabilities, _, calm = classify(np.concatenate(batch))
+    rows = probabilities.reshape(len(batch), -1, len(LABELS))
+    calms = [None] * len(batch) if calm is None else calm.reshape(len(batch), -1)
+    return [
+        CoverTest(own[0], own[1:], parts, abstain_below, how_calm)
+        for own, parts, how_calm in zip(rows, masks, calms, strict=True)
+    ]
+
+
+def cover_faces(
+    classify: Classify, faces: Sequence[FaceResult], fill: Fill, abstain_below: float
+) -> list[CoverTest | None]:
+    """Test several faces in one forward pass, each with its answer.
+
+    Returns:
+        A test for each face; None where its parts are not known, see ``landmarks_on_crop``.
+    """
+    points = [landmarks_on_crop(face) for face in faces]
+    known = [at for at, landmarks in enumerate(points) if landmarks is not None]
+    tests: list[CoverTest | None] = [None] * len(faces)
+    if known:
+        crops = np.stack([faces[at].crop for at in known])
+        masks = np.stack([part_masks(one) for one in points if one is not None])
+        found = cover_parts(classify, crops, masks, fill, abstain_below)
+        for at, test in zip(known, found, strict=True):
+            tests[at] = test
+    return tests
+
+
 def landmarks_on_crop(face: FaceResult) -> npt.NDArray[np.float64] | None:
     """Project a face's landmarks into its crop.
 
@@ -224,46 +271,3 @@ def _distance(
     x, y = _COLUMN - start[0], _COLUMN[:, None] - start[1]
     place = np.clip((x * line[0] + y * line[1]) / max(float(line @ line), 1e-12), 0, 1)
     return np.asarray(np.hypot(x - place * line[0], y - place * line[1]))
-
-
-def smooth_fill(crop: Crops, masks: Masks) -> Crops:
-    """Cover parts of a crop by what surrounds them, without an edge.
-
-    Inside a part the grey solves Laplace's equation with its surrounding as boundary values, so it
-    is nowhere darker or brighter than that; Jacobi's iteration from a blur comes close to it.
-
-    Args:
-        crop: uint8 (64, 64).
-        masks: bool (P, 64, 64), what to cover, each mask for itself.
-
-    Returns:
-        uint8 (P, 64, 64).
-    """
-    inside = np.moveaxis(masks, 0, -1)
-    kept = np.where(inside, np.float32(0), np.float32(1))
-    grey = np.repeat(crop[:, :, None].astype(np.float32), len(masks), axis=2)
-    known = float(crop.mean())
-    blurred, weight = _blur(grey * kept), _blur(kept)
-    filled = np.where(inside, (blurred + 1e-4 * known) / (weight + 1e-4), grey)
-    cross = np.array([[0, 1, 0], [1, 0, 1], [0, 1, 0]], np.float32) / 4
-    for _ in range(_STEPS):
-        mean = cv2.filter2D(filled, -1, cross, borderType=cv2.BORDER_REPLICATE)
-        filled = np.where(inside, mean.reshape(filled.shape), grey)
-    return np.asarray(np.rint(np.moveaxis(filled, -1, 0)), np.uint8)
-
-
-def inpaint_fill(crop: Crops, masks: Masks) -> Crops:
-    """The same by another method, to see how much depends on it: Telea's (2004) inpainting."""
-    return np.stack(
-        [
-            np.asarray(cv2.inpaint(crop, mask.astype(np.uint8), 3, cv2.INPAINT_TELEA), np.uint8)
-            if mask.any()
-            else crop
-            for mask in masks
-        ]
-    )
-
-
-def _blur(planes: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    blurred = cv2.GaussianBlur(planes, (0, 0), _SPREAD, borderType=cv2.BORDER_REPLICATE)
-    return np.asarray(blurred, np.float32).reshape(planes.shape)

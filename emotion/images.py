@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pi_heif
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
+from emotion.arrays import RGBImage, rgb_of
 from emotion.errors import ImageError
 from emotion.exif import bare_jpeg, check_tiff, orientation_of
 from emotion.memory import available_memory
@@ -25,8 +26,6 @@ MAX_PIXELS = 40_000_000
 
 FORMATS = ("JPEG", "PNG", "WEBP", "HEIF", "AVIF", "BMP", "GIF", "TIFF")
 """Pillow's parsers that may see a file; the others are never asked, whatever its name says."""
-
-RGBImage = npt.NDArray[np.uint8]
 
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -105,7 +104,7 @@ class _Bounds:
 
 def _decode(source: Source, bounds: _Bounds) -> RGBImage:
     if isinstance(source, np.ndarray):
-        return _shrink(_from_array(source, bounds), bounds.max_side)
+        return _shrink(rgb_of(source, bounds.check), bounds.max_side)
     if isinstance(source, Image.Image):
         return _from_pil(source, "This picture", bounds)
     if isinstance(source, bytes | bytearray | memoryview):
@@ -222,7 +221,7 @@ def _from_pil(
 
 def _to_rgb(picture: Image.Image) -> RGBImage:
     if picture.mode.startswith("I;16") or picture.mode in ("I", "F"):
-        return _from_array(np.asarray(picture), None)
+        return rgb_of(np.asarray(picture))
     if picture.mode == "P" or "transparency" in picture.info:
         picture = picture.convert("RGBA")
     if picture.mode in ("RGBA", "LA", "PA", "La", "RGBa"):
@@ -232,74 +231,12 @@ def _to_rgb(picture: Image.Image) -> RGBImage:
     return np.array(picture if picture.mode == "RGB" else picture.convert("RGB"), np.uint8)
 
 
-def _from_array(array: npt.NDArray[Any], bounds: _Bounds | None) -> RGBImage:
-    if array.ndim == 3 and array.shape[2] == 1:
-        array = array[:, :, 0]
-    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)):
-        raise ImageError(_no_picture_shape(array.shape))
-    if bounds is not None:
-        bounds.check("The array", array.shape[1], array.shape[0])
-    values = _to_uint8(array)
-    if values.ndim == 2:
-        return np.repeat(values[:, :, None], 3, axis=2)
-    if values.shape[2] == 4:
-        alpha = values[:, :, 3:].astype(np.float32) / 255
-        over = values[:, :, :3].astype(np.float32) * alpha + 255 * (1 - alpha)
-        return np.asarray(np.rint(over), np.uint8)
-    return np.ascontiguousarray(values)
-
-
-def _no_picture_shape(shape: tuple[int, ...]) -> str:
-    sizes = "x".join(map(str, shape)) or "scalar"
-    if len(shape) == 4:
-        return (
-            f"An array of shape {sizes} is a batch; give a list of pictures, for example "
-            "analyzer.analyze(list(array))."
-        )
-    if len(shape) == 3 and shape[0] in (1, 3, 4):
-        return (
-            f"An array of shape {sizes} has its channels first; give height x width x channels, "
-            "for example array.transpose(1, 2, 0)."
-        )
-    return (
-        f"An array of shape {sizes} is not a picture; give height x width, or height x width x 3 "
-        "(RGB) or x 4 (RGBA)."
-    )
-
-
 def _no_picture(source: object) -> str:
     kinds = "a path, the bytes of a file, a PIL image or a NumPy array"
     if source is None:
         # What cv2.imread answers for a file that it cannot read.
         return f"There is no picture, only None; check the path it was read from, or give {kinds}."
     return f"A {type(source).__name__} is not a picture; give {kinds}."
-
-
-def _to_uint8(array: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
-    if array.dtype == np.uint8:
-        return array
-    if array.dtype == np.bool_:
-        return array.astype(np.uint8) * np.uint8(255)
-    if array.dtype == np.uint16:
-        return (array >> 8).astype(np.uint8)
-    if np.issubdtype(array.dtype, np.integer):
-        if array.min() < 0 or array.max() > 65535:
-            raise ImageError(
-                "Integer pictures must hold values from 0 to 255, or to 65535; rescale them or use "
-                "uint8."
-            )
-        # Pillow opens 16-bit files as 32-bit integers; the range tells which of the two it is.
-        top = 255 if array.max() <= 255 else 65535
-        return np.asarray(np.clip(array, 0, top) * (255.0 / top), np.uint8)
-    if np.issubdtype(array.dtype, np.floating):
-        if not np.isfinite(array).all():
-            raise ImageError("The picture holds values that are not numbers; save it again.")
-        if array.min() < 0 or array.max() > 1:
-            raise ImageError(
-                "Float pictures must hold values from 0 to 1; rescale them or use uint8."
-            )
-        return np.asarray(np.rint(array * 255), np.uint8)
-    raise ImageError(f"Pixels of type {array.dtype} cannot be read; use uint8.")
 
 
 def _shrink(image: RGBImage, max_side: int | None) -> RGBImage:

@@ -17,7 +17,8 @@ from emotion.files import write_bytes, write_text
 from emotion.weights import INT8
 
 if TYPE_CHECKING:
-    from emotion.engine.openvino_engine import OpenVINOEngine, Run
+    from emotion.engine import Run
+    from emotion.engine.openvino_engine import OpenVINOEngine
 
 RECORD, STRUCTURE, CONSTANTS = INT8
 

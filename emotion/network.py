@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,11 +12,36 @@ from safetensors.torch import load_model
 from torch import Tensor, nn
 
 from emotion.backbones import BACKBONES, SparseStage
+from emotion.calibration import Calibration
 from emotion.config import COMMON, NetworkConfig
 from emotion.errors import WeightsError
 
 MIN_DEVIATION = 2.0
 """Grey levels, 0..255; in a crop that varies less, noise is not enlarged any further."""
+
+
+class Outputs(NamedTuple):
+    """What a network says about N faces, not calibrated yet, see ``emotion.calibration``.
+
+    Attributes:
+        logits: float32 (N, 6), of the layer that answers.
+        pooled: float32 (N, K), the features that are answered from, averaged over the map; K is 512
+            for the embedded CNN.
+        calm: float32 (N,), of the second output; None where the network has none.
+    """
+
+    logits: Tensor
+    pooled: Tensor
+    calm: Tensor | None = None
+
+    def probabilities(self, calibration: Calibration) -> npt.NDArray[np.float32]:
+        """Return calibrated probabilities, float32 (N, 6)."""
+        return calibration.probabilities(self.logits.numpy(), self.pooled.numpy())
+
+    def select(self, rows: slice | Tensor) -> Outputs:
+        """Return what is said about some of the faces."""
+        calm = None if self.calm is None else self.calm[rows]
+        return Outputs(self.logits[rows], self.pooled[rows], calm)
 
 
 class EmotionNet(
@@ -97,8 +122,10 @@ class EmotionNet(
     @property
     def head(self) -> nn.Linear:
         """The linear layer that answers, see ``NetworkConfig.convention``."""
-        name = self.config.convention
-        chosen = self.fc if name == COMMON else self.heads[name]
+        return self._layer(self.config.convention)
+
+    def _layer(self, convention: str) -> nn.Linear:
+        chosen = self.fc if convention == COMMON else self.heads[convention]
         assert isinstance(chosen, nn.Linear)
         return chosen
 
@@ -132,6 +159,19 @@ class EmotionNet(
     def classify(self, features: Tensor) -> Tensor:
         """Map feature maps (B, widths[-1], h, w) to the logits (B, 6) of the layer that answers."""
         return self.head(self.dropout(features.mean((2, 3))))  # type: ignore[no-any-return]
+
+    def read_out(self, pooled: Tensor, convention: str | None = None) -> Outputs:
+        """Answer from pooled features, which every output reads linearly.
+
+        Args:
+            pooled: as ``Outputs`` has them, on the CPU.
+            convention: whose layer answers; None leaves it to the config.
+        """
+        layer = self._layer(convention or self.config.convention)
+        moved = pooled.to(layer.weight.device)
+        with torch.inference_mode():
+            calm = None if self.calm is None else self.calm(moved)[:, 0].cpu()
+            return Outputs(layer(moved).cpu(), pooled, calm)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map normalised crops (B, 3, 64, 64) to logits (B, 6), whatever ``config.mirror`` says."""

@@ -7,15 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
-from emotion.boxes import area, iou
 from emotion.calibration import softmax
 from emotion.detect.base import Face
+from emotion.pairing import Array, box_of, pair, points_of
 from emotion.reliability import RELIABLE
 from emotion.result import FaceResult, Faces
-
-Array = npt.NDArray[np.float32]
 
 TIME_CONSTANT = 0.3
 """Seconds after which a new expression makes up 63 % of the smoothed logits and maps."""
@@ -38,9 +35,6 @@ confidence is ``RELIABLE``: lights that it takes for a face now and then never d
 SEARCH_EVERY = 0.2
 """Seconds after which the whole frame is searched again while faces are followed; so a new one is
 seen soon enough to open its track within 0.3 s."""
-
-SAME_FACE = -0.5
-"""Lowest likeness of one face in two frames; between them it may move two thirds of its width."""
 
 _LEAST = 1e-4  # bounds the logits, so that one overconfident frame cannot outweigh all others
 
@@ -133,7 +127,7 @@ class Tracker:
             self._tracks = []
         self.time_s = time_s
         self._remember(results)
-        known = _pair(self._tracks, results)
+        known = pair(self._tracks, results)
         tracked = [
             self._start(result) if track is None else self._continue(track, result)
             for track, result in zip(known, results, strict=True)
@@ -156,8 +150,8 @@ class Tracker:
     def _start(self, result: FaceResult) -> TrackedFace:
         calm = None if result.calm is None else _logit(result.calm)
         track = _Track(
-            _box(result),
-            _points(result),
+            box_of(result),
+            points_of(result),
             _logits(result.probabilities),
             result.cams,
             calm,
@@ -176,7 +170,7 @@ class Tracker:
         track.cams = smooth(track.cams, result.cams, elapsed)
         if track.calm is not None and result.calm is not None:
             track.calm = smooth(track.calm, _logit(result.calm), elapsed)
-        track.box, track.points, track.seen_s = _box(result), _points(result), self.time_s
+        track.box, track.points, track.seen_s = box_of(result), points_of(result), self.time_s
         track.frames += 1
         track.score_sum += _score(result)
         self._open(track)
@@ -249,52 +243,13 @@ def smooth(before: Array, now: Array, elapsed: float) -> Array:
     return np.asarray(keep * before + (1 - keep) * now, np.float32)
 
 
-def _likeness(track: _Track, result: FaceResult) -> float:
-    """Say how well a face fits a track, by place, size and pose.
-
-    Returns:
-        Intersection over union of the boxes less the landmarks' mean distance in widths of the
-        face: 1 for the same place, below ``SAME_FACE`` for neighbours.
-    """
-    box = _box(result)
-    width = math.sqrt(max(area(track.box) + area(box), 1e-6) / 2)
-    distances = np.linalg.norm(track.points - _points(result), axis=1)
-    return iou(track.box, box) - float(distances.mean()) / width
-
-
-def _pair(tracks: list[_Track], results: Sequence[FaceResult]) -> list[_Track | None]:
-    """Give each face the track it fits best, each track to one face at most, best fits first."""
-    fits = [
-        (_likeness(track, result), index, at)
-        for index, result in enumerate(results)
-        for at, track in enumerate(tracks)
-    ]
-    found: list[_Track | None] = [None] * len(results)
-    taken: set[int] = set()  # not by id: tracks that have not opened share one
-    for fit, index, at in sorted(fits, key=lambda fit: fit[0], reverse=True):
-        if fit >= SAME_FACE and found[index] is None and at not in taken:
-            found[index] = tracks[at]
-            taken.add(at)
-    return found
-
-
-def _box(face: FaceResult) -> Array:
-    if face.box is None:
-        raise ValueError("Only detected faces, which have boxes, can be tracked.")
-    return face.box
-
-
 def _seen(face: FaceResult) -> Face:
     points = np.zeros((5, 2), np.float32) if face.landmarks is None else face.landmarks
-    return Face(_box(face), points, _score(face))
+    return Face(box_of(face), points, _score(face))
 
 
 def _score(face: FaceResult) -> float:
     return 1.0 if face.score is None else face.score
-
-
-def _points(face: FaceResult) -> Array:
-    return _box(face).reshape(2, 2) if face.landmarks is None else face.landmarks
 
 
 def _logits(probabilities: Array) -> Array:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from emotion.engine.base import Run
 from emotion.engine.threads import usable_threads
 from emotion.quiet_openvino import import_openvino
 
@@ -90,11 +91,11 @@ class OpenVINOEngine:
         return self._finish(self._core.read_model(model=structure, weights=tensor))
 
     def _finish(self, model: Any) -> Run:
-        return Run(self._core.compile_model(model, "CPU", self._settings))
+        return _Compiled(self._core.compile_model(model, "CPU", self._settings))
 
 
-class Run:
-    """A compiled network; calls from several threads take turns."""
+class _Compiled:
+    """A ``Run``; calls from several threads take turns."""
 
     def __init__(self, compiled: Any) -> None:
         self._request = compiled.create_infer_request()

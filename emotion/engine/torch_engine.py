@@ -7,18 +7,20 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from emotion.engine.base import Run
+
 
 class TorchEngine:
     """Runs networks in torch, float32."""
 
     name = "torch"
 
-    def compile(self, network: nn.Module, example: Tensor, varying: tuple[int, ...]) -> _TorchRun:
+    def compile(self, network: nn.Module, example: Tensor, varying: tuple[int, ...]) -> Run:
         """Return the network as it is; torch needs neither example nor shapes."""
-        return _TorchRun(network)
+        return _Called(network)
 
 
-class _TorchRun:
+class _Called:
     def __init__(self, network: nn.Module) -> None:
         self._network = network
 

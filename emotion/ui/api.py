@@ -184,7 +184,7 @@ def endpoints(services: Services) -> None:
 
 def answers(analyzer: Analyzer) -> bool:
     """Tell whether the network gives probabilities for a grey crop."""
-    probabilities, _ = analyzer.classify(np.full((1, 64, 64), 128, np.uint8))
+    probabilities, *_ = analyzer.classify(np.full((1, 64, 64), 128, np.uint8))
     return bool(np.isfinite(probabilities).all()) and abs(float(probabilities.sum()) - 1) < 1e-3
 
 

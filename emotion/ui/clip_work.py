@@ -173,7 +173,8 @@ class Work:
         first = next(frames, None)
         if first is None:
             raise ImageError("The video has no frame.")
-        tracker = make_tracker(self._analyzer, float(self._about["every"]))
+        bound = self._analyzer.network.config.abstain_below
+        tracker = make_tracker(bound, float(self._about["every"]))
         pending = Pending([self._take], tracker)
         waiting: deque[tuple[int, list[TrackedFace]]] = deque()
         in_turn = _InTurn(self._analyzer, self._gate, self._client, self._stopped)

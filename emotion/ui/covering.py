@@ -13,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from emotion.align import CROP_SIZE
-from emotion.cover import CoverTest, smooth_fill
+from emotion.cover import CoverTest
 from emotion.errors import EmotionError, ImageError
+from emotion.fills import smooth_fill
 from emotion.images import decode_image, to_grey
 from emotion.ui.clients import client_of
 from emotion.ui.gate import BusyError, Gate

@@ -14,9 +14,10 @@ from typing import IO
 import numpy as np
 
 from emotion import child
+from emotion.arrays import RGBImage
 from emotion.child.decode import ANSWER, PIXELS, REQUEST
 from emotion.errors import ImageError
-from emotion.images import MAX_PIXELS, RGBImage
+from emotion.images import MAX_PIXELS
 from emotion.ui.clients import NOBODY, Client
 from emotion.ui.gate import Gate
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from emotion import cover, covered, doubt, tracker, upright
+from emotion import cover, covered, doubt, fills, pairing, tracker, upright
 from emotion.align import CROP_SIZE, MAX_RESIDUAL, template
 from emotion.analyzer import FRAME_SIDE
 from emotion.calibration import CALM_BOUND, MOST, Calibration
@@ -84,7 +84,7 @@ def numbers(analyzer: Analyzer) -> JSON:
             "hold": tracker.HOLD,
             "openingFrames": tracker.OPENING_FRAMES,
             "openingSeconds": tracker.OPENING_S,
-            "sameFace": tracker.SAME_FACE,
+            "sameFace": pairing.SAME_FACE,
             "least": tracker._LEAST,
         },
         "cover": {
@@ -92,8 +92,8 @@ def numbers(analyzer: Analyzer) -> JSON:
             "faint": cover.FAINT,
             "least": cover.LEAST,
             "margin": cover.MARGIN,
-            "steps": cover._STEPS,
-            "spread": cover._SPREAD,
+            "steps": fills._STEPS,
+            "spread": fills._SPREAD,
         },
         "network": _network(analyzer.network),
     }

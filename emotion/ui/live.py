@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from emotion.analyzer import FRAME_SIDE
+from emotion.arrays import RGBImage
 from emotion.errors import EmotionError, ImageError
 from emotion.exif import jpeg_size
-from emotion.images import RGBImage, decode_image
+from emotion.images import decode_image
 from emotion.labels import LABELS
 from emotion.ui import markup
 from emotion.ui.clients import Client, client_of

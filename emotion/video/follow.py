@@ -83,7 +83,7 @@ def analyze_video(
             VideoReader(video, every=options.every, start=options.start, end=options.end)
         )
         copy = stack.enter_context(VideoWriter(out, reader)) if out is not None else None
-        tracker = make_tracker(analyzer, options.every)
+        tracker = make_tracker(analyzer.network.config.abstain_below, options.every)
         pending = Pending([people.add, *sinks], tracker)
         waiting: deque[_Waiting] = deque()
         frames = follow_frames(analyzer, reader, tracker, options.min_score)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -12,9 +12,6 @@ from emotion.reliability import RELIABLE
 from emotion.result import Faces
 from emotion.tracker import TrackedFace, Tracker
 from emotion.video.file import VideoReader, VideoSource
-
-if TYPE_CHECKING:
-    from emotion.analyzer import Analyzer
 
 DETECTION_SIDE = 640
 """Longer side in px of the copy on which faces are looked for."""
@@ -47,8 +44,9 @@ class StreamFrame(NamedTuple):
 
 
 def follow(
-    analyzer: Analyzer,
+    analyzer: Analyzes,
     video: VideoSource,
+    abstain_below: float,
     *,
     every: float,
     start: float,
@@ -60,15 +58,15 @@ def follow(
 
     def frames() -> Iterator[StreamFrame]:
         with reader:
-            tracker = make_tracker(analyzer, every)
+            tracker = make_tracker(abstain_below, every)
             yield from follow_frames(analyzer, reader, tracker, min_score)
 
     return frames()
 
 
-def make_tracker(analyzer: Analyzer, every: float) -> Tracker:
+def make_tracker(abstain_below: float, every: float) -> Tracker:
     """Return what follows the faces of a video of which a frame is taken every so many seconds."""
-    return Tracker(analyzer.network.config.abstain_below, patient=every < SPARSE, every=every)
+    return Tracker(abstain_below, patient=every < SPARSE, every=every)
 
 
 def follow_frames(

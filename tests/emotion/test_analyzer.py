@@ -45,7 +45,7 @@ def test_the_result_describes_the_crop_it_was_made_from(
     assert face.landmarks is not None
     moved = face.landmarks @ face.matrix[:, :2].T + face.matrix[:, 2]
     assert np.abs(moved - template(analyzer.network.config.zoom)).max() < 6
-    probabilities, cams = analyzer.classify(face.crop[None])
+    probabilities, cams, _ = analyzer.classify(face.crop[None])
     np.testing.assert_allclose(face.probabilities, probabilities[0], atol=1e-6)
     np.testing.assert_allclose(face.cams, cams[0], atol=1e-6)
 
@@ -61,7 +61,7 @@ def test_several_faces_in_one_batch_equal_single_faces(
 
     assert len(faces) == 2
     for face in faces:
-        probabilities, cams = analyzer.classify(face.crop[None])
+        probabilities, cams, _ = analyzer.classify(face.crop[None])
         np.testing.assert_allclose(face.probabilities, probabilities[0], atol=1e-5)
         np.testing.assert_allclose(face.cams, cams[0], atol=1e-5)
     assert len(analyzer.analyze(scene, max_faces=1)) == 1
@@ -148,7 +148,7 @@ def test_every_face_has_its_own_temperature_and_classes_their_offsets(
         logits, exponent = network.classify(features), features.mean((2, 3)) @ slope - 0.1
     temperatures = 0.8 * exponent.clamp(-math.log(2), math.log(2)).exp()
 
-    probabilities, _ = Analyzer(network, analyzer.detector).classify(crops)
+    probabilities, *_ = Analyzer(network, analyzer.detector).classify(crops)
 
     assert abs(temperatures[0] - temperatures[1]) > 1e-3
     expected = ((logits + torch.tensor(config.class_offsets)) / temperatures[:, None]).softmax(1)

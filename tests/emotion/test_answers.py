@@ -73,8 +73,8 @@ def test_evidence_is_the_mean_of_the_crops_map_and_the_mirror_images_mirrored_ba
 def test_mirroring_a_face_mirrors_its_maps_and_changes_no_probability() -> None:
     analyzer = Analyzer(make(), RetinaFaceDetector())
 
-    straight = analyzer.answer(grey())
-    mirrored = analyzer.answer(np.ascontiguousarray(grey()[:, :, ::-1]))
+    straight = analyzer.classify(grey())
+    mirrored = analyzer.classify(np.ascontiguousarray(grey()[:, :, ::-1]))
 
     np.testing.assert_allclose(mirrored.probabilities, straight.probabilities, atol=1e-5)
     np.testing.assert_allclose(mirrored.cams[..., ::-1], straight.cams, atol=1e-5)
@@ -103,7 +103,7 @@ def test_a_convention_answers_with_its_own_layer_and_calibration(tmp_path: Path)
         features = own.evidence(((pixels - 0.5) / 0.25)[:, None].expand(-1, 3, -1, -1))
         logits = own.heads["raf-db"](features.mean((2, 3))) + torch.tensor(OTHER["class_offsets"])
         maps = class_activation_maps(features, own.heads["raf-db"].weight)
-    probabilities, cams, _ = analyzer.answer(grey())
+    probabilities, cams, _ = analyzer.classify(grey())
     np.testing.assert_allclose(probabilities, (logits / 2).softmax(1), atol=1e-5)
     np.testing.assert_allclose(cams, maps, atol=1e-5)
     assert analyzer.description["convention"] == "raf-db"

@@ -8,14 +8,8 @@ import pytest
 
 from emotion import Analyzer
 from emotion.align import CROP_SIZE, template
-from emotion.cover import (
-    PARTS,
-    CoverTest,
-    inpaint_fill,
-    landmarks_on_crop,
-    part_masks,
-    smooth_fill,
-)
+from emotion.cover import PARTS, CoverTest, landmarks_on_crop, part_masks
+from emotion.fills import inpaint_fill, smooth_fill
 
 Array = npt.NDArray[np.float32]
 

@@ -93,7 +93,7 @@ def test_a_face_that_moved_is_found_where_the_whole_search_finds_it(
 def test_a_lost_face_is_looked_for_everywhere_at_once(
     analyzer: Analyzer, astronaut: Pixels
 ) -> None:
-    known = analyzer.find(scene(astronaut, 0), max_side=FRAME_SIDE)
+    known = analyzer.cutter.find(scene(astronaut, 0), max_side=FRAME_SIDE)
 
     faces = analyzer.analyze(scene(astronaut, 200), max_side=FRAME_SIDE, known=known)
 
@@ -104,7 +104,7 @@ def test_a_lost_face_is_looked_for_everywhere_at_once(
 
 
 def test_two_known_faces_are_never_the_same_one(analyzer: Analyzer, astronaut: Pixels) -> None:
-    known = analyzer.find(scene(astronaut, 20), max_side=FRAME_SIDE)
+    known = analyzer.cutter.find(scene(astronaut, 20), max_side=FRAME_SIDE)
 
     faces = analyzer.analyze(scene(astronaut, 20), max_side=FRAME_SIDE, known=2 * known)
 

@@ -55,14 +55,14 @@ def push_rows(repository: str) -> None:
     DatasetDict(splits).push_to_hub(repository, private=True)
 
 
-def load(name: str, location: str, **options: Any) -> dict[str, Any]:
+def load(name: str, location: str) -> dict[str, Any]:
     """Load a corpus and bring what matters of it home."""
     from datasets import disable_progress_bars
 
     from train.corpora import image_bytes, load_corpus
 
     disable_progress_bars()
-    corpus = load_corpus(name, location, **options)
+    corpus = load_corpus(name, location)
     rows = {split: list(part) for split, part in corpus.splits.items()}
     return {
         "layout": corpus.layout,
@@ -121,10 +121,8 @@ def test_kaggles_folder_keeps_its_two_test_splits_apart(client, upload):
     check_fer(client.call(load, "fer2013", location, token=READER))
 
 
-def test_rows_are_downloaded_and_streamed(client, rows):
-    for streaming in (False, True):
-        corpus = client.call(load, "fer2013", rows, token=READER, streaming=streaming)
-        check_fer(corpus)
+def test_rows_are_downloaded(client, rows):
+    check_fer(client.call(load, "fer2013", rows, token=READER))
 
 
 def test_folders_of_another_layout_are_read_by_split_and_class(client, upload):
@@ -163,12 +161,6 @@ def check_sentence(attempt: Any, *says: str) -> None:
     assert attempt.error.endswith(".")
     for noise in ("\n", "http:", "127.0.0.1", "Traceback", "hf_r", "hf_s"):
         assert noise not in attempt.error
-
-
-def test_a_zip_cannot_be_streamed(client, upload):
-    location = upload(zipped(kaggle()))
-    attempt = client.attempt(load, "fer2013", location, token=READER, streaming=True)
-    check_sentence(attempt, "cannot be streamed")
 
 
 HICCUPS = {

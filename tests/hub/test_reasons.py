@@ -12,7 +12,8 @@ from huggingface_hub import constants
 from huggingface_hub.utils._fixes import WeakFileLock
 
 from emotion.errors import DataError
-from emotion.hub_client import explain, find_hub_error, quiet_client
+from emotion.hub.client import quiet_client
+from emotion.hub.reasons import explain, find_hub_error
 from train.corpora import hub as corpora
 
 

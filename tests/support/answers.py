@@ -69,9 +69,9 @@ def ask() -> dict[str, Any]:
         "int8": int8,
         "served": served,
     }.items():
-        outputs = classifier(crops)
+        outputs, maps = classifier(crops)
         answers |= {f"{name} engine": classifier.engine, f"{name} logits": outputs.logits}
-        answers[f"{name} maps"] = outputs.cams
+        answers[f"{name} maps"] = maps
     for size in (48, 64):
         said = predict(loaded.network, torch.from_numpy(crops), size)
         answers |= {f"trainer's logits {size}": said.logits}

@@ -5,7 +5,8 @@ import base64
 import numpy as np
 import pytest
 
-from emotion.cover import PARTS, smooth_fill
+from emotion.cover import PARTS
+from emotion.fills import smooth_fill
 from emotion.ui.covering import brush, mask_text
 from emotion.ui.gate import Gate
 from emotion.ui.wire import data_url

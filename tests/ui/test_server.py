@@ -14,7 +14,8 @@ from gradio_client.exceptions import AppError, ValidationError
 from PIL import Image
 
 import emotion
-from emotion.cover import PARTS, landmarks_on_crop, part_masks, smooth_fill
+from emotion.cover import PARTS, landmarks_on_crop, part_masks
+from emotion.fills import smooth_fill
 from emotion.labels import LABELS
 from emotion.ui import gate
 from emotion.ui.wire import data_url

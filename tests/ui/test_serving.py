@@ -59,26 +59,26 @@ def gate() -> Gate:
 
 
 def test_it_answers_as_its_analyzer_does(serving, folder):
-    expected, _ = Analyzer.from_weights(str(folder)).classify(CROPS)
+    expected, *_ = Analyzer.from_weights(str(folder)).classify(CROPS)
     assert np.array_equal(serving.analyzer.classify(CROPS)[0], expected)
     assert serving.analyzer.description["weights"] == str(folder)
 
 
 def test_newer_weights_answer_after_a_renewal_and_not_before(serving, gate, folder):
-    before, _ = serving.analyzer.classify(CROPS)
+    before, *_ = serving.analyzer.classify(CROPS)
     save(folder, 2, width=16)
     assert np.array_equal(serving.analyzer.classify(CROPS)[0], before)
 
     assert serving.renew(gate)
 
-    expected, _ = Analyzer.from_weights(str(folder)).classify(CROPS)
+    expected, *_ = Analyzer.from_weights(str(folder)).classify(CROPS)
     assert np.array_equal(serving.analyzer.classify(CROPS)[0], expected)
     assert not np.array_equal(expected, before)
     assert not serving.renew(gate)
 
 
 def test_a_new_calibration_of_the_same_tensors_is_newer_too(serving, gate, folder):
-    before, _ = serving.analyzer.classify(CROPS)
+    before, *_ = serving.analyzer.classify(CROPS)
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, "temperature": 9.0}))
 
@@ -88,7 +88,7 @@ def test_a_new_calibration_of_the_same_tensors_is_newer_too(serving, gate, folde
 
 
 def test_weights_that_cannot_be_had_leave_the_old_ones_at_work(serving, gate, folder):
-    before, _ = serving.analyzer.classify(CROPS)
+    before, *_ = serving.analyzer.classify(CROPS)
     (folder / "model.safetensors").write_bytes(b"")
 
     with pytest.raises(WeightsError, match="is damaged"):

@@ -46,13 +46,14 @@ def run(arguments: Arguments) -> int:
     from tqdm import tqdm
 
     from emotion.align import CROP_SIZE
+    from emotion.network import Outputs
     from emotion.weights import load_weights
     from train.faces.copies import Excluded
     from train.faces.prepared import VALIDATION, check_zoom, read_rows
     from train.faces.store import from_dataset, read_neutral
     from train.scoring.calibrate import ask
     from train.scoring.calibrate_network import calibrate_network, write_calibration
-    from train.scoring.inference import Answers, predict, read_out
+    from train.scoring.inference import pooled_features
 
     if not 0 < arguments.coverage <= 1:
         raise ConfigError(f"--coverage must lie in (0, 1], not {arguments.coverage}.")
@@ -60,10 +61,10 @@ def run(arguments: Arguments) -> int:
         raise WeightsError(f"{arguments.run} is no folder; give one with config.json and weights.")
     network = load_weights(str(arguments.run))
 
-    def answer(faces: torch.Tensor) -> Answers:
+    def answer(faces: torch.Tensor) -> Outputs:
         parts = tqdm(torch.split(faces, 128), "classifying", leave=False)
-        pooled = torch.cat([predict(network, part, CROP_SIZE).pooled for part in parts])
-        return read_out(network, pooled)
+        pooled = torch.cat([pooled_features(network, part, CROP_SIZE) for part in parts])
+        return network.read_out(pooled)
 
     check_zoom(arguments.data, network.config.zoom)
     corpora = _choose_corpora(arguments, network.config.trained_on)

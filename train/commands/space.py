@@ -11,7 +11,7 @@ from huggingface_hub import HfApi, constants, get_session, get_token
 from huggingface_hub.utils.tqdm import disable_progress_bars
 
 from emotion.errors import ConfigError, HubError
-from emotion.hub_client import explained
+from emotion.hub.client import explained
 from train.hub.space.config import read
 from train.hub.space.deploy import apply, may_preload, name_of, wait, wake
 from train.hub.space.differences import compare, describe, look

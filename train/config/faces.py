@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass as checked_dataclass
 
 from emotion.align import DEFAULT_ZOOM
-from train.config.options import Group
+from train.config.checked import STRICT, in_one_sentence
 from train.superres import Method
 
 Averaging = Literal["none", "flip", "ten-crop"]
 
 
-@dataclass(frozen=True)
-class AlignConfig(Group):
+@in_one_sentence
+@checked_dataclass(frozen=True, config=STRICT)
+class AlignConfig:
     """How rows become crops."""
 
-    zoom: float = DEFAULT_ZOOM
+    zoom: Annotated[float, Field(ge=0.6, le=1.6)] = DEFAULT_ZOOM
     """Scale of the crop, see ``emotion.align.template``."""
     detector: Literal["mobilenet0.25", "resnet50"] = "mobilenet0.25"
     """Body of RetinaFace."""
@@ -28,11 +32,8 @@ class AlignConfig(Group):
     superres_model: Path | None = None
     """Fitted model of that method."""
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self._check("zoom", 0.6, 1.6)
 
-
+# Not of pydantic: until the command line is read, tyro's mark stands for what is required.
 @dataclass(frozen=True)
 class EvaluateConfig:
     """What is measured on what."""

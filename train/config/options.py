@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field
+from pydantic.dataclasses import dataclass
 
 from emotion.errors import ConfigError
+from train.config.checked import (
+    STRICT,
+    AtLeastOne,
+    AtLeastZero,
+    Count,
+    Positive,
+    Share,
+    in_one_sentence,
+)
 
 COVERAGE = 0.82
 """Share of expressive faces that are answered with an expression.
@@ -18,36 +29,14 @@ Annotation = Literal["first", "second", "mean"]
 Weighting = Literal["none", "inverse", "sqrt", "effective", "dynamic"]
 
 
-class Group:
-    """What the groups have in common: values that came from JSON are checked like typed ones."""
-
-    def __post_init__(self) -> None:
-        hints = get_type_hints(type(self))
-        for name, hint in hints.items():
-            value = getattr(self, name)
-            # JSON has no tuples; a config that was read back must equal the one that was written.
-            if get_origin(hint) is tuple:
-                object.__setattr__(self, name, tuple(value))
-            if get_origin(hint) is Literal and value not in get_args(hint):
-                raise ConfigError(
-                    f"{_option(name)} must be one of {', '.join(get_args(hint))}, not {value!r}."
-                )
-
-    def _check(self, names: str, low: float, high: float = float("inf")) -> None:
-        """Refuse values outside [low, high]; ``names`` are separated by blanks."""
-        for name in names.split():
-            if not low <= getattr(self, name) <= high:
-                limit = f"at least {low}" if high == float("inf") else f"between {low} and {high}"
-                raise ConfigError(f"{_option(name)} must be {limit}, not {getattr(self, name)}.")
-
-
-@dataclass(frozen=True)
-class DataConfig(Group):
+@in_one_sentence
+@dataclass(frozen=True, config=STRICT)
+class DataConfig:
     """What is trained on."""
 
     corpora: tuple[str, ...] = ("fer2013",)
     """Prepared corpora to train on."""
-    limit: int = 0
+    limit: Count = 0
     """Use this many training images of each corpus, the same share of every class, chosen by the
     seed; 0 uses all."""
     annotation: Annotation = "first"
@@ -56,7 +45,7 @@ class DataConfig(Group):
     soft_labels: bool = False
     """Learn a mixture of the label and what others say about the face: the votes of taggers
     (FER-2013 prepared with FER+), or else another annotation (AffectNet)."""
-    soft_share: float = 0.5
+    soft_share: Share = 0.5
     """Their share in that mixture, 0..1; the label has the rest."""
     neutral: bool = False
     """Learn neutral as a seventh class, to compare with results that count it; such weights are not
@@ -73,16 +62,15 @@ class DataConfig(Group):
     teachers: tuple[str, ...] = ()
     """SPECs of trained weights whose answers are learnt too (knowledge distillation, Hinton et al.,
     2015), see ``train.training.distil``; empty learns the labels alone."""
-    teacher_weight: float = 0.5
+    teacher_weight: Share = 0.5
     """Share of the teachers' answer in what is learnt, 0..1."""
-    validation_limit: int = 0
+    validation_limit: Count = 0
     """Judge an epoch on this many validation images of each corpus, the same share of every class
     and the same ones in every epoch; 0 uses all."""
-    batch_size: int = 64
+    batch_size: Annotated[int, Field(ge=2)] = 64
     """Images per step, over all processes."""
 
     def __post_init__(self) -> None:
-        super().__post_init__()
         if not self.corpora:
             raise ConfigError("Name at least one corpus: --corpora NAME.")
         if self.neutral and (self.soft_labels or self.annotation != "first"):
@@ -96,13 +84,11 @@ class DataConfig(Group):
             raise ConfigError("Teachers know the six expressions alone; leave out --neutral.")
         if self.mixture and (len(self.mixture) != len(self.corpora) or min(self.mixture) < 1):
             raise ConfigError("--mixture needs a positive number for each of --corpora.")
-        self._check("limit validation_limit", 0)
-        self._check("teacher_weight soft_share", 0, 1)
-        self._check("batch_size", 2)
 
 
-@dataclass(frozen=True)
-class ArchitectureConfig(Group):
+@in_one_sentence
+@dataclass(frozen=True, config=STRICT)
+class ArchitectureConfig:
     """The network, see ``emotion.config.NetworkConfig``."""
 
     init: str = ""
@@ -113,7 +99,7 @@ class ArchitectureConfig(Group):
     standardise: Literal["crop", "corpus"] | None = None
     """By which mean and deviation the grey levels are standardised, each ``crop``'s own or those of
     the ``corpus``; left out, as the weights to start from do, or ``crop``."""
-    frozen_stages: int = 0
+    frozen_stages: Count = 0
     """This many of the backbone's first stages, and what stands before them, keep weights and norm
     statistics: fine-tuning that costs less."""
     backbone: Literal["resnet18", "cnn", "alexnet"] = "cnn"
@@ -140,81 +126,65 @@ class ArchitectureConfig(Group):
     The weights answer as the corpus that is best on the mean, see ``train.training.own_norms``."""
 
     def __post_init__(self) -> None:
-        super().__post_init__()
-        self._check("frozen_stages", 0)
         if self.heads and self.own_norms != "none":
             raise ConfigError("A corpus has its own layer or its own norms: leave out --heads.")
         if self.frozen_stages and not self.init:
             raise ConfigError("Random stages cannot be frozen; name weights with --init.")
 
 
-@dataclass(frozen=True)
-class ObjectiveConfig(Group):
+@in_one_sentence
+@dataclass(frozen=True, config=STRICT)
+class ObjectiveConfig:
     """What is minimised."""
 
-    label_smoothing: float = 0.1
+    label_smoothing: Share = 0.1
     """Mass spread over all classes, 0..1."""
     class_weights: Weighting = "sqrt"
     """How rare classes weigh more, see ``train.training.losses.class_weights``; ``dynamic`` is the
     dynamically weighted balanced loss (Fernando and Tsokos, 2021)."""
-    effective_beta: float = 0.999
+    effective_beta: Annotated[float, Field(ge=0, lt=1)] = 0.999
     """Beta of the ``effective`` weights; .999 suits some thousand images a class."""
-    reweight_after: float = 0.0
+    reweight_after: Share = 0.0
     """Share of the epochs before the class weights take effect, 0..1 (deferred re-weighting, Cao et
     al., 2019)."""
-    focal_gamma: float = 0.0
+    focal_gamma: AtLeastZero = 0.0
     """Exponent of the focal loss, 0 for cross-entropy (Lin et al., 2017)."""
     brier_term: bool = False
     """Discourage over-confidence by subtracting sum p (1 - p)."""
-    logit_adjustment: float = 0.0
+    logit_adjustment: AtLeastZero = 0.0
     """Multiple of the classes' log prior that is added to the logits while training (Menon et al.,
     2021); 0 for none, 1 is balanced softmax."""
-    attention_consistency: float = 0.0
+    attention_consistency: AtLeastZero = 0.0
     """Weight of erasing attention consistency, see ``train.training.consistency``; 0 for none, 5 in
     the paper."""
-    calm_weight: float = 0.0
+    calm_weight: AtLeastZero = 0.0
     """Weight of the second output's loss, which learns to tell calm faces from expressive ones, see
     ``train.training.supervision``; 0 leaves that output out."""
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self._check("label_smoothing reweight_after", 0, 1)
-        self._check("focal_gamma logit_adjustment attention_consistency calm_weight", 0)
-        if not 0 <= self.effective_beta < 1:
-            raise ConfigError(f"--effective-beta must lie in [0, 1), not {self.effective_beta}.")
 
-
-@dataclass(frozen=True)
-class OptimizerConfig(Group):
+@in_one_sentence
+@dataclass(frozen=True, config=STRICT)
+class OptimizerConfig:
     """How it is minimised."""
 
     optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
     """``adamw``, ``adam`` or ``sgd`` with Nesterov's momentum."""
-    lr: float = 1e-3
+    lr: Positive = 1e-3
     """Peak learning rate."""
-    weight_decay: float = 0.05
+    weight_decay: AtLeastZero = 0.05
     """Not applied to norm layers and biases; decoupled in AdamW, in the others added to the
     gradient as the derivative of an L2 penalty, where useful values are smaller."""
-    momentum: float = 0.9
+    momentum: Annotated[float, Field(gt=0, lt=1)] = 0.9
     """Of SGD."""
-    clip_norm: float = 5.0
+    clip_norm: Positive = 5.0
     """Gradients are clipped to this global norm."""
-    ema_decay: float = 0.999
+    ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.999
     """Decay per step of the averaged weights, which are the ones kept."""
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.lr <= 0 or self.clip_norm <= 0:
-            raise ConfigError("lr and clip_norm must be positive.")
-        if not 0 <= self.ema_decay < 1:
-            raise ConfigError(f"--ema-decay must lie in [0, 1), not {self.ema_decay}.")
-        self._check("weight_decay", 0)
-        if not 0 < self.momentum < 1:
-            raise ConfigError(f"--momentum must lie in (0, 1), not {self.momentum}.")
 
-
-@dataclass(frozen=True)
-class ScheduleConfig(Group):
+@in_one_sentence
+@dataclass(frozen=True, config=STRICT)
+class ScheduleConfig:
     """How long, at which size of the crops, and at which rate."""
 
     sizes: tuple[int, ...] = (64,)
@@ -226,35 +196,30 @@ class ScheduleConfig(Group):
     """How the rate falls from its peak: ``cosine`` to zero over the whole run, ``warm_restarts`` to
     zero again and again (both Loshchilov and Hutter, 2017), or ``plateau`` by a factor whenever
     validation macro-F1 stands still."""
-    warmup_epochs: float = 1.0
+    warmup_epochs: AtLeastZero = 1.0
     """Before that the rate rises linearly over so many epochs, may be a fraction."""
-    last_stage_lr: float = 4e-4
+    last_stage_lr: Positive = 4e-4
     """In the cosine of several stages, the last one begins at this rate and anneals it to zero in
     its own cosine: the end of the first one is too slow for a new size."""
-    restart_epochs: int = 1
+    restart_epochs: AtLeastOne = 1
     """Length of the first cycle of ``warm_restarts``."""
-    restart_factor: int = 2
+    restart_factor: AtLeastOne = 2
     """Each further cycle is so many times longer."""
-    plateau_factor: float = 0.75
+    plateau_factor: Annotated[float, Field(gt=0, lt=1)] = 0.75
     """What ``plateau`` multiplies the rate by."""
-    plateau_patience: int = 5
+    plateau_patience: Count = 5
     """Epochs without a better score that ``plateau`` bears."""
-    early_stopping: int = 0
+    early_stopping: Count = 0
     """Stop after so many epochs of the last stage without a better validation macro-F1; 0 never
     stops."""
 
     def __post_init__(self) -> None:
-        super().__post_init__()
         if not self.sizes or len(self.sizes) != len(self.epochs):
             raise ConfigError("--sizes and --epochs need the same number of values, one per stage.")
         if min(self.sizes) < 16 or max(self.sizes) > 64 or min(self.epochs) < 1:
             raise ConfigError(
                 "Sizes must lie between 16 and 64 px, and every stage needs an epoch."
             )
-        if self.last_stage_lr <= 0 or not 0 < self.plateau_factor < 1:
-            raise ConfigError("last_stage_lr must be positive and plateau_factor in (0, 1).")
-        self._check("warmup_epochs plateau_patience early_stopping", 0)
-        self._check("restart_epochs restart_factor", 1)
 
     @property
     def total_epochs(self) -> int:
@@ -270,65 +235,54 @@ class ScheduleConfig(Group):
         return self.sizes[-1]
 
 
-@dataclass(frozen=True)
-class AugmentConfig(Group):
+@in_one_sentence
+@dataclass(frozen=True, config=STRICT)
+class AugmentConfig:
     """How crops are changed before each step."""
 
-    flip: float = 0.5
+    flip: Share = 0.5
     """Probability that a crop is mirrored, 0..1."""
-    rotation: float = 12.0
+    rotation: Annotated[float, Field(ge=0, le=180)] = 12.0
     """Most degrees that it is turned, either way."""
-    shift: float = 0.07
+    shift: Annotated[float, Field(ge=0, le=0.5)] = 0.07
     """Most that it is shifted, as a share of its side."""
-    scale: float = 1.14
+    scale: Annotated[float, Field(ge=1)] = 1.14
     """Largest factor by which it is enlarged or reduced."""
-    contrast: float = 1.4
+    contrast: Annotated[float, Field(ge=1)] = 1.4
     """Largest factor of its contrast, up or down."""
-    brightness: float = 30.0
+    brightness: AtLeastZero = 30.0
     """Most grey levels that are added or taken."""
-    degrade: float = 0.0
+    degrade: Share = 0.0
     """Probability of blur, noise and JPEG compression, 0..1."""
-    erase: float = 0.25
+    erase: Share = 0.25
     """Probability that a rectangle is erased, 0..1."""
-    mixup: float = 0.0
+    mixup: AtLeastZero = 0.0
     """Alpha of mixup, 0 for off."""
-    cutmix: float = 0.0
+    cutmix: AtLeastZero = 0.0
     """Alpha of CutMix, 0 for off."""
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self._check("flip degrade erase", 0, 1)
-        self._check("rotation", 0, 180)
-        self._check("shift", 0, 0.5)
-        self._check("scale contrast", 1)
-        self._check("brightness mixup cutmix", 0)
+
+def _in_words(value: object) -> object:
+    """Read what runs of earlier versions say: true or false."""
+    return ("yes" if value else "no") if isinstance(value, bool) else value
 
 
-@dataclass(frozen=True)
-class MachineConfig(Group):
+@in_one_sentence
+@dataclass(frozen=True, config=STRICT)
+class MachineConfig:
     """What may change when a run is resumed."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """``auto`` takes a GPU if there is one."""
-    threads: int = 0
+    threads: Count = 0
     """CPU threads; 0 takes all."""
-    compile: Literal["auto", "yes", "no"] = "auto"
+    compile: Annotated[Literal["auto", "yes", "no"], BeforeValidator(_in_words)] = "auto"
     """Fuse the network with torch.compile, which needs a C++ compiler; ``auto`` does on a GPU."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """``float32``, or ``bfloat16`` for the forward passes of the training, with three digits in
     place of seven; a processor without it emulates it, slowly. ``auto`` keeps what a resumed run
     has, and takes bfloat16 for a new one where the hardware computes in it (AMX, AVX512_BF16, most
     GPUs). What is measured is always measured in float32."""
-    checkpoint_minutes: float = 0.0
+    checkpoint_minutes: AtLeastZero = 0.0
     """Write a checkpoint within an epoch, too, whenever so many minutes have passed; 0 writes one
     per epoch."""
-
-    def __post_init__(self) -> None:
-        before: dict[object, str] = {False: "no", True: "yes"}  # as runs of earlier versions say it
-        object.__setattr__(self, "compile", before.get(self.compile, self.compile))
-        super().__post_init__()
-        self._check("threads checkpoint_minutes", 0)
-
-
-def _option(name: str) -> str:
-    return f"--{name.replace('_', '-')}"

@@ -7,23 +7,21 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import Any, TypeVar
+from typing import Any
 
 from datasets import (
     ClassLabel,
     Dataset,
     DatasetDict,
-    Features,
     Image,
-    IterableDataset,
-    IterableDatasetDict,
     load_dataset,
 )
 from huggingface_hub import HfApi, snapshot_download
 from huggingface_hub.errors import LocalEntryNotFoundError, OfflineModeIsEnabled
 
 from emotion.errors import DataError
-from emotion.hub_client import SILENCE, explain, find_hub_error, patiently, quiet_client
+from emotion.hub.client import SILENCE, patiently, quiet_client
+from emotion.hub.reasons import explain, find_hub_error
 from emotion.labels import CORPUS_LABELS
 from train.corpora.archive import IMAGE_SUFFIXES
 from train.corpora.place import HUB as PREFIX
@@ -32,8 +30,6 @@ from train.corpora.schema import FEATURES, calm_share, canonical_label, label_id
 _ROWS = {".parquet", ".arrow", ".jsonl", ".json", ".tar"}
 _ASIDE = ("README.md", ".gitattributes", "dataset_infos.json")
 _PICTURES = {*IMAGE_SUFFIXES, ".zip", ".csv"}
-
-AnyDataset = TypeVar("AnyDataset", Dataset, IterableDataset)
 
 _HUB_SPLITS: dict[str, dict[str, str]] = {
     "fer2013": {
@@ -56,7 +52,7 @@ _NAMES = {
 }
 
 
-def fetch_archive(location: str, *, folders: bool = True) -> Path | None:
+def fetch_archive(location: str) -> Path | None:
     """Bring a repository that holds pictures as files into the cache.
 
     ``datasets`` would read those too, but it knows nothing of the corpora's own splits: of Kaggle's
@@ -64,7 +60,6 @@ def fetch_archive(location: str, *, folders: bool = True) -> Path | None:
 
     Args:
         location: the repository, as ``load_repository`` takes it.
-        folders: whether single pictures are wanted; if not, only a zip is.
 
     Returns:
         The one zip in it, or the folder; None if the repository holds rows (Parquet and the like).
@@ -78,7 +73,7 @@ def fetch_archive(location: str, *, folders: bool = True) -> Path | None:
         kinds = {PurePosixPath(name).suffix.lower() for name in names if name not in _ASIDE}
         rows = kinds & _ROWS or not kinds & _PICTURES
         zips = [name for name in names if name.lower().endswith(".zip")]
-        if rows or len(zips) > 1 or not (folders or zips):
+        if rows or len(zips) > 1:
             return None
         folder = patiently(lambda: _snapshot(repository, revision))
     return folder / zips[0] if zips else folder
@@ -104,15 +99,12 @@ def _snapshot(repository: str, revision: str | None) -> Path:
     return Path(folder)
 
 
-def load_repository(
-    corpus: str, location: str, *, streaming: bool = False
-) -> DatasetDict | IterableDatasetDict:
+def load_repository(corpus: str, location: str) -> DatasetDict:
     """Open ``hf://datasets/USER/NAME`` or ``hf://datasets/USER/NAME@REVISION``.
 
     Args:
         corpus: which corpus it is.
         location: the repository.
-        streaming: read rows while they are needed instead of downloading all of them first.
 
     Returns:
         The corpus's own split word -> rows with the columns of the repository, images undecoded.
@@ -122,7 +114,7 @@ def load_repository(
     """
     repository, revision = _parse(location)
     with _sentences(location), quiet_client():
-        loaded = load_dataset(repository, revision=revision, streaming=streaming)
+        loaded = load_dataset(repository, revision=revision)
     return rename_splits(corpus, loaded, location)
 
 
@@ -150,16 +142,14 @@ def _sentences(location: str) -> Iterator[None]:
         raise DataError(f"{location} cannot be loaded: {reason}.") from None
 
 
-def rename_splits(
-    corpus: str, loaded: DatasetDict | IterableDatasetDict, location: str
-) -> DatasetDict | IterableDatasetDict:
+def rename_splits(corpus: str, loaded: DatasetDict, location: str) -> DatasetDict:
     """Give the splits of a repository the corpus's own words.
 
     Raises:
         DataError: if a split has no counterpart in the corpus.
     """
     words = _HUB_SPLITS[corpus]
-    renamed = type(loaded)()
+    renamed = DatasetDict()
     for name, rows in loaded.items():
         word = words.get(name.casefold().replace("_", ""))
         if word is None or word in renamed:
@@ -176,30 +166,13 @@ def rename_splits(
     return renamed
 
 
-def tells_numbers(rows: IterableDataset, location: str) -> bool:
-    """Tell whether the classes of a repository are numbers without names.
-
-    Raises:
-        DataError: if its first row cannot be fetched.
-    """
-    label = (rows.features or {}).get("label")
-    if label is None:
-        return False  # ``unify`` says what is missing
-    if isinstance(label, ClassLabel):
-        return any(name.isdecimal() for name in label.names)
-    with _sentences(location), quiet_client():
-        return any(
-            str(row["label"]).strip().isdecimal() for row in rows.select_columns("label").take(1)
-        )
-
-
 def unify(
-    rows: AnyDataset,
+    rows: Dataset,
     corpus: str,
     split: str,
     num_proc: int = 1,
     explained: Mapping[str, str] | None = None,
-) -> AnyDataset:
+) -> Dataset:
     """Bring the rows of a repository, with columns ``image`` and ``label``, into ``FEATURES``.
 
     Labels are understood as class names, as the corpus's own numbers, or as its folder names;
@@ -208,7 +181,7 @@ def unify(
     Raises:
         DataError: if a column is missing or a class name is none of the corpus's expressions.
     """
-    features = rows.features or Features()
+    features = rows.features
     if not {"image", "label"} <= set(features):
         raise DataError(
             f"The {corpus} repository has the columns {', '.join(features)}; "
@@ -220,14 +193,13 @@ def unify(
             understand(corpus, name, explained)
     arguments = {"corpus": corpus, "split": split, "names": names, "explained": explained}
     undecoded = rows.cast_column("image", Image(decode=False))
-    parallel = {"num_proc": num_proc} if isinstance(rows, Dataset) and num_proc > 1 else {}
     return undecoded.map(
         _unified_row,
         with_indices=True,
         fn_kwargs=arguments,
         remove_columns=[name for name in features if name not in FEATURES],
         features=FEATURES,
-        **parallel,
+        num_proc=num_proc if num_proc > 1 else None,
     )
 
 

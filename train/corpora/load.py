@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from datasets import DatasetDict, IterableDataset, IterableDatasetDict, concatenate_datasets
+from datasets import DatasetDict, concatenate_datasets
 
 from emotion.errors import ConfigError, DataError
 from emotion.labels import LABELS
 from train.corpora import affectnet, fer2013, hub, numbering, own, raf_db, synthetic
 from train.corpora.archive import Archive, open_archive
 from train.corpora.causes import find_cause
-from train.corpora.expressions import are_explained
-from train.corpora.place import HUB, Place, parse_place
+from train.corpora.place import Place, parse_place
 from train.corpora.published import differences, splits_of
 from train.corpora.schema import NO_LABEL, OTHER, SOURCES, Finding, Reading, build_dataset
 from train.corpora.tables import open_tables
@@ -38,15 +37,15 @@ class Corpus:
         layout: how it was laid out, for reports.
         splits: the corpus's split words with the rows of the six expressions, and ``other`` with
             the neutral and contempt rows of all of them; each row keeps its own ``split``.
-        counts: split -> the corpus's own label -> images; empty if the corpus is streamed.
-        class_counts: split -> canonical name -> images; likewise.
+        counts: split -> the corpus's own label -> images.
+        class_counts: split -> canonical name -> images.
         differences: one sentence per split whose counts are not the published ones.
         findings: everything left out or noteworthy; a zero-byte image is listed and stays a row.
     """
 
     name: str
     layout: str
-    splits: DatasetDict | IterableDatasetDict
+    splits: DatasetDict
     counts: dict[str, dict[str, int]]
     class_counts: dict[str, dict[str, int]]
     differences: tuple[str, ...]
@@ -67,7 +66,6 @@ def load_corpus(
     *,
     splits: Sequence[str] | None = None,
     num_proc: int = 1,
-    streaming: bool = False,
 ) -> Corpus:
     """Load a corpus from a zip, a folder or the Hub, or draw the synthetic one.
 
@@ -78,13 +76,12 @@ def load_corpus(
             ``synthetic`` the number of images, or ``None``.
         splits: the corpus's own words; ``None`` or a sequence with ``all`` in it is everything.
         num_proc: processes that convert a Hub repository; archives are fast enough with one.
-        streaming: for Hub repositories: read rows while they are needed.
 
     Returns:
         The corpus, every dataset in it with ``FEATURES``; images are not decoded.
 
     Raises:
-        ConfigError: if the name is unknown, the number is none, or an archive is to be streamed.
+        ConfigError: if the name is unknown, or the number is none.
         DataError: if the path, its layout or a split is not there.
     """
     if name == "synthetic":
@@ -94,26 +91,22 @@ def load_corpus(
         raise ConfigError(f"{name} needs a path; write {name}=PATH.")
     place = parse_place(path)
     if place.kind != "published":
-        return _from_reading(name, *_read_own(place, streaming), splits)
+        return _from_reading(name, *_read_own(place), splits)
     if name not in SOURCES:
         raise ConfigError(
             f"{name!r} is no corpus; known are {', '.join(SOURCES)}, and any name for pictures of "
             f"your own: {name}=folder:PATH."
         )
     if place.path.startswith("hf://"):
-        return _from_hub(name, place, splits, num_proc, streaming)
-    if streaming:
-        raise ConfigError(f"Only {HUB} repositories can be streamed; {path} is local.")
+        return _from_hub(name, place, splits, num_proc)
     table = place.path.lower().endswith(".csv")
     archive = open_tables(place.path) if table else open_archive(place.path)
     return _from_reading(name, _READERS[name](archive, place.names), archive, splits)
 
 
-def _read_own(place: Place, streaming: bool) -> tuple[Reading, Archive]:
+def _read_own(place: Place) -> tuple[Reading, Archive]:
     """Read anybody's pictures from a zip, a folder, a csv or a repository of such files."""
     location: str | os.PathLike[str] = place.path
-    if streaming:
-        raise ConfigError(f"Pictures of your own cannot be streamed; load {location} as a whole.")
     if place.path.startswith("hf://"):
         found = hub.fetch_archive(place.path)
         if found is None:
@@ -187,13 +180,9 @@ def _choose(name: str, present: Sequence[str], wanted: Sequence[str] | None) -> 
     return [word for word in present if word in words]
 
 
-def _from_hub(
-    name: str, where: Place, splits: Sequence[str] | None, num_proc: int, streaming: bool
-) -> Corpus:
+def _from_hub(name: str, where: Place, splits: Sequence[str] | None, num_proc: int) -> Corpus:
     location = where.path
-    place = hub.fetch_archive(location, folders=not streaming)
-    if place is not None and streaming:
-        raise ConfigError(f"{location} holds a zip, which cannot be streamed.")
+    place = hub.fetch_archive(location)
     if place is not None:
         archive = open_archive(place)
         try:
@@ -202,14 +191,9 @@ def _from_hub(
             if archive.members is not None:
                 raise
             # Not the corpus's own layout; datasets reads any folders named by split and class.
-    loaded = hub.load_repository(name, location, streaming=streaming)
+    loaded = hub.load_repository(name, location)
     chosen = _choose(name, [word for word in splits_of(name) if word in loaded], splits)
-    if streaming and name in _NUMBERED and not are_explained(where.names):
-        _refuse_uncounted(location, [loaded[split] for split in chosen])
     rows = {split: hub.unify(loaded[split], name, split, num_proc, where.names) for split in chosen}
-    if streaming:
-        layout = "Hub repository, streamed (not counted)"
-        return Corpus(name, layout, _divide_stream(rows), {}, {}, (), ())
     data, labels = DatasetDict(), {split: np.array(rows[split]["label"]) for split in chosen}
     for split in chosen:
         data[split] = rows[split].select(np.flatnonzero(labels[split] != NO_LABEL))
@@ -222,22 +206,3 @@ def _from_hub(
     class_counts = {split: hub.count_classes(name, counts[split], where.names) for split in chosen}
     different = differences(name, class_counts)
     return Corpus(name, "Hub repository", data, counts, class_counts, different, ())
-
-
-def _refuse_uncounted(location: str, streams: Iterable[IterableDataset]) -> None:
-    """Refuse numbers that cannot be counted, since rows are read only while they are needed."""
-    if any(hub.tells_numbers(rows, location) for rows in streams):
-        raise ConfigError(
-            f"{location} tells classes by numbers, which are believed only when they can be "
-            "counted; load it as a whole, or say behind it which is which, such as ,0=anger,3=joy."
-        )
-
-
-def _divide_stream(rows: Mapping[str, IterableDataset]) -> IterableDatasetDict:
-    data = IterableDatasetDict()
-    for split, stream in rows.items():
-        data[split] = stream.filter(lambda row: row["label"] != NO_LABEL)
-    data[OTHER] = concatenate_datasets(
-        [stream.filter(lambda row: row["label"] == NO_LABEL) for stream in rows.values()]
-    )
-    return data

@@ -29,7 +29,7 @@ def make_atlas(analyzer: Analyzer, corpora: Sequence[Faces], digest: str) -> Atl
     for faces in corpora:
         for start in range(0, len(faces), _BATCH):
             rows = slice(start, start + _BATCH)
-            _, maps = analyzer.classify(faces.crops[rows])
+            _, maps, _ = analyzer.classify(faces.crops[rows])
             for answer, cams, test in zip(
                 faces.answers[rows], maps, faces.tests[rows], strict=True
             ):

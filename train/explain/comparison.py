@@ -10,9 +10,10 @@ import numpy as np
 
 from emotion.analyzer import Analyzer
 from emotion.atlas import Atlas
-from emotion.cover import CoverTest, inpaint_fill, smooth_fill
+from emotion.cover import CoverTest, cover_parts
 from emotion.detect import RetinaFaceDetector
 from emotion.errors import ConfigError, DataError
+from emotion.fills import inpaint_fill, smooth_fill
 from emotion.weights import load
 from train.explain.averages import make_atlas
 from train.explain.measure import Faces, Row, describe, measure, milliseconds, read_faces
@@ -96,7 +97,7 @@ def _corpus(
         share = min(1.0, limit / len(rows))
         rows = rows.select(np.flatnonzero(held_out(labels, share, seed=0)))
     crops, masks = read_faces(rows, reference.network.config.zoom)
-    answered = reference.answer(crops)
+    answered = reference.classify(crops)
     sure = answered.probabilities.max(1) >= reference.network.config.abstain_below
     if answered.calm is not None:
         sure &= answered.calm < 0.5
@@ -107,8 +108,12 @@ def _corpus(
         name: [
             test
             for start in range(0, len(crops), _BATCH)
-            for test in analyzer.cover(
-                crops[start : start + _BATCH], masks[start : start + _BATCH], fill=fill
+            for test in cover_parts(
+                analyzer.exact.classify,
+                crops[start : start + _BATCH],
+                masks[start : start + _BATCH],
+                fill,
+                analyzer.network.config.abstain_below,
             )
         ]
         for name, analyzer, fill in (

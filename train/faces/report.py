@@ -13,6 +13,7 @@ from datasets import DatasetDict
 from emotion.labels import LABELS
 from train.corpora import Corpus
 from train.corpora.schema import Finding
+from train.faces.duplicates import DuplicateSummary
 from train.faces.posterior import PosteriorSummary
 
 HISTOGRAMS: dict[str, tuple[int, ...]] = {
@@ -143,31 +144,19 @@ def _histograms(aligned: DatasetDict) -> dict[str, list[int]]:
     }
 
 
-@dataclass(frozen=True)
-class Report:
-    """All corpora of one preparation.
+@dataclass(frozen=True, kw_only=True)
+class Report(DuplicateSummary):
+    """All corpora of one preparation, and what was found of photographs that occur again.
 
     Attributes:
         fingerprint: of everything that shaped the result.
         options: of the alignment.
         corpora: one report each.
-        groups: photographs that occur more than once.
-        across: those of them that occur in more than one corpus.
-        leaks: training rows dropped because a held-out row shows the same photograph.
-        repeats: training rows that became part of another one of the same photograph.
-        conflicts: groups of one photograph under different labels, as ``corpus/sample: label``.
-        averaged: training rows that are learnt with the mean of several labels therefore.
     """
 
     fingerprint: str
     options: dict[str, str]
     corpora: list[CorpusReport]
-    groups: int
-    across: int
-    leaks: int
-    repeats: int
-    conflicts: list[list[str]]
-    averaged: int = 0
 
 
 def to_text(report: Report) -> str:

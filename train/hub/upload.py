@@ -19,7 +19,8 @@ from huggingface_hub import (
 from huggingface_hub.errors import HFValidationError
 
 from emotion.errors import ConfigError, HubError
-from emotion.hub_client import CONFLICT, SILENCE, explained, patiently, quiet_client
+from emotion.hub.client import SILENCE, explained, patiently, quiet_client
+from emotion.hub.reasons import CONFLICT
 
 Content = bytes | Path
 
@@ -109,36 +110,29 @@ def commit(
     Raises:
         HubError: if it is refused or does not succeed; the repository is unchanged then.
     """
-    with _sentences(repository):
-        return patiently(
-            lambda: _commit(repository, files, managed, message), also=frozenset({CONFLICT})
-        )
-
-
-def _commit(
-    repository: Repository,
-    files: Mapping[str, Content],
-    managed: Callable[[str], bool],
-    message: str,
-) -> str:
     api = HfApi()
     read = api.model_info if repository.kind == "model" else api.dataset_info
-    before = read(repository.name, timeout=SILENCE)
-    there = [file.rfilename for file in before.siblings or ()]
-    operations: list[CommitOperationAdd | CommitOperationDelete] = [
-        CommitOperationAdd(path, content) for path, content in files.items()
-    ]
-    operations += [
-        CommitOperationDelete(path) for path in there if managed(path) and path not in files
-    ]
-    made = api.create_commit(
-        repository.name,
-        operations,
-        commit_message=message,
-        repo_type=repository.kind,
-        parent_commit=before.sha,
-    )
-    return str(made.oid)
+
+    def attempt() -> str:
+        before = read(repository.name, timeout=SILENCE)
+        there = [file.rfilename for file in before.siblings or ()]
+        operations: list[CommitOperationAdd | CommitOperationDelete] = [
+            CommitOperationAdd(path, content) for path, content in files.items()
+        ]
+        operations += [
+            CommitOperationDelete(path) for path in there if managed(path) and path not in files
+        ]
+        made = api.create_commit(
+            repository.name,
+            operations,
+            commit_message=message,
+            repo_type=repository.kind,
+            parent_commit=before.sha,
+        )
+        return str(made.oid)
+
+    with _sentences(repository):
+        return patiently(attempt, also=frozenset({CONFLICT}))
 
 
 def tag(repository: Repository, revision: str) -> str:

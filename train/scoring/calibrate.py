@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 from emotion.calibration import Calibration
+from emotion.network import Outputs
 from train.config.options import COVERAGE
 from train.faces.prepared import VALIDATION, official_split
 from train.faces.store import FaceStore, balanced_shares
-from train.scoring.inference import Answers
 from train.scoring.metrics import auroc, evaluate_probabilities
 from train.scoring.temperature import fit_offsets, fit_temperature, fit_temperatures
 
@@ -31,9 +31,9 @@ class CorpusAnswers:
         neutral: of neutral faces; None if there are none.
     """
 
-    faces: Answers
+    faces: Outputs
     labels: Tensor
-    neutral: Answers | None = None
+    neutral: Outputs | None = None
 
     def half(self, start: int) -> CorpusAnswers:
         """Return every second face."""
@@ -62,7 +62,7 @@ def abstain_threshold(
 
 
 def ask(
-    answer: Callable[[Tensor], Answers],
+    answer: Callable[[Tensor], Outputs],
     validation: Mapping[str, FaceStore],
     neutral: Mapping[str, FaceStore],
 ) -> dict[str, CorpusAnswers]:
@@ -174,13 +174,13 @@ def _quality(
     halves: Sequence[Calibration],
 ) -> dict[str, Any]:
     probabilities = {
-        "before": _probabilities(answers.faces, Calibration(1.0)),
-        "constant": _probabilities(answers.faces, constant),
-        "after": _probabilities(answers.faces, calibration),
-        "crossed": _probabilities(answers.faces, halves[0]),
+        "before": answers.faces.probabilities(Calibration(1.0)),
+        "constant": answers.faces.probabilities(constant),
+        "after": answers.faces.probabilities(calibration),
+        "crossed": answers.faces.probabilities(halves[0]),
     }
     # Each face at what the other half of the faces gave.
-    probabilities["crossed"][::2] = _probabilities(answers.half(0).faces, halves[1])
+    probabilities["crossed"][::2] = answers.half(0).faces.probabilities(halves[1])
     labels = answers.labels.numpy()
     scores = {key: evaluate_probabilities(p, labels) for key, p in probabilities.items()}
     figures = {f"ece_{key}": score["ece"] for key, score in scores.items()}
@@ -193,7 +193,7 @@ def _quality(
 def _abstention(
     answers: CorpusAnswers, calibration: Calibration, threshold: float, calm_bound: float
 ) -> dict[str, Any]:
-    probabilities = _probabilities(answers.faces, calibration)
+    probabilities = answers.faces.probabilities(calibration)
     confidence = probabilities.max(1)
     right = probabilities.argmax(1) == answers.labels.numpy()
     calm = _called_calm(answers.faces, calm_bound)
@@ -207,7 +207,7 @@ def _abstention(
     if answers.faces.calm is not None:
         figures["called_calm"] = float(calm.mean())
     if answers.neutral:
-        neutral = _probabilities(answers.neutral, calibration).max(1)
+        neutral = answers.neutral.probabilities(calibration).max(1)
         left_alone = _called_calm(answers.neutral, calm_bound)
         figures["neutral_answered"] = float(((neutral >= threshold) & ~left_alone).mean())
         figures["auroc"] = auroc(confidence, neutral)
@@ -217,11 +217,7 @@ def _abstention(
     return figures
 
 
-def _called_calm(faces: Answers, bound: float) -> npt.NDArray[np.bool_]:
+def _called_calm(faces: Outputs, bound: float) -> npt.NDArray[np.bool_]:
     if faces.calm is None:
         return np.zeros(len(faces.logits), np.bool_)
     return np.asarray(faces.calm.numpy() >= bound)
-
-
-def _probabilities(faces: Answers, calibration: Calibration) -> npt.NDArray[np.float32]:
-    return calibration.probabilities(faces.logits.numpy(), faces.pooled.numpy())

@@ -18,7 +18,7 @@ from emotion.files import write_text
 from emotion.network import EmotionNet
 from train.config.options import COVERAGE
 from train.scoring.calibrate import CorpusAnswers, calibrate
-from train.scoring.inference import read_out
+from train.scoring.temperature import minimise
 
 CALLED_CALM = 0.08
 """Share of expressive faces that may be called calm, every corpus counting the same."""
@@ -87,8 +87,8 @@ def _as(network: EmotionNet, answers: CorpusAnswers, convention: str) -> CorpusA
     neutral = answers.neutral
     return replace(
         answers,
-        faces=read_out(network, answers.faces.pooled, convention),
-        neutral=None if neutral is None else read_out(network, neutral.pooled, convention),
+        faces=network.read_out(answers.faces.pooled, convention),
+        neutral=None if neutral is None else network.read_out(neutral.pooled, convention),
     )
 
 
@@ -123,15 +123,11 @@ def _fit_calm(corpora: Mapping[str, CorpusAnswers]) -> tuple[float, float]:
 
 def _logistic_slope(positive: Tensor, negative: Tensor) -> float:
     parameters = torch.zeros(2, dtype=torch.float64, requires_grad=True)
-    optimizer = torch.optim.LBFGS([parameters], max_iter=100, line_search_fn="strong_wolfe")
 
-    def closure() -> Tensor:
-        optimizer.zero_grad()
+    def loss() -> Tensor:
         slope, intercept = parameters
-        loss = F.softplus(-(slope * positive + intercept)).mean()
-        loss = loss + F.softplus(slope * negative + intercept).mean()
-        loss.backward()  # type: ignore[no-untyped-call]
-        return loss
+        missed = F.softplus(-(slope * positive + intercept)).mean()
+        return missed + F.softplus(slope * negative + intercept).mean()
 
-    optimizer.step(closure)  # type: ignore[no-untyped-call]
+    minimise([parameters], loss)
     return float(parameters.detach()[0])

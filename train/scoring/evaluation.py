@@ -101,7 +101,7 @@ def _answers(analyzer: Analyzer, crops: Crops) -> dict[str, Any]:
 
 def _answer(analyzer: Analyzer, px: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[Any], ...]:
     """Return for each crop the best class, whether that is told, and whether it is called calm."""
-    said = analyzer.answer(px)
+    said = analyzer.classify(px)
     calm = np.zeros(len(px), np.bool_) if said.calm is None else said.calm >= CALM_BOUND
     sure = said.probabilities.max(1) >= analyzer.network.config.abstain_below
     return said.probabilities.argmax(1), sure & ~calm, calm
@@ -126,7 +126,7 @@ def classify(analyzer: Analyzer, crops: Crops, tta: Averaging = "none") -> npt.N
 def _parse(config: EvaluateConfig) -> tuple[str, str | None, str]:
     """Return the corpus's name, where its pictures are, and its own word for the split."""
     if config.degrade < 0:
-        raise ConfigError(f"--degrade must be 0 or a number of pictures, not {config.degrade}.")
+        raise ConfigError(f"--degrade must be at least 0, not {config.degrade}.")
     if config.data is not None and "=" not in config.corpus:
         if config.degrade:
             raise ConfigError(

@@ -21,10 +21,9 @@ from emotion.engine import Run
 from emotion.engine.openvino_engine import OpenVINOEngine
 from emotion.errors import ConfigError, DataError
 from emotion.network import EmotionNet
-from emotion.weights import load
 from train.faces.prepared import HELD_OUT, VALIDATION, prepared_corpora, validation_split
 from train.faces.store import FaceStore, hold_out, read_split
-from train.scoring.graph import write_graph
+from train.scoring.graph import load_here, write_graph
 from train.scoring.metrics import calibration_error
 
 MAX_LOSS = 0.003
@@ -59,14 +58,9 @@ def export(weights: str, data: Path | None, calibration: int, limit: int) -> int
         DataError: if the prepared faces are missing, or the folder cannot be written.
         WeightsError: if the weights cannot be used.
     """
-    if weights.startswith("hf://"):
-        raise ConfigError(
-            f"Nothing can be laid beside the weights {weights}; download them to a "
-            "folder and name that."
-        )
     if calibration < 1 or limit < 0:
         raise ConfigError("--calibration must be 1 or more, and --limit 0 or more.")
-    loaded = load(weights)
+    loaded = load_here(weights)
     data = data or loaded.folder / "prepared"
     corpora = [split.partition("/")[0] for split in loaded.network.config.trained_on]
     if not corpora:
@@ -207,11 +201,8 @@ def measure(
         for start in tqdm(range(0, len(store), _BATCH), f"measuring {name}", leave=False):
             crops = store.faces[start : start + _BATCH].numpy()
             exact, rough = (read_out(network, run(crops)[-1]) for run in (reference, quantised))
-            probabilities = [
-                calibration.probabilities(outputs.logits, outputs.pooled)
-                for outputs in (exact, rough)
-            ]
-            correlation = cam_correlation(exact.cams, rough.cams, probabilities[0].argmax(1))
+            probabilities = [said.probabilities(calibration) for said, _ in (exact, rough)]
+            correlation = cam_correlation(exact[1], rough[1], probabilities[0].argmax(1))
             rows.append([*probabilities, correlation])
         columns = [np.concatenate(column) for column in zip(*rows, strict=True)]
         answers[name] = [store.labels.numpy(), *columns]

@@ -36,14 +36,24 @@ def write_graph(weights: str | Path) -> Path:
         DataError: if it cannot be written.
         WeightsError: if the weights cannot be used.
     """
-    if str(weights).startswith("hf://"):
+    loaded = load_here(str(weights))
+    write_bytes(loaded.folder / graph_file.NAME, network_graph(loaded))
+    return loaded.folder / graph_file.NAME
+
+
+def load_here(weights: str) -> Loaded:
+    """Load weights beside which files are to be laid.
+
+    Raises:
+        ConfigError: if they are on the Hub.
+        WeightsError: if they cannot be used.
+    """
+    if weights.startswith("hf://"):
         raise ConfigError(
             f"Nothing can be laid beside the weights {weights}; download them to a "
             "folder and name that."
         )
-    loaded = load(str(weights))
-    write_bytes(loaded.folder / graph_file.NAME, network_graph(loaded))
-    return loaded.folder / graph_file.NAME
+    return load(weights)
 
 
 def network_graph(loaded: Loaded) -> bytes:

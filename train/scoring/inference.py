@@ -5,35 +5,16 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from safetensors.torch import save
-from torch import Tensor, nn
+from torch import Tensor
 
-from emotion.config import COMMON
 from emotion.files import write_bytes, write_text
-from emotion.network import EmotionNet, normalise
+from emotion.network import EmotionNet, Outputs, normalise
 
-
-class Answers(NamedTuple):
-    """What a network says about N faces, before calibration.
-
-    Attributes:
-        logits: float32 (N, 6), of the layer that answers.
-        pooled: float32 (N, K), the features that are answered from, averaged over the map.
-        calm: float32 (N,), of the second output; None where the network has none.
-    """
-
-    logits: Tensor
-    pooled: Tensor
-    calm: Tensor | None = None
-
-    def select(self, rows: slice | Tensor) -> Answers:
-        """Return the answers to some of the faces."""
-        calm = None if self.calm is None else self.calm[rows]
-        return Answers(self.logits[rows], self.pooled[rows], calm)
+_BATCH = 128
 
 
 def predict_logits(network: EmotionNet, faces: Tensor, size: int) -> Tensor:
@@ -41,40 +22,30 @@ def predict_logits(network: EmotionNet, faces: Tensor, size: int) -> Tensor:
     return predict(network, faces, size).logits
 
 
-def read_out(network: EmotionNet, pooled: Tensor, convention: str | None = None) -> Answers:
-    """Answer from pooled features (N, K), which every output of the network reads linearly.
+def predict(network: EmotionNet, faces: Tensor, size: int) -> Outputs:
+    """Classify prepared faces, see ``pooled_features``."""
+    return network.read_out(pooled_features(network, faces, size))
+
+
+def pooled_features(network: EmotionNet, faces: Tensor, size: int) -> Tensor:
+    """Average the last feature maps over the crop, in float32.
 
     Args:
         network: in evaluation mode.
-        pooled: as ``Answers`` has them, on the CPU.
-        convention: whose layer answers; None leaves it to the config.
-    """
-    layers: dict[str, nn.Module] = {COMMON: network.fc, **network.heads}
-    layer = layers[convention or network.config.convention]
-    device = network.fc.weight.device
-    with torch.inference_mode():
-        logits = layer(pooled.to(device)).cpu()
-        calm = None if network.calm is None else network.calm(pooled.to(device))[:, 0].cpu()
-    return Answers(logits, pooled, calm)
-
-
-def predict(network: EmotionNet, faces: Tensor, size: int, batch_size: int = 128) -> Answers:
-    """Classify prepared faces, in float32.
-
-    Args:
-        network: in evaluation mode.
-        faces: uint8 (N, 64, 64), N at least 1.
+        faces: uint8 (N, 64, 64).
         size: side in px at which the network runs.
-        batch_size: faces per forward pass.
+
+    Returns:
+        float32 (N, K), on the CPU.
     """
-    device = next(network.parameters()).device
-    pooled = []
-    with torch.inference_mode():
-        for batch in torch.split(faces, batch_size):
+    device = network.fc.weight.device
+    parts = [torch.empty(0, network.fc.in_features, device=device)]
+    with torch.no_grad():
+        for batch in torch.split(faces, _BATCH) if len(faces) else ():
             inputs = normalise(resize(batch.to(device), size), network.config)
             features = network.evidence(inputs.contiguous(memory_format=torch.channels_last))
-            pooled.append(features.mean((2, 3)).float())
-    return read_out(network, torch.cat(pooled).cpu())
+            parts.append(features.mean((2, 3)).float())
+    return torch.cat(parts).cpu()
 
 
 def save_network(network: EmotionNet, folder: Path) -> None:

@@ -20,6 +20,7 @@ from emotion.analyzer import Analyzer
 from emotion.calibration import MOST
 from emotion.cam import grid_taps
 from emotion.detect import Detector
+from emotion.engine import Run, TorchEngine
 from emotion.engine.openvino_engine import OpenVINOEngine
 from emotion.errors import ConfigError
 from emotion.files import check_target, write_bytes
@@ -41,8 +42,6 @@ FARTHEST = 1e-3
 
 _BATCH = 50
 _FORMAT_NAMES = {"onnx": "ONNX", "openvino": "OpenVINO", "pt2": "torch.export"}
-
-Run = Callable[[npt.NDArray[np.uint8]], list[npt.NDArray[np.float32]]]
 
 
 class PortableGraph(nn.Module):
@@ -169,10 +168,10 @@ def compare(network: EmotionNet, run: Run) -> dict[str, float]:
     farthest = dict.fromkeys(OUTPUTS if network.config.calm else OUTPUTS[:3], 0.0)
     for start in range(0, len(crops), _BATCH):
         batch = crops[start : start + _BATCH]
-        expected = reference.answer(batch)
+        expected = reference.classify(batch)
         wanted = {
             "probabilities": expected.probabilities,
-            "logits": reference.exact(batch).logits,
+            "logits": reference.exact(batch)[0].logits,
             "maps": expected.cams,
             "calm": expected.calm,
         }
@@ -215,7 +214,7 @@ def _onnx(graph: PortableGraph, facts: dict[str, str]) -> tuple[dict[str, bytes]
     onnx.helper.set_model_props(model, facts)
     content = model.SerializeToString()
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
-    return {".onnx": content}, lambda crops: list(session.run(None, {"crops": crops}))
+    return {".onnx": content}, lambda crops: tuple(session.run(None, {"crops": crops}))
 
 
 def _openvino(graph: PortableGraph, facts: dict[str, str]) -> tuple[dict[str, bytes], Run]:
@@ -233,8 +232,7 @@ def _openvino(graph: PortableGraph, facts: dict[str, str]) -> tuple[dict[str, by
         engine.save(model, path)
         # The .bin first: who reads the .xml finds both.
         files = {end: path.with_suffix(end).read_bytes() for end in (".bin", ".xml")}
-    run = engine.load(files[".xml"], files[".bin"])
-    return files, lambda crops: list(run(crops))
+    return files, engine.load(files[".xml"], files[".bin"])
 
 
 def _pt2(graph: PortableGraph, facts: dict[str, str]) -> tuple[dict[str, bytes], Run]:
@@ -245,11 +243,7 @@ def _pt2(graph: PortableGraph, facts: dict[str, str]) -> tuple[dict[str, bytes],
     buffer.seek(0)
     module = torch.export.load(buffer).module()
 
-    def run(crops: npt.NDArray[np.uint8]) -> list[npt.NDArray[np.float32]]:
-        with torch.inference_mode():
-            return [output.numpy() for output in module(torch.from_numpy(crops))]
-
-    return {".pt2": buffer.getvalue()}, run
+    return {".pt2": buffer.getvalue()}, TorchEngine().compile(module, _example(), (0,))
 
 
 def _example() -> Tensor:

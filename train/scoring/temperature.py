@@ -32,7 +32,7 @@ def fit_temperature(logits: Tensor, labels: Tensor, weights: Tensor | None = Non
     """
     log_temperature = torch.zeros((), dtype=torch.float64, requires_grad=True)
     shares = _shares(labels, weights)
-    _minimise([log_temperature], lambda: _loss(logits, labels, shares, log_temperature))
+    minimise([log_temperature], lambda: _loss(logits, labels, shares, log_temperature))
     return float(log_temperature.detach().exp().clamp(*_TEMPERATURES))
 
 
@@ -60,7 +60,7 @@ def fit_temperatures(
         penalty = _RIDGE / len(labels) * slope.square().sum()
         return _loss(logits, labels, shares, level + standard @ slope) + penalty
 
-    _minimise([level, slope], loss)
+    minimise([level, slope], loss)
     raw = tuple(float(f"{value:.5g}") for value in slope.detach() / std)
     direction = torch.tensor(raw, dtype=torch.float64)
     offset = float((pooled.double() @ direction).median())
@@ -98,7 +98,7 @@ def fit_offsets(logits: Tensor, labels: Tensor, weights: Tensor | None = None) -
     # In turns: together they have no minimum where the logits tell nothing and T grows for ever.
     for _ in range(_TURNS):
         level.fill_(math.log(fit_temperature(seen + offsets.detach(), places, weights)))
-        _minimise([offsets], loss)
+        minimise([offsets], loss)
     found = torch.zeros(logits.shape[1], dtype=torch.float64)
     found[present] = offsets.detach() - offsets.detach().mean()
     return found.round(decimals=2) + 0.0  # no -0.0
@@ -114,7 +114,8 @@ def _loss(logits: Tensor, labels: Tensor, shares: Tensor, log_temperature: Tenso
     return (shares * F.cross_entropy(scaled, labels, reduction="none")).sum()
 
 
-def _minimise(parameters: Sequence[Tensor], value: Callable[[], Tensor]) -> None:
+def minimise(parameters: Sequence[Tensor], value: Callable[[], Tensor]) -> None:
+    """Move parameters to where ``value`` is least, by L-BFGS with a line search."""
     optimizer = torch.optim.LBFGS(parameters, max_iter=200, line_search_fn="strong_wolfe")
 
     def closure() -> Tensor:

@@ -9,6 +9,7 @@ interpolation misses. The same network is then applied to the enlarged picture.
 from __future__ import annotations
 
 import hashlib
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
@@ -18,7 +19,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from train.superres.resize import Floats, GreyImages, resize, resize_matrix, to_grey_levels
+from train.superres.resize import (
+    Floats,
+    GreyImages,
+    resize,
+    resize_grey,
+    resize_matrix,
+    to_grey_levels,
+)
+from train.superres.upscaler import check_images
+from train.workers import one_thread
 
 MIN_SIDE = 24
 """Smaller pictures have sons too small to learn from."""
@@ -126,6 +136,50 @@ def ensemble(
     results = bicubic + 255 * undone.double().numpy()
     fused = np.median(back_project(results, grey, back_projections), axis=0)
     return to_grey_levels(back_project(fused, grey, back_projections))
+
+
+class PerPicture(ABC):
+    """Enlarges every picture by a network that learns from that picture; an ``UpScaler``.
+
+    Attributes:
+        target: side of the result in px.
+        back_projections: see ``ensemble``.
+    """
+
+    target: int
+    back_projections: int
+
+    @property
+    @abstractmethod
+    def turns(self) -> Sequence[tuple[Turn, Turn]]:
+        """Over which the median is taken, see ``ensemble``."""
+
+    @abstractmethod
+    def adapt(self, image: npt.NDArray[np.uint8]) -> Weights:
+        """Train the weights for one picture uint8 (side, side)."""
+
+    def serves(self, side: int) -> bool:
+        """Tell whether squares of ``side`` px are enlarged by a network."""
+        return MIN_SIDE <= side < self.target
+
+    def falls_back(self, images: GreyImages) -> npt.NDArray[np.bool_]:
+        """Tell which pictures uint8 (N, h, w) get bicubic: bool (N,), all equal."""
+        check_images(images, self.target)
+        height, width = images.shape[1:]
+        return np.full(len(images), not (height == width and self.serves(height)))
+
+    def __call__(self, images: GreyImages) -> GreyImages:
+        """Enlarge uint8 (N, side, side) to (N, target, target); see ``UpScaler``."""
+        if bool(self.falls_back(images).any()):
+            return resize_grey(images, self.target, self.target)
+        enlarged = np.empty((len(images), self.target, self.target), np.uint8)
+        with one_thread():
+            for index, image in enumerate(images):
+                weights = self.adapt(image)
+                enlarged[index] = ensemble(
+                    weights, image, self.target, self.turns, self.back_projections
+                )
+        return enlarged
 
 
 def seed_of(image: npt.NDArray[np.uint8]) -> int:

@@ -9,6 +9,7 @@ and N. I. Cho, "Meta-transfer learning for zero-shot super-resolution", CVPR 202
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,16 +22,16 @@ from emotion.errors import ConfigError, DataError
 from train.superres import files
 from train.superres.internal_learning import (
     MIN_SIDE,
+    PerPicture,
     Turn,
     Weights,
-    ensemble,
     initial_weights,
     learn,
     seed_of,
     son_side,
     sons,
 )
-from train.superres.resize import TARGET, GreyImages, resize_grey
+from train.superres.resize import TARGET, GreyImages
 from train.superres.upscaler import check_images
 from train.workers import one_thread
 
@@ -91,7 +92,7 @@ class SharedStart:
 
 
 @dataclass(frozen=True)
-class ZeroShot:
+class ZeroShot(PerPicture):
     """A few Adam steps per picture, then the median over its four flips.
 
     Attributes:
@@ -116,37 +117,14 @@ class ZeroShot:
                 "Steps and back-projections must be 0 or more, the learning rate above 0."
             )
 
-    def falls_back(self, images: GreyImages) -> npt.NDArray[np.bool_]:
-        """Tell which pictures get bicubic: any size but the one that the start was trained on.
+    @property
+    def turns(self) -> Sequence[tuple[Turn, Turn]]:
+        """The four flips."""
+        return [(flip, flip) for flip in _FLIPS]
 
-        Without a start, every square size from ``MIN_SIDE`` to below the target is served.
-
-        Args:
-            images: uint8 (N, h, w).
-
-        Returns:
-            Bool (N,), all equal.
-        """
-        check_images(images, self.target)
-        height, width = images.shape[1:]
-        served = height == width and MIN_SIDE <= height < self.target
-        if self.start is not None:
-            served = served and height == self.start.side
-        return np.full(len(images), not served)
-
-    def __call__(self, images: GreyImages) -> GreyImages:
-        """Enlarge uint8 (N, side, side) to (N, target, target); see ``UpScaler``."""
-        if bool(self.falls_back(images).any()):
-            return resize_grey(images, self.target, self.target)
-        enlarged = np.empty((len(images), self.target, self.target), np.uint8)
-        turns = [(flip, flip) for flip in _FLIPS]
-        with one_thread():
-            for index, image in enumerate(images):
-                weights = self.adapt(image)
-                enlarged[index] = ensemble(
-                    weights, image, self.target, turns, self.back_projections
-                )
-        return enlarged
+    def serves(self, side: int) -> bool:
+        """Tell whether squares of ``side`` px are enlarged: with a start, those of its size."""
+        return super().serves(side) and (self.start is None or side == self.start.side)
 
     def adapt(self, image: npt.NDArray[np.uint8]) -> Weights:
         """Train the weights for one picture uint8 (side, side)."""

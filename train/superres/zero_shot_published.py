@@ -13,6 +13,7 @@ the release puts black.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -24,20 +25,17 @@ from torch import Tensor
 
 from emotion.errors import ConfigError
 from train.superres.internal_learning import (
-    MIN_SIDE,
+    PerPicture,
     Turn,
     Weights,
     detail,
-    ensemble,
     initial_weights,
     learn,
     seed_of,
     son_side,
     sons,
 )
-from train.superres.resize import TARGET, GreyImages, resize_grey
-from train.superres.upscaler import check_images
-from train.workers import one_thread
+from train.superres.resize import TARGET
 
 AS_IS, TURNED = 0.05, 0.45
 """Probabilities of no augmentation and of one of the 8 turns; the rest is affine."""
@@ -55,8 +53,8 @@ CHANGE_RATIO = 1.5
 """The learning rate falls when this many times the slope is less than its standard error."""
 
 
-@dataclass(frozen=True, slots=True)
-class ZeroShotPerImage:
+@dataclass(frozen=True)
+class ZeroShotPerImage(PerPicture):
     """Trains a network from nothing on every picture, then enlarges that picture with it.
 
     Attributes:
@@ -84,33 +82,12 @@ class ZeroShotPerImage:
                 "above 0."
             )
 
-    def falls_back(self, images: GreyImages) -> npt.NDArray[np.bool_]:
-        """Tell which pictures get bicubic: those not square or below ``MIN_SIDE`` px.
+    @property
+    def turns(self) -> Sequence[tuple[Turn, Turn]]:
+        """Four quarter turns of the picture and of its mirror image."""
+        return _TURNS
 
-        Args:
-            images: uint8 (N, h, w).
-
-        Returns:
-            Bool (N,), all equal.
-        """
-        check_images(images, self.target)
-        height, width = images.shape[1:]
-        return np.full(len(images), not (height == width and MIN_SIDE <= height < self.target))
-
-    def __call__(self, images: GreyImages) -> GreyImages:
-        """Enlarge uint8 (N, side, side) to (N, target, target); see ``UpScaler``."""
-        if bool(self.falls_back(images).any()):
-            return resize_grey(images, self.target, self.target)
-        enlarged = np.empty((len(images), self.target, self.target), np.uint8)
-        with one_thread():
-            for index, image in enumerate(images):
-                weights = self.train(image)
-                enlarged[index] = ensemble(
-                    weights, image, self.target, _TURNS, self.back_projections
-                )
-        return enlarged
-
-    def train(self, image: npt.NDArray[np.uint8]) -> Weights:
+    def adapt(self, image: npt.NDArray[np.uint8]) -> Weights:
         """Train a network for one picture uint8 (side, side) and return its weights."""
         random = np.random.default_rng(seed_of(image))
         generator = torch.Generator().manual_seed(seed_of(image))

@@ -91,8 +91,7 @@ def _ask(network: EmotionNet, faces: Tensor) -> Tensor:
     calibration = Calibration.of(network.config)
 
     def classify(crops: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        answers = predict(network, torch.from_numpy(crops), CROP_SIZE)
-        return calibration.probabilities(answers.logits.numpy(), answers.pooled.numpy())
+        return predict(network, torch.from_numpy(crops), CROP_SIZE).probabilities(calibration)
 
     answers = average_over_views(classify, faces.numpy(), "ten-crop", "asking the teacher")
     return torch.from_numpy(answers)

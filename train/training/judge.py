@@ -10,7 +10,7 @@ from torch import Tensor
 from emotion.config import COMMON
 from emotion.network import EmotionNet
 from train.faces.store import FaceStore, balanced_shares
-from train.scoring.inference import predict, read_out
+from train.scoring.inference import pooled_features
 from train.scoring.metrics import evaluate_probabilities
 from train.scoring.temperature import fit_offsets
 from train.training import distributed
@@ -36,7 +36,7 @@ def judge(network: EmotionNet, validation: dict[str, FaceStore], size: int) -> d
     """
     pooled = {}
     for corpus, faces in validation.items():
-        part = predict(network, distributed.share(faces.faces), size).pooled
+        part = pooled_features(network, distributed.share(faces.faces), size)
         pooled[corpus] = distributed.gathered(part)
     conventions = (COMMON, *network.config.conventions)
     scores = {name: _score(network, pooled, validation, name) for name in conventions}
@@ -74,7 +74,7 @@ def _score(
     validation: dict[str, FaceStore],
     convention: str,
 ) -> dict[str, dict[str, Any]]:
-    logits = {name: read_out(network, part, convention).logits for name, part in pooled.items()}
+    logits = {name: network.read_out(part, convention).logits for name, part in pooled.items()}
     labels = {name: faces.labels for name, faces in validation.items()}
     weights = torch.cat([balanced_shares(part, 1) for part in labels.values()])
     together = torch.cat(list(logits.values())), torch.cat(list(labels.values()))

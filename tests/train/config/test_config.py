@@ -2,12 +2,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from emotion.errors import ConfigError
+from train.cli import main
 from train.config.fit import GROUPS, FitConfig, from_json, override, read_config, to_json
 from train.config.recipes import RECIPES, recipe
 
@@ -51,3 +54,27 @@ def test_a_config_of_another_version_or_with_an_impossible_word_is_refused(tmp_p
 def test_an_unknown_recipe_lists_those_there_are() -> None:
     with pytest.raises(ConfigError, match="baseline, "):
         recipe("cake")
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"erase": 1.5}, "--erase must be between 0 and 1, not 1.5."),
+        ({"batch_size": 1}, "--batch-size must be at least 2, not 1."),
+        ({"lr": 0.0}, "--lr must be above 0, not 0.0."),
+        ({"lr": math.nan}, "--lr must be above 0, not nan."),
+        ({"ema_decay": 1}, "--ema-decay must be at least 0 and below 1, not 1."),
+        ({"standardise": "page"}, "--standardise must be one of crop, corpus, not 'page'."),
+        ({"corpora": [3]}, "--corpora cannot be 3 (input should be a valid string)."),
+    ],
+)
+def test_a_value_that_cannot_work_is_one_sentence(values: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        override(FitConfig(), **values)
+    assert str(caught.value) == sentence
+
+
+def test_the_command_line_says_the_same(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["fit", "--data", "prepared", "--out", "run", "--method", "progressive"]
+    assert main([*words, "--risk", "2"]) == 2
+    assert capsys.readouterr().err == "--risk must be between 0 and 1, not 2.0.\n"

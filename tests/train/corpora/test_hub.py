@@ -7,11 +7,10 @@ from datasets import (
     DatasetDict,
     Features,
     Image,
-    IterableDatasetDict,
     Value,
 )
 
-from emotion.errors import ConfigError, DataError
+from emotion.errors import DataError
 from emotion.labels import LABELS
 from train.corpora import FEATURES, hub, load_corpus
 from train.corpora.hub import rename_splits, unify
@@ -55,12 +54,6 @@ def test_images_stay_encoded(repository, picture):
     assert [image["bytes"] for image in rows["image"]] == [picture(0), picture(1)]
 
 
-def test_streamed_rows_are_the_same_rows(repository):
-    rows = repository(ClassLabel(names=FER_NAMES), [0, 3, 4])
-    streamed = unify(rows.to_iterable_dataset(), "fer2013", "public")
-    assert list(streamed) == list(unify(rows, "fer2013", "public"))
-
-
 def test_an_unknown_class_name_is_refused_before_the_rows_are_read(repository):
     rows = repository(ClassLabel(names=["happy", "bored"]), [0, 0])
     with pytest.raises(DataError, match="class 'bored'"):
@@ -99,47 +92,10 @@ def test_a_malformed_address_is_refused(address):
         load_corpus("fer2013", address)
 
 
-@pytest.mark.parametrize("streaming", [False, True])
-def test_an_unreachable_repository_is_one_sentence(streaming):
+def test_an_unreachable_repository_is_one_sentence():
     with pytest.raises(DataError, match="cannot be loaded") as caught:
-        load_corpus("fer2013", "hf://datasets/nobody/nothing@v1", streaming=streaming)
+        load_corpus("fer2013", "hf://datasets/nobody/nothing@v1")
     assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("feature", "labels"),
-    [
-        (Value("int64"), [0, 3]),
-        (Value("string"), ["4", "5"]),
-        (ClassLabel(names=[*"0123456"]), [0, 3]),
-    ],
-)
-def test_numbers_that_are_streamed_are_refused_until_they_are_explained(
-    repository, monkeypatch, feature, labels
-):
-    stream = IterableDatasetDict(train=repository(feature, labels).to_iterable_dataset())
-    monkeypatch.setattr(hub, "fetch_archive", lambda *_, **__: None)
-    monkeypatch.setattr(hub, "load_repository", lambda *_, **__: stream)
-    location = "hf://datasets/me/faces"
-
-    with pytest.raises(ConfigError, match="believed only when they can be counted"):
-        load_corpus("fer2013", location, streaming=True)
-
-    told = ",0=sad,1=joy,2=joy,3=fear,4=sad,5=fear,6=neutral"
-    rows = load_corpus("fer2013", f"{location}{told}", streaming=True).splits["train"]
-    assert [row["expression"] for row in rows] == ["sadness", "fear"]
-
-
-def test_words_are_streamed(repository, monkeypatch):
-    stream = IterableDatasetDict(
-        train=repository(Value("string"), ["happy", "sad"]).to_iterable_dataset()
-    )
-    monkeypatch.setattr(hub, "fetch_archive", lambda *_, **__: None)
-    monkeypatch.setattr(hub, "load_repository", lambda *_, **__: stream)
-
-    rows = load_corpus("fer2013", "hf://datasets/me/faces", streaming=True).splits["train"]
-
-    assert [row["expression"] for row in rows] == ["happiness", "sadness"]
 
 
 @pytest.mark.parametrize("feature", [Value("int64"), ClassLabel(names=[*"0123456"])])

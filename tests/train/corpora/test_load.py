@@ -164,11 +164,6 @@ def test_an_unknown_corpus_is_refused(tmp_path):
         load_corpus("ck+", tmp_path)
 
 
-def test_a_local_archive_cannot_be_streamed(pack, fer_folders):
-    with pytest.raises(ConfigError, match="can be streamed"):
-        load_corpus("fer2013", pack(fer_folders), streaming=True)
-
-
 def test_a_missing_path_is_refused():
     with pytest.raises(ConfigError, match="needs a path"):
         load_corpus("fer2013", None)

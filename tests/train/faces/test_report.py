@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -43,7 +44,16 @@ def corpus() -> CorpusReport:
 @pytest.fixture(scope="module")
 def report(corpus: CorpusReport) -> Report:
     conflicts = [["fer2013/a: happy", "raf-db/b: 6"]]
-    return Report("key", {"zoom": "1.3"}, [corpus], 9, 2, 10, 3, conflicts)
+    return Report(
+        fingerprint="key",
+        options={"zoom": "1.3"},
+        corpora=[corpus],
+        groups=9,
+        across=2,
+        leaks=10,
+        repeats=3,
+        conflicts=conflicts,
+    )
 
 
 def test_the_text_says_everything_that_was_counted(report: Report) -> None:
@@ -95,13 +105,13 @@ def test_the_plots_show_six_statistics_with_the_classes_in_their_colours(report:
     assert all(color.lower() in svg.lower() for color in COLORS.values())
 
 
-def test_a_corpus_without_some_classes_can_be_drawn(corpus: CorpusReport) -> None:
+def test_a_corpus_without_some_classes_can_be_drawn(corpus: CorpusReport, report: Report) -> None:
     empty = {name: [0] * (len(edges) - 1) for name, edges in HISTOGRAMS.items()}
     few = CorpusReport(
         "raf-db", "x", {"test": {"fear": 1}}, {"test": {"fear": 0.0}}, [], 0, [], {}, empty
     )
 
-    page = to_html(Report("key", {}, [few, corpus], 0, 0, 0, 0, []))
+    page = to_html(replace(report, corpora=[few, corpus]))
 
     assert page.count("<svg") == 2
     assert "100.0 %" in page

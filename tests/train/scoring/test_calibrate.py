@@ -11,13 +11,13 @@ import torch.nn.functional as F
 
 from emotion.calibration import Calibration
 from emotion.config import NetworkConfig
+from emotion.network import Outputs
 from emotion.weights import load_weights
 from train.cli import main
 from train.config.fit import FitConfig
 from train.faces.prepared import read_rows
 from train.fit import fit
 from train.scoring.calibrate import CorpusAnswers, abstain_threshold, calibrate
-from train.scoring.inference import Answers
 from train.scoring.temperature import fit_offsets, fit_temperature, fit_temperatures
 
 Tiny = Callable[..., FitConfig]
@@ -33,7 +33,7 @@ def overconfident(random: np.random.Generator, count: int, factor: float) -> Cor
     neutral = torch.tensor(random.normal(0, 1, (count, 6)), dtype=torch.float32)
     pooled = torch.tensor(random.normal(0, 1, (count, 4)), dtype=torch.float32)
     return CorpusAnswers(
-        Answers(factor * logits, pooled), torch.tensor(drawn), Answers(factor * neutral, pooled)
+        Outputs(factor * logits, pooled), torch.tensor(drawn), Outputs(factor * neutral, pooled)
     )
 
 
@@ -178,7 +178,7 @@ def test_offsets_weigh_every_class_of_every_corpus_alike(random: np.random.Gener
         ("b/valid", [0.05, 0.05, 0.1, 0.1, 0.3, 0.4]),
     ):
         logits, labels = preferring(random, preference, shares)
-        corpora[name] = CorpusAnswers(Answers(logits, torch.zeros(len(labels), 2)), labels)
+        corpora[name] = CorpusAnswers(Outputs(logits, torch.zeros(len(labels), 2)), labels)
 
     calibration, _ = calibrate(corpora)
 
@@ -217,7 +217,7 @@ def test_what_offsets_bring_is_told_and_measured_on_the_other_half_too(
 def test_every_corpus_counts_the_same_whatever_its_size(random: np.random.Generator) -> None:
     small, large = overconfident(random, 1000, 4.0), overconfident(random, 8000, 1.0)
     single = CorpusAnswers(
-        Answers(large.faces.logits[:1000], large.faces.pooled[:1000]), large.labels[:1000]
+        Outputs(large.faces.logits[:1000], large.faces.pooled[:1000]), large.labels[:1000]
     )
 
     unequal, _ = calibrate({"a/valid": small, "b/valid": large})

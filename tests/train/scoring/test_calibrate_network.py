@@ -18,7 +18,6 @@ from emotion.weights import load
 from train.config.options import COVERAGE
 from train.scoring.calibrate import CorpusAnswers
 from train.scoring.calibrate_network import CALLED_CALM, calibrate_network, write_calibration
-from train.scoring.inference import read_out
 
 CONFIG = NetworkConfig(
     backbone="cnn", widths=(4, 4, 8, 8), calm=True, conventions=("good", "bad"), mirror=True
@@ -48,7 +47,7 @@ def answers(network: EmotionNet, count: int, calm: float, seed: int) -> CorpusAn
     pooled[:, 6] += calm
     neutral = torch.randn(count // 2, 8, generator=generator)
     neutral[:, 6] += 4
-    return CorpusAnswers(read_out(network, pooled), labels, read_out(network, neutral))
+    return CorpusAnswers(network.read_out(pooled), labels, network.read_out(neutral))
 
 
 @pytest.fixture

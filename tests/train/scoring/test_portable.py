@@ -72,7 +72,7 @@ def test_onnxruntime_alone_answers_from_the_file_as_the_document_says(
     crop = names["crop"]
     assert isinstance(crop, np.ndarray)
     assert np.abs(crop.astype(int) - face.crop).mean() < 4  # other filters, the same face
-    answer = analyzer.answer(crop[None])
+    answer = analyzer.classify(crop[None])
     for name, expected in zip(OUTPUTS[::2], (answer.probabilities, answer.cams), strict=True):
         np.testing.assert_allclose(names[name], expected, atol=1e-4)
     np.testing.assert_allclose(names["calm"], answer.calm, atol=1e-4)
@@ -95,7 +95,7 @@ def test_other_formats_are_written_with_their_comparison(
         module = torch.export.load(io.BytesIO(out.read_bytes()), extra_files=facts).module()
         crops = drawn_crops(3)
         found = module(torch.from_numpy(crops))
-        expected = Analyzer.from_weights(str(run_folder)).answer(crops)
+        expected = Analyzer.from_weights(str(run_folder)).classify(crops)
         np.testing.assert_allclose(found[0].detach(), expected.probabilities, atol=1e-4)
         assert '"labels": "happiness,' in facts["sep-emotion.json"]
 

@@ -172,7 +172,7 @@ def test_a_file_of_another_kind_is_refused(tmp_path: Path, faces25: np.ndarray) 
 
 
 def test_the_published_network_has_eight_layers_of_64_channels(small48: np.ndarray) -> None:
-    weights = ZeroShotPerImage(max_steps=1).train(small48[0])
+    weights = ZeroShotPerImage(max_steps=1).adapt(small48[0])
 
     assert len(weights) == 8
     assert sum(layer.numel() for layer in weights) == 222_336

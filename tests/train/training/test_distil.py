@@ -61,7 +61,7 @@ def test_targets_are_labels_mixed_with_the_teachers_mean_calibrated_answer(
         def classify(crops: np.ndarray, network: EmotionNet = network) -> np.ndarray:
             said = predict(network, torch.tensor(crops), 64)
             calibration = Calibration.of(network.config)
-            return calibration.probabilities(said.logits.numpy(), said.pooled.numpy())
+            return said.probabilities(calibration)
 
         answers.append(average_over_views(classify, before.faces[:count].numpy(), "ten-crop"))
     expected = 0.75 * before.targets[:count] + 0.25 * torch.from_numpy(np.mean(answers, 0))

@@ -16,9 +16,8 @@ from tests.train.domains.conftest import TINY, draw, gather
 from train.cli import main
 from train.config.fit import FitConfig, from_json, override, read_config, to_json
 from train.domains.bort2.labeller import Labeller
-from train.domains.features import pooled_features
 from train.fit import fit
-from train.scoring.inference import predict
+from train.scoring.inference import pooled_features, predict
 from train.training import distributed, precision
 from train.training.data import TrainingData
 from train.training.network import build_network

@@ -23,9 +23,8 @@ from train.config.fit import FitConfig
 from train.domains.bort2.gaussian import GaussianFeatures, entropy_hinge
 from train.domains.bort2.labeller import Labeller
 from train.domains.bort2.pseudo_labels import contradicts, pseudo_label_loss, sample_labels
-from train.domains.features import pooled_features
 from train.faces.store import FaceStore
-from train.scoring.inference import resize
+from train.scoring.inference import pooled_features, resize
 from train.training.data import TrainingData
 from train.training.losses import Objective
 from train.training.sampling import ShuffledSource

@@ -11,12 +11,12 @@ from torch import Tensor
 from emotion.labels import LABELS
 from emotion.network import EmotionNet
 from train.config.domains import AdaptationConfig
-from train.domains.features import per_class, pooled_features
 from train.domains.progressive.curriculum import Curriculum, plan_groups
 from train.domains.progressive.memory import select_memory
 from train.domains.progressive.progress import Progress
 from train.domains.progressive.relevance import centre, class_centroids, score_shards
 from train.domains.progressive.shards import split_into_shards
+from train.scoring.inference import pooled_features
 
 _TARGET_SAMPLE = 500  # faces of each class that stand for the target
 
@@ -107,5 +107,15 @@ def refresh_memory(
 def _target_features(progress: Progress, network: EmotionNet, size: int) -> tuple[Tensor, Tensor]:
     """Features and labels of a sample of the target, the same in every round."""
     labels = progress.store.labels[: progress.target.stop]
-    rows = per_class(labels, _TARGET_SAMPLE, progress.seed)
+    rows = _per_class(labels, _TARGET_SAMPLE, progress.seed)
     return pooled_features(network, progress.store.faces[rows], size), labels[rows]
+
+
+def _per_class(labels: Tensor, count: int, seed: int) -> Tensor:
+    """Choose up to ``count`` rows of every class at random: int64 rows in ascending order."""
+    generator = torch.Generator().manual_seed(seed)
+    chosen = []
+    for label in sorted(set(labels.tolist())):
+        members = torch.nonzero(labels == label)[:, 0]
+        chosen.append(members[torch.randperm(len(members), generator=generator)[:count]])
+    return torch.cat(chosen).sort().values if chosen else torch.zeros(0, dtype=torch.int64)

@@ -16,7 +16,8 @@ from huggingface_hub import (
 )
 
 from emotion.errors import ConfigError, HubError
-from emotion.hub_client import explained, is_out_of_reach
+from emotion.hub.client import explained
+from emotion.hub.reasons import is_out_of_reach
 from train.hub.space.config import SpaceConfig
 from train.hub.space.differences import Differences, Remote, look
 

@@ -13,7 +13,8 @@ from huggingface_hub import HfApi, constants, hf_hub_download, try_to_load_from_
 from huggingface_hub.errors import HFValidationError
 
 from emotion.errors import WeightsError
-from emotion.hub_client import explain, is_out_of_reach, patiently, quiet_client, root
+from emotion.hub.client import patiently, quiet_client
+from emotion.hub.reasons import explain, is_out_of_reach, root
 
 PREFIX = "hf://"
 

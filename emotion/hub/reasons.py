@@ -1,17 +1,12 @@
-"""Calling the Hub's client: quietly, patiently, and with its errors turned into sentences."""
+"""What the errors of the Hub's client mean, in a sentence each."""
 
 from __future__ import annotations
 
 import errno
-import logging
 import re
-import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Literal, TypeVar
+from typing import Literal
 
-from huggingface_hub import constants, get_session
+from huggingface_hub import constants
 from huggingface_hub.errors import (
     EntryNotFoundError,
     GatedRepoError,
@@ -23,75 +18,29 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
-from huggingface_hub.utils.tqdm import (
-    are_progress_bars_disabled,
-    disable_progress_bars,
-    enable_progress_bars,
-)
-
-from emotion.errors import EmotionError, HubError
-
-_FULL = {errno.ENOSPC, errno.EDQUOT, None}
-_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS}
-_STORAGE = re.compile(r"storage|quota", re.IGNORECASE)
 
 CONFLICT = 412
 """Status of a commit whose branch has moved since it was prepared."""
 
-SILENCE = 3 * constants.HF_HUB_DOWNLOAD_TIMEOUT
-"""Seconds without a byte after which a request is given up; a commit takes longer than a file."""
+IN_TROUBLE = frozenset({408, 429, 500, 502, 503, 504})
+"""Statuses of a Hub that may answer the next attempt."""
 
 Access = Literal["read", "write"]
-Answer = TypeVar("Answer")
 
-_WAITS = (1.0, 2.0)
-"""Seconds before the second and the third attempt, where another one may help."""
+_FULL = {errno.ENOSPC, errno.EDQUOT, None}
+_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS}
+_STORAGE = re.compile(r"storage|quota", re.IGNORECASE)
 _BAD_CARD = "Invalid metadata in README.md.\n"  # how the client begins the Hub's verdict
-_LONGEST_WAIT = 10.0
-"""Seconds; if the Hub asks for more, it is the user who decides whether to wait."""
-_RETRIED_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
-# The client's transport is httpx or httpx2 depending on its version, so its errors go by name. A
-# Hub that cannot be connected to, or is silent, will be so two seconds later.
-_RETRIED_ERRORS = frozenset({"ReadError", "WriteError", "RemoteProtocolError"})
 
 
-def patiently(call: Callable[[], Answer], *, also: frozenset[int] = frozenset()) -> Answer:
-    """Call, and call again where that may help; ``call`` must be safe to repeat.
-
-    Args:
-        call: what talks to the Hub.
-        also: statuses that are worth another attempt besides those of a Hub in trouble.
-
-    Raises:
-        Exception: the client's error, if another attempt would not help or three have failed.
-    """
-    for wait in _WAITS:
-        try:
-            return call()
-        except Exception as error:
-            delay = _delay(error, wait, _RETRIED_STATUSES | also)
-            if delay is None:
-                raise
-            time.sleep(delay)
-    return call()
-
-
-def _delay(error: Exception, wait: float, statuses: frozenset[int]) -> float | None:
-    """Return after how many seconds another attempt may help, or None."""
-    if isinstance(error, HfHubHTTPError):
-        delay = max(wait, _asked_wait(error))
-        again = error.response.status_code in statuses and delay <= _LONGEST_WAIT
-        return delay if again else None
-    incomplete = type(error) is OSError and error.errno is None
-    return wait if incomplete or _names(error) & _RETRIED_ERRORS else None
-
-
-def _asked_wait(error: HfHubHTTPError) -> float:
+def asked_wait(error: HfHubHTTPError) -> float:
+    """Return the seconds for which the Hub asks to be left alone."""
     asked = error.response.headers.get("Retry-After", "")
     return float(asked) if asked.isdecimal() else 0.0
 
 
-def _names(error: BaseException) -> set[str]:
+def kinds(error: BaseException) -> set[str]:
+    """Name the classes of an error, since those of its HTTP libraries cannot be imported."""
     return {kind.__name__ for kind in type(error).__mro__}
 
 
@@ -107,7 +56,7 @@ def find_hub_error(error: BaseException | None) -> Exception | None:
     while error is not None:
         known = isinstance(error, HfHubHTTPError | OfflineModeIsEnabled)
         incomplete = str(error).startswith("Consistency check failed")  # a plain OSError
-        transport = "TransportError" in _names(error)
+        transport = "TransportError" in kinds(error)
         if isinstance(error, Exception) and (known or incomplete or transport or _no_room(error)):
             return error
         error = error.__cause__ or error.__context__
@@ -123,8 +72,8 @@ def _no_room(error: BaseException) -> bool:
 def is_out_of_reach(error: Exception) -> bool:
     """Tell a Hub that could not be asked from one that refused."""
     if isinstance(error, HfHubHTTPError):
-        return error.response.status_code in _RETRIED_STATUSES
-    return isinstance(error, OSError) or "TransportError" in _names(error)
+        return error.response.status_code in IN_TROUBLE
+    return isinstance(error, OSError) or "TransportError" in kinds(error)
 
 
 def explain(error: Exception, revision: str, access: Access = "read") -> str:
@@ -182,9 +131,9 @@ def explain(error: Exception, revision: str, access: Access = "read") -> str:
             )
         case OSError():
             return "the download stayed incomplete; try again"
-    if "TimeoutException" in _names(error):
+    if "TimeoutException" in kinds(error):
         return "the Hub did not answer in time; try again later"
-    if "TransportError" in _names(error):
+    if "TransportError" in kinds(error):
         return "the Hub cannot be reached; check the network and HF_ENDPOINT"
     return "what answered is not a Hub; check HF_ENDPOINT and the network's proxy"
 
@@ -219,7 +168,7 @@ def _explain_status(error: HfHubHTTPError, access: Access) -> str:
     if status in (409, CONFLICT):
         return "somebody else changes it at the same time; try again when they are done"
     if status == 429:
-        asked = _asked_wait(error)
+        asked = asked_wait(error)
         when = f"in {asked:.0f} seconds" if asked else "later"
         return f"the Hub has had too many requests; try again {when}"
     return f"the Hub answers with status {status}; try again later"
@@ -228,76 +177,3 @@ def _explain_status(error: HfHubHTTPError, access: Access) -> str:
 def _told(error: HfHubHTTPError) -> str:
     """Return the Hub's own words; they are read, never shown."""
     return f"{error.server_message or ''} {error.response.headers.get('X-Error-Message', '')}"
-
-
-class _LockNotice(logging.Handler):
-    """Says once that another process holds a lock of the cache, for which the client waits."""
-
-    said = False
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if not self.said and "acquire lock" in record.getMessage():
-            self.said = True
-            print(
-                f"Another process is writing to the cache {constants.HF_HUB_CACHE}; waiting for "
-                "it. If there is none, stop this with Ctrl-C and delete the folder .locks there.",
-                file=sys.stderr,
-            )
-
-
-@contextmanager
-def _lock_notice() -> Iterator[None]:
-    logger = logging.getLogger("huggingface_hub.utils._fixes")  # where the client waits for locks
-    before, notice = (logger.level, logger.propagate), _LockNotice()
-    logger.addHandler(notice)
-    logger.setLevel(logging.INFO)
-    logger.propagate = False
-    try:
-        yield
-    finally:
-        logger.removeHandler(notice)
-        logger.setLevel(before[0])
-        logger.propagate = before[1]
-
-
-@contextmanager
-def explained(attempt: str, access: Access = "write") -> Iterator[None]:
-    """Turn what the Hub's client raises into one sentence.
-
-    Args:
-        attempt: its beginning, as in ``The Space me/x could not be restarted``.
-        access: what is wanted of the repository.
-
-    Raises:
-        HubError: ``ATTEMPT: reason``; it never holds a token or an address.
-    """
-    try:
-        yield
-    except EmotionError:
-        raise
-    except Exception as error:
-        # The client raises its own errors, those of two HTTP libraries, ValueErrors and OSErrors.
-        reason = explain(root(error), constants.DEFAULT_REVISION, access)
-        raise HubError(f"{attempt}: {reason}.") from None
-
-
-@contextmanager
-def quiet_client() -> Iterator[None]:
-    """Keep the client's warnings, which hold addresses, and its bars in log files, to itself.
-
-    It says so if another process has locked the cache. A silent Hub is given up; by itself the
-    client waits for ever where it is not told how long.
-    """
-    get_session().timeout = SILENCE
-    logger = logging.getLogger("huggingface_hub")
-    level, bars = logger.level, not are_progress_bars_disabled()
-    logger.setLevel(logging.CRITICAL)
-    if bars and not sys.stderr.isatty():
-        disable_progress_bars()
-    try:
-        with _lock_notice():
-            yield
-    finally:
-        logger.setLevel(level)
-        if bars:
-            enable_progress_bars()
