@@ -41,12 +41,6 @@ def build_trainer(
     """
     if config.adaptation.method != "none":
         _check(config)
-    if config.architecture.own_norms != "none" and (
-        distributed.count() > 1 or config.adaptation.method != "none"
-    ):
-        raise ConfigError(
-            "--own-norms trains in one process and without a method of adaptation; leave it out."
-        )
     if config.adaptation.method == "bort2":
         return _bort2(config, data, out, device)
     network = build_network(config, data)  # before teachers take minutes: --init may not fit

@@ -57,16 +57,13 @@ class FitConfig:
                 "--calm-weight shows faces of no class once an epoch; leave out --neutral, "
                 "--sampling and --mixture."
             )
-        heads, own_norms = self.architecture.heads, self.architecture.own_norms != "none"
-        if (calm or heads or own_norms) and (self.augment.mixup or self.augment.cutmix):
+        if (calm or self.architecture.heads) and (self.augment.mixup or self.augment.cutmix):
             raise ConfigError(
-                "--calm-weight, --heads and --own-norms need to know whose face each crop is; "
-                "leave out --mixup and --cutmix."
+                "--calm-weight and --heads need to know whose face each crop is; leave out --mixup "
+                "and --cutmix."
             )
-        if (heads or own_norms) and data.neutral:
-            raise ConfigError(
-                "--heads and --own-norms are for the six expressions; leave out --neutral."
-            )
+        if self.architecture.heads and data.neutral:
+            raise ConfigError("--heads are for the six expressions; leave out --neutral.")
 
 
 GROUPS: dict[str, type] = {

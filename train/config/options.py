@@ -134,16 +134,10 @@ class ArchitectureConfig(Group):
     heads: bool = False
     """Give each of several corpora a linear layer of its own beside the common one, since each
     follows its own convention (one layer per annotator, Guan et al., AAAI 2018)."""
-    own_norms: Literal["none", "offsets", "statistics"] = "none"
-    """What each of several corpora has of its own in the body, instead of a layer: ``offsets``, the
-    corpus is an input of the last stage, or ``statistics`` of every norm (Chang et al., CVPR 2019).
-    The weights answer as the corpus that is best on the mean, see ``train.training.own_norms``."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self._check("frozen_stages", 0)
-        if self.heads and self.own_norms != "none":
-            raise ConfigError("A corpus has its own layer or its own norms: leave out --heads.")
         if self.frozen_stages and not self.init:
             raise ConfigError("Random stages cannot be frozen; name weights with --init.")
 

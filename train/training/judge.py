@@ -50,24 +50,6 @@ def judge(network: EmotionNet, validation: dict[str, FaceStore], size: int) -> d
     return {**means[best], **named, "validation": scores[best]}
 
 
-def judge_each(
-    networks: dict[str, EmotionNet], validation: dict[str, FaceStore], size: int
-) -> dict[str, Any]:
-    """Score several networks, of which one will answer; returns what ``judge`` says of the best.
-
-    Args:
-        networks: convention -> network in evaluation mode; the best one's name is ``convention``.
-        validation: see ``judge``.
-        size: see ``judge``.
-    """
-    judged = {name: judge(network, validation, size) for name, network in networks.items()}
-    best = max(judged, key=lambda name: judged[name]["accuracy"] + judged[name]["macro_f1"])
-    for name in judged.keys() & validation.keys():
-        own = judged[name]["validation"][name]
-        judged[best]["validation"][name]["own"] = {k: own[k] for k in ("accuracy", "macro_f1")}
-    return {**judged[best], "convention": best}
-
-
 def _score(
     network: EmotionNet,
     pooled: dict[str, Tensor],

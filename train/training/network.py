@@ -14,7 +14,6 @@ from emotion.weights import load_weights
 from train.config.fit import FitConfig, override
 from train.config.options import ArchitectureConfig
 from train.training.data import TrainingData
-from train.training.own_norms import give_norms
 
 _ARCHITECTURE = ("labels", "backbone", "activation", "stem", "max_pool", "widths", "zoom")
 _FOLLOWED = (*_ARCHITECTURE, "standardise")
@@ -52,22 +51,10 @@ def build_network(config: FitConfig, data: TrainingData) -> EmotionNet:
                 f"{chosen.backbone}, not {chosen.frozen_stages}."
             )
         network.freeze(chosen.frozen_stages)
-        return _with_own_norms(network, config).train()
+        return network.train()
     grey = data.training.faces.double() / 255
     mean, std = round(float(grey.mean()), 4), round(float(grey.std()), 4)
-    return _with_own_norms(EmotionNet(replace(wanted, mean=mean, std=std)), config).train()
-
-
-def _with_own_norms(network: EmotionNet, config: FitConfig) -> EmotionNet:
-    own, corpora = config.architecture.own_norms, config.data.corpora
-    if own == "none":
-        return network
-    if len(corpora) == 1 or config.architecture.frozen_stages:
-        raise ConfigError(
-            f"--own-norms {own} tells several corpora apart in every stage; name more than one "
-            "with --corpora, and leave out --frozen-stages."
-        )
-    return give_norms(network, own, len(corpora))
+    return EmotionNet(replace(wanted, mean=mean, std=std)).train()
 
 
 def follow_weights(config: FitConfig) -> FitConfig:

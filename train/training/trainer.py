@@ -26,9 +26,8 @@ from train.training import checkpoint, distributed
 from train.training.augment import augment, mix
 from train.training.checks import warn_of_stacking
 from train.training.consistency import AttentionConsistency
-from train.training.judge import judge, judge_each
+from train.training.judge import judge
 from train.training.optim import WeightAverage, build_optimizer, learning_rate
-from train.training.own_norms import folded, has_own_norms, show_corpora
 from train.training.precision import autocast, resolve
 from train.training.sampling import BatchSource
 from train.training.step import ExtraLoss, FeaturesAndScores, Step
@@ -189,8 +188,6 @@ class Trainer:
         crops, targets = mix(crops, faces.targets.to(self.device), config.augment, generator)
         inputs = normalise(distributed.share(crops), self.network.config)
         inputs = inputs.contiguous(memory_format=torch.channels_last)
-        if faces.corpus is not None:
-            show_corpora(self.network, distributed.share(faces.corpus).to(self.device))
         with autocast(self.device, self._precision):
             features, scores = self._forward(inputs)
         scores = scores.float()
@@ -220,18 +217,15 @@ class Trainer:
 
     def judged(self, size: int) -> dict[str, Any]:
         """Score the averaged weights on the validation splits, see ``train.training.judge``."""
-        average = self.average.network
-        if not has_own_norms(average):
-            return judge(average, self.validation, size)
-        corpora = self.config.data.corpora
-        networks = {name: folded(average, place) for place, name in enumerate(corpora)}
-        return judge_each(networks, self.validation, size)
+        return judge(self.average.network, self.validation, size)
 
     def _export(self) -> None:
         """Write the averaged weights in half precision, as a folder that SPEC accepts."""
-        average, corpora = self.average.network, self.config.data.corpora
-        place = corpora.index(self.best["convention"]) if has_own_norms(average) else 0
-        save_network(folded(average, place).half(), self.out)
+        network = EmotionNet(self.network.config).half()
+        state = self.average.network.state_dict()
+        # What a recipe's network has beyond the one that is served stays behind.
+        network.load_state_dict({name: state[name] for name in network.state_dict()})
+        save_network(network, self.out)
 
     def finish(self, neutral: Mapping[str, FaceStore] | None = None) -> None:
         """Calibrate the kept weights on the validation splits; lay their graph beside them.
