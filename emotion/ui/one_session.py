@@ -20,7 +20,7 @@ class OneSession(StateHolder):
         return super().__getitem__(_EVERYBODY)
 
     def __contains__(self, _session_id: str) -> bool:
-        return super().__contains__(_EVERYBODY)
+        return _EVERYBODY in self.session_data
 
 
 def share(app: Any) -> None:
