@@ -13,15 +13,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
+import av
 import httpx
 import numpy as np
 from PIL import Image
 
 from emotion.ui.wire import data_url
-from tests.support.visit import App, one_face
+from tests.support.visit import CAMERA_SIZE, App, one_face
 
 _API = "/gradio_api"
 _TIMEOUT = 60.0
+_PIECE = 4 * 1024 * 1024
 
 
 class Client:
@@ -56,6 +58,30 @@ class Client:
             "event: complete"
             in self.http.get(f"{_API}/call/classify/{called.json()['event_id']}").text
         )
+
+    def begin_clip(self, size: int, visitor: str) -> str | None:
+        """Begin to send a clip as the Video tab does; return its name, or None where refused."""
+        begun = self.http.post("/video", json={"size": size, "visitor": visitor})
+        return str(begun.json()["clip"]) if begun.status_code == 200 else None
+
+    def send_clip(self, name: str, content: bytes, most: int | None = None) -> None:
+        """Send a clip's pieces, or those within its first ``most`` bytes, as often as it takes."""
+        at, end = 0, len(content) if most is None else most
+        while at < end:
+            piece = content[at : min(at + _PIECE, end)]
+            answer = self.http.post(f"/video/{name}", params={"at": at}, content=piece)
+            if answer.status_code == 404:
+                return
+            at = answer.json()["received"] if answer.status_code == 200 else at
+
+    def clip_state(self, name: str) -> str | None:
+        """Ask how far a clip is, without the numbers; None where it is gone."""
+        answer = self.http.get(f"/video/{name}", params={"after": "999999999-999999999"})
+        return answer.json().get("state")
+
+    def end_clip(self, name: str) -> None:
+        """Say that nobody wants a clip any more."""
+        self.http.post(f"/video/{name}/end")
 
     def _component(self, part: int, function: str, data: object) -> dict[str, Any]:
         call = {"component_id": part, "fn_name": function, "session_hash": "x", "data": data}
@@ -109,6 +135,21 @@ def portrait() -> bytes:
 def photo_of(width: int, height: int) -> str:
     """Return the same picture in another size, as the Photo tab sends it."""
     return data_url(np.asarray(one_face().resize((width, height), Image.Resampling.BILINEAR)))
+
+
+def clip_of(seconds: float) -> bytes:
+    """Return the same picture as a video, 30 frames a second."""
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="mp4") as container:
+        stream = container.add_stream("libx264", rate=30, options={"preset": "ultrafast"})
+        stream.width, stream.height = CAMERA_SIZE
+        stream.pix_fmt = "yuv420p"
+        frame = av.VideoFrame.from_ndarray(np.asarray(one_face()), "rgb24")
+        for number in range(round(30 * seconds)):
+            frame.pts = number
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return buffer.getvalue()
 
 
 @contextmanager

@@ -10,13 +10,22 @@ import os
 import statistics
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from multiprocessing.synchronize import Event
+from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks import _rows
-from benchmarks._clients import Client, Watch, camera_frame, in_background, open_silently, portrait
+from benchmarks._clients import (
+    Client,
+    Watch,
+    camera_frame,
+    clip_of,
+    in_background,
+    open_silently,
+    portrait,
+)
 from tests.support.visit import App
 
 HONEST = ("127.0.0.2", "127.0.0.3")
@@ -94,6 +103,45 @@ def calls_without_end(app: App) -> Iterator[None]:
         yield
 
 
+def _clips(app: App, threads: int, content: bytes, most: int | None = None) -> Iterator[None]:
+    """Have clips analysed, one after the other in each thread, or send their first bytes only."""
+    client, over, names = Client(app, HOSTILE), threading.Event(), []
+
+    def step(number: int) -> None:
+        name = client.begin_clip(len(content), f"name{number}-{time.monotonic()}")
+        if name is None:
+            over.wait(0.5)
+            return
+        names.append(name)
+        client.send_clip(name, content, most)
+        while client.clip_state(name) in ("sending", "waiting", "working") and not over.is_set():
+            time.sleep(0.2)
+
+    with in_background(threads, step):
+        yield
+        over.set()
+        for name in names:
+            client.end_clip(name)
+
+
+@contextmanager
+def clips_never_finished(app: App) -> Iterator[None]:
+    """Eight loops that begin clips of 100 MB, send all but their end, and ask for ever."""
+    yield from _clips(app, 8, bytes(100 * 1024 * 1024), 96 * 1024 * 1024)
+
+
+@contextmanager
+def clips_without_end(app: App) -> Iterator[None]:
+    """Four loops that have clips of 20 seconds analysed."""
+    yield from _clips(app, 4, clip_of(20))
+
+
+@contextmanager
+def one_honest_clip(app: App) -> Iterator[None]:
+    """One visitor with a clip of a minute: no attack, but something that others notice."""
+    yield from _clips(app, 1, clip_of(60))
+
+
 ATTACKS = (
     names_used_once,
     names_beside_a_visitor,
@@ -101,30 +149,37 @@ ATTACKS = (
     uploads_without_end,
     connections_that_say_nothing,
     calls_without_end,
+    clips_never_finished,
+    clips_without_end,
+    one_honest_clip,
 )
 
 
-def measure(app: App, seconds: float) -> list[_rows.Row]:
+def measure(app: App, folder: Path, seconds: float, only: Collection[str] = ()) -> list[_rows.Row]:
     """Print what two honest visitors and an honest program get beside each attack.
 
     Args:
         app: that is attacked.
+        folder: where its files go.
         seconds: for which each attack lasts, and each pause between two.
+        only: names of attacks, or none for all of them.
 
     Returns:
         A row for each attack; ``kept`` is the share of the live answers in the pauses before and
         after it, since others may use the machine too.
     """
-    print("\n| beside | live answers a second | kept | /classify: answered, median s |")
-    print("|---|---|---|---|")
-    before = _beside(None, app, seconds)
+    print("\n| beside | live answers a second | kept | /classify: answered, median s | disk, MB |")
+    print("|---|---|---|---|---|")
+    before = _beside(None, app, folder, seconds)
     _print("nobody", before, 1.0)
     rows: list[_rows.Row] = []
     for attack in ATTACKS:
         name = attack.__name__.replace("_", " ")
-        during = _beside(attack, app, seconds)
+        if only and name not in only:
+            continue
+        during = _beside(attack, app, folder, seconds)
         time.sleep(SETTLING)
-        after = _beside(None, app, seconds)
+        after = _beside(None, app, folder, seconds)
         kept = 2 * during.rate / (before.rate + after.rate)
         _print(name, during, kept)
         rows.append(
@@ -135,6 +190,7 @@ def measure(app: App, seconds: float) -> list[_rows.Row]:
                 "kept": kept,
                 "classify_answered": during.answered,
                 "classify_median_s": during.median,
+                "disk_mb": during.disk,
             }
         )
         before = after
@@ -142,16 +198,25 @@ def measure(app: App, seconds: float) -> list[_rows.Row]:
 
 
 class _Got(NamedTuple):
-    """What honest visitors got: live answers a second, and of /classify the share and seconds."""
+    """What honest visitors got, and what lay on disk.
+
+    Attributes:
+        rate: live answers a second.
+        answered: share of the calls of /classify.
+        median: seconds of one.
+        disk: most MB of files that the server kept.
+    """
 
     rate: float
     answered: float
     median: float
+    disk: float
 
 
 def _print(name: str, got: _Got, kept: float) -> None:
     print(
-        f"| {name} | {got.rate:.1f} | {kept:.0%} | {got.answered:.0%}, {got.median:.2f} |",
+        f"| {name} | {got.rate:.1f} | {kept:.0%} | {got.answered:.0%}, {got.median:.2f} "
+        f"| {got.disk:.0f} |",
         flush=True,
     )
 
@@ -181,19 +246,29 @@ def _run(attack: Attack, app: App, ready: Event, over: Event) -> None:
         over.wait()
 
 
-def _beside(attack: Attack | None, app: App, seconds: float) -> _Got:
+def _beside(attack: Attack | None, app: App, folder: Path, seconds: float) -> _Got:
     program, content = Client(app, "127.0.0.4"), portrait()
     watches = [Watch(app, address, f"honest{address}") for address in HONEST]
     with _elsewhere(attack, app):
         time.sleep(SETTLING)
         began, first = time.monotonic(), sum(watch.answers for watch in watches)
-        tries, times = 0, []
+        tries, times, disk = 0, [], 0.0
         while (passed := time.monotonic() - began) < seconds:
             tries += 1
             if program.classify(content):
                 times.append(time.monotonic() - began - passed)
+            disk = max(disk, _held_mb(folder))
             time.sleep(1)
         rate = (sum(watch.answers for watch in watches) - first) / (time.monotonic() - began)
     for watch in watches:
         watch.stop()
-    return _Got(rate, len(times) / tries, statistics.median(times) if times else float("nan"))
+    median = statistics.median(times) if times else float("nan")
+    return _Got(rate, len(times) / tries, median, disk)
+
+
+def _held_mb(folder: Path) -> float:
+    sizes = []
+    for path in folder.rglob("*"):
+        with suppress(OSError):  # it may be gone by now
+            sizes.append(path.stat().st_size if path.is_file() else 0)
+    return sum(sizes) / 1024**2

@@ -7,11 +7,11 @@ import platform
 import re
 from pathlib import Path
 
-import torch
-
 
 def machine() -> str:
     """Name processor, cores, vector instructions and how busy the machine was."""
+    import torch  # takes seconds, and attackers in processes of their own need none
+
     try:
         models = re.findall(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text("utf-8"))
         flags = re.findall(r"^flags\s*: (.*)", Path("/proc/cpuinfo").read_text("utf-8"), re.M)

@@ -4,7 +4,7 @@ Starts the app and a Chromium with a camera that shows one face, all on this mac
 visitor, then several at once for as long as is asked, who each have a browser of their own.
 
     python -m benchmarks.visitors [--minutes N] [--visitors N]
-    python -m benchmarks.visitors --hostile SECONDS
+    python -m benchmarks.visitors --hostile SECONDS [--only NAME ...]
 
 A thorough run has --minutes 10: whether memory grows shows after a while only. With --hostile there
 is no browser: programs are the honest visitors, and others keep them out as well as they can.
@@ -72,12 +72,18 @@ def main() -> int:
     parser.add_argument(
         "--hostile", type=float, metavar="SECONDS", help="attack for so long in each way instead"
     )
+    parser.add_argument(
+        "--only", nargs="+", default=(), metavar="NAME", help="of attacks, as 'calls without end'"
+    )
     _rows.add_option(parser)
     arguments = parser.parse_args()
     if arguments.hostile:
-        with tempfile.TemporaryDirectory() as folder, served(Path(folder, "app.log")) as app:
-            print(machine())
-            rows = _hostile.measure(app, arguments.hostile)
+        with tempfile.TemporaryDirectory() as folder:
+            files = Path(folder, "files")
+            variables = {**os.environ, "GRADIO_TEMP_DIR": str(files)}
+            with served(Path(folder, "app.log"), variables) as app:
+                print(machine())
+                rows = _hostile.measure(app, files, arguments.hostile, arguments.only)
         _rows.write(arguments.json, rows, seconds=arguments.hostile)
         return 0
     browser = find_or_say()

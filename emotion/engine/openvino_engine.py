@@ -18,7 +18,9 @@ from emotion.engine.base import Run
 from emotion.engine.threads import usable_threads
 from emotion.quiet_openvino import import_openvino
 
-_KEPT_KERNELS = 256  # a network has some 60 layers, and a live view one size
+_KEPT_KERNELS = 128  # of each kind; a network has some 60 layers, and a live view two sizes
+
+_LARGE = 1 << 20  # values of an input from which on it is a photo and no camera's frame
 
 _AVX = 10  # OpenCV's CV_CPU_AVX, which Python does not get to see
 
@@ -98,6 +100,7 @@ class _Compiled:
     """A ``Run``; calls from several threads take turns."""
 
     def __init__(self, compiled: Any) -> None:
+        self._compiled = compiled
         self._request = compiled.create_infer_request()
         self._lock = threading.Lock()
 
@@ -106,4 +109,7 @@ class _Compiled:
         with self._lock:
             self._request.infer([np.ascontiguousarray(inputs)], share_inputs=True)
             # The request's memory is written again by the next call.
-            return tuple(np.array(tensor.data) for tensor in self._request.output_tensors)
+            outputs = tuple(np.array(tensor.data) for tensor in self._request.output_tensors)
+            if inputs.size > _LARGE:
+                self._compiled.release_memory()  # it would keep what the largest photo took
+            return outputs

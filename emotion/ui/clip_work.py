@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import subprocess
-import sys
 import threading
-import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
@@ -18,53 +14,27 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from emotion import child
 from emotion.errors import EmotionError, ImageError
 from emotion.reliability import MIN_SCORE
 from emotion.result import rounded
 from emotion.tracker import OPENING_FRAMES, TrackedFace, Tracker
-from emotion.ui.gate import BusyError, Gate
+from emotion.ui.clip_process import TOO_LONG, ClipProcess
+from emotion.ui.clip_turns import InTurn, StoppedError
 from emotion.ui.wire import JSON, face_geometry, heat_text
 from emotion.video.people import DRAWN_LATER, Pending, Sighting
 from emotion.video.stream import follow_frames, make_tracker
-from emotion.video.worker import CLIP, COPY, END, FRAME, MESSAGE, MOST_PIXELS, SENTENCE
+from emotion.video.worker import CLIP, COPY, END, FRAME, MOST_PIXELS, SENTENCE
 
 if TYPE_CHECKING:
-    from subprocess import Popen
-
     from emotion.analyzer import Analyzer
-    from emotion.result import FaceResult, Faces
+    from emotion.result import FaceResult
     from emotion.ui.clients import Client
+    from emotion.ui.gate import Gate
 
-DEADLINE = 20.0
-"""Seconds within which the next frame of a clip is decoded, however busy the machine is."""
-
-PATIENCE = 0.05
-"""Seconds that a frame waits at the gate before it is told to come again, as a live one's."""
-
-YIELDS, CROWDED_FOR = 2.0, 1.0
-"""Times as long as a frame took that a clip rests after it while others are at the gate, and
-seconds for which they count as being there: a clip can wait, whoever looks at a camera cannot."""
-
-_WAITED = 0.005  # seconds at the gate from which on somebody else held it
-
-MOST_FACES = 10
-"""Faces of a frame that are analysed: those that ``Analyzer.analyze`` keeps."""
-
-_SETTINGS = {
-    "OPENBLAS_NUM_THREADS": "1",
-    "OMP_NUM_THREADS": "1",
-    "MALLOC_ARENA_MAX": "1",
-}
 _MOST_TEXT = 4096
-_TOO_LONG = "The video takes too long to decode; save it as MP4 (H.264) and try again."
 
 _log = logging.getLogger(__name__)
 _running = threading.BoundedSemaphore(2)  # each decodes and encodes besides, on two cores
-
-
-class _StoppedError(Exception):
-    """Nobody wants the clip any more."""
 
 
 class Work:
@@ -83,7 +53,7 @@ class Work:
         self._times: list[float] = []
         self._rows: list[list[Any]] = []
         self._maps: dict[int, list[tuple[Any, list[Any]]]] = {}  # by frame, with whose track it is
-        self._process: Popen[bytes] | None = None
+        self._process: ClipProcess | None = None
 
     @property
     def state(self) -> str:
@@ -134,7 +104,7 @@ class Work:
             finally:
                 _running.release()
             self._set("done")
-        except _StoppedError:
+        except StoppedError:
             pass
         except EmotionError as error:
             self._set("failed", {"error": "video_unreadable", "detail": str(error)})
@@ -151,23 +121,18 @@ class Work:
             self._state, self._error = state, error or {}
 
     def _run(self) -> None:
-        process = _start(self._source, self._copy)
+        process = ClipProcess(self._source, self._copy, self._stopped)
         with self._lock:
             self._process = process
         try:
             if self._stopped.is_set():
-                raise _StoppedError
+                raise StoppedError
             self._follow(process)
             self._wait_for_copy(process)
         finally:
-            process.kill()
-            process.wait()
-            for pipe in (process.stdin, process.stdout):
-                with suppress(OSError):
-                    assert pipe is not None
-                    pipe.close()
+            process.close()
 
-    def _follow(self, process: Popen[bytes]) -> None:
+    def _follow(self, process: ClipProcess) -> None:
         """Follow the faces as ``emotion.video.analyze_video`` does, and say what to draw."""
         frames = self._frames(process)
         first = next(frames, None)
@@ -177,7 +142,7 @@ class Work:
         tracker = make_tracker(bound, float(self._about["every"]))
         pending = Pending([self._take], tracker)
         waiting: deque[tuple[int, list[TrackedFace]]] = deque()
-        in_turn = _InTurn(self._analyzer, self._gate, self._client, self._stopped)
+        in_turn = InTurn(self._analyzer, self._gate, self._client, self._stopped)
         last = 0.0
 
         def all_frames() -> Iterator[tuple[npt.NDArray[np.uint8], float]]:
@@ -199,7 +164,7 @@ class Work:
 
     def _finish(
         self,
-        process: Popen[bytes],
+        process: ClipProcess,
         tracker: Tracker,
         pending: Pending,
         waiting: deque[tuple[int, list[TrackedFace]]],
@@ -219,17 +184,17 @@ class Work:
         maps = next(told for track, told in self._maps[one.frame] if track.id == one.face)
         self._rows.append([one.frame, one.face, box, scores, *told, *maps])
 
-    def _frames(self, process: Popen[bytes]) -> Iterator[tuple[npt.NDArray[np.uint8], float]]:
+    def _frames(self, process: ClipProcess) -> Iterator[tuple[npt.NDArray[np.uint8], float]]:
         while True:
-            kind, height, width, time_s = self._message(process)
+            kind, height, width, time_s = process.message()
             if kind == FRAME:
                 if not 0 < height * width <= MOST_PIXELS:
-                    raise ImageError(_TOO_LONG)  # the process does not do what it should any more
-                pixels = self._read(process, 3 * height * width)
+                    raise ImageError(TOO_LONG)  # the process does not do what it should any more
+                pixels = process.read(3 * height * width)
                 self._scale = self._about["width"] / width
                 yield np.frombuffer(pixels, np.uint8).reshape(height, width, 3), time_s
                 continue
-            text = self._read(process, min(width, _MOST_TEXT)).decode("utf-8", "replace")
+            text = process.read(min(width, _MOST_TEXT)).decode("utf-8", "replace")
             if kind == SENTENCE:
                 raise ImageError(text)
             said = json.loads(text)
@@ -241,36 +206,12 @@ class Work:
                 self._about = said
                 self._state = "working"
 
-    def _wait_for_copy(self, process: Popen[bytes]) -> None:
+    def _wait_for_copy(self, process: ClipProcess) -> None:
         """Wait for the copy; the numbers stand without it, too."""
         with suppress(ImageError):
-            kind, *_ = self._message(process)
+            kind, *_ = process.message()
             if kind != COPY:
                 _log.warning("a clip has no copy")
-
-    def _message(self, process: Popen[bytes]) -> tuple[int, int, int, float]:
-        kind, height, width, time_s = MESSAGE.unpack(self._read(process, MESSAGE.size))
-        return kind, height, width, time_s
-
-    def _read(self, process: Popen[bytes], count: int) -> bytearray:
-        assert process.stdout is not None
-        buffer = bytearray(count)
-        view, done = memoryview(buffer), 0
-        alarm = threading.Timer(DEADLINE, process.kill)
-        alarm.daemon = True
-        alarm.start()
-        try:
-            while done < count:
-                got = process.stdout.readinto(view[done:])  # type: ignore[attr-defined]
-                if not got:
-                    if self._stopped.is_set():
-                        raise _StoppedError
-                    _log.warning("a clip ended its decoder (%s)", process.wait())
-                    raise ImageError(_TOO_LONG)
-                done += got
-        finally:
-            alarm.cancel()
-        return buffer
 
 
 def _map(face: FaceResult, image: npt.NDArray[np.uint8]) -> list[Any]:
@@ -279,63 +220,8 @@ def _map(face: FaceResult, image: npt.NDArray[np.uint8]) -> list[Any]:
     return [face_geometry(face, width, height)["place"], heat_text(face)]
 
 
-class _InTurn:
-    """Analyzes frames when it is their visitor's turn: before each, those of cameras may come."""
-
-    def __init__(self, analyzer: Analyzer, gate: Gate, client: Client, stopped: threading.Event):
-        self._analyzer, self._gate = analyzer, gate
-        self._client, self._stopped = client, stopped
-        self._crowded_until = 0.0
-
-    def analyze(
-        self, image: npt.NDArray[np.uint8], *, max_side: int, exact: bool, min_score: float
-    ) -> Faces:
-        while True:
-            asked = time.monotonic()
-            try:
-                with self._gate.enter_at_once(self._client, PATIENCE, PATIENCE) as turn:
-                    turn.decoded = True
-                    began = time.monotonic()
-                    faces = self._analyzer.analyze(
-                        image,
-                        max_faces=MOST_FACES,
-                        max_side=max_side,
-                        exact=exact,
-                        min_score=min_score,
-                    )
-            except BusyError as error:
-                self._crowded_until = time.monotonic() + CROWDED_FOR
-                self._rest(max(error.wait, 0.02))
-                continue
-            now = time.monotonic()
-            if began - asked > _WAITED:
-                self._crowded_until = now + CROWDED_FOR
-            if now < self._crowded_until:
-                self._rest(YIELDS * (now - began))
-            return faces
-
-    def _rest(self, seconds: float) -> None:
-        if self._stopped.wait(seconds):
-            raise _StoppedError
-
-
-def _start(source: Path, copy: Path) -> Popen[bytes]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "emotion.video.worker", str(source), str(copy)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        cwd="/" if os.name == "posix" else None,
-        env=child.environment(**_SETTINGS),
-        start_new_session=True,  # Ctrl-C is for the server, which ends this one last
-    )
-
-
-def _reply(process: Popen[bytes], ready: list[tuple[int, list[TrackedFace]]]) -> None:
-    assert process.stdin is not None
-    said = [[index, [_drawn(face) for face in faces if face.id]] for index, faces in ready]
-    with suppress(BrokenPipeError):  # reading says what happened
-        process.stdin.write(json.dumps(said).encode() + b"\n")
-        process.stdin.flush()
+def _reply(process: ClipProcess, ready: list[tuple[int, list[TrackedFace]]]) -> None:
+    process.reply([[index, [_drawn(face) for face in faces if face.id]] for index, faces in ready])
 
 
 def _drawn(tracked: TrackedFace) -> JSON:

@@ -25,7 +25,7 @@ MAX_CLIP = 100 * 1024 * 1024
 """Largest clip in bytes."""
 
 MAX_PIECE = 8 * 1024 * 1024
-"""Largest piece of one, well below ``front.MAX_BODY``."""
+"""Largest piece of one, well below ``refusals.MAX_BODY``."""
 
 LIFETIME = 120.0
 """Seconds after which a clip is deleted whose visitor does not ask any more; a browser lets a tab

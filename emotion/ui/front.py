@@ -2,69 +2,33 @@
 
 from __future__ import annotations
 
-import asyncio
 import gzip
-import json
 import logging
 import os
 import re
 from collections import Counter
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable
 from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from emotion.errors import EmotionError
 from emotion.ui import routes
+from emotion.ui.admission import Admission
+from emotion.ui.bodies import Body
 from emotion.ui.calls import Calls
-from emotion.ui.clients import RateLimit, address_of
+from emotion.ui.clients import address_of
 from emotion.ui.markup import page_name
 from emotion.ui.preview import described
+from emotion.ui.refusals import MAX_BODY, Message, Receive, RefusedError, Send, answer
 from emotion.ui.uploads import FULL
-
-MAX_BODY = 12 * 1024 * 1024
-"""Largest accepted request body in bytes: an 8 MB picture in base64, and what surrounds it."""
-
-BODIES_PER_ADDRESS, BODIES_ALTOGETHER = 64 * 1024 * 1024, 256 * 1024 * 1024
-"""Most bytes of bodies that are held at a time."""
-
-CALLS_PER_SECOND, CALLS_AT_ONCE = 5.0, 30.0
-"""How many calls and uploads one address may send; two cores answer several times as many."""
-
-REQUESTS_PER_SECOND, REQUESTS_AT_ONCE = 150.0, 300.0
-"""How many requests with a body one address may send, camera frames among them."""
-
-REFUSED_AFTER, REFUSED_PER_SECOND = 1.0, 8.0
-"""Seconds that a refusal of too many calls takes, so that asking at once again gains nothing, and
-how many of them one address gets in a second: where more wait, each takes longer."""
 
 ANCESTORS = "EMOTION_FRAME_ANCESTORS"
 """Environment variable: which sites may show the page in a frame, as in a CSP; default 'self'."""
 
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Message, Receive, Send], Awaitable[None]]
 
 _log = logging.getLogger(__name__)
-_SENTENCES = {
-    400: "The request is not understood; reload the page.",
-    403: "Another site sent this request; open the page itself.",
-    404: "There is nothing here.",
-    413: f"The request is larger than {MAX_BODY // 1024**2} MB; send a smaller picture.",
-    429: "Too many requests; wait a second and try again.",
-    500: "Something went wrong on the server; try again.",
-    503: "The server holds too many uploads at the moment; try again in a few seconds.",
-}
-
-
-class _RefusedError(Exception):
-    """Ends a request with a status and a sentence; ``detail`` has it as gradio_client wants it."""
-
-    def __init__(self, status: int, sentence: str = "") -> None:
-        super().__init__(sentence or _SENTENCES[status])
-        self.status = status
-        self.detail: object = str(self)
 
 
 class Front:
@@ -76,11 +40,8 @@ class Front:
         page = app.get_blocks()
         self._uploads = page.services.uploads
         self._calls = Calls(page, self._uploads)
-        self._call_rate = RateLimit(CALLS_PER_SECOND, CALLS_AT_ONCE)
-        self._upload_rate = RateLimit(CALLS_PER_SECOND, CALLS_AT_ONCE)
-        self._rate = RateLimit(REQUESTS_PER_SECOND, REQUESTS_AT_ONCE)
+        self._admission = Admission()
         self._held: Counter[str] = Counter()  # bytes of bodies under way, by address
-        self._refusing: Counter[str] = Counter()  # requests that wait to be refused, by address
         self._headers = security_headers(os.environ.get(ANCESTORS, "").strip() or "'self'")
         self._headers.append((b"x-page", page_name().encode()))
 
@@ -103,42 +64,36 @@ class Front:
             await send(message)
 
         address = address_of(scope["client"][0] if scope.get("client") else "")
-        body = _Body(receive, self._held, address)
+        body = Body(receive, self._held, address)
         try:
             await self._handle(scope, body, sent, address)
-        except _RefusedError as error:
+        except RefusedError as error:
             body.refused = 0
             if not started:
-                await _refuse(sent, error)
+                await answer(sent, error)
         except Exception:
             _log.exception("a request for %s failed", scope["path"][:200])
             if not started:
-                await _refuse(sent, _RefusedError(500))
+                await answer(sent, RefusedError(500))
         finally:
             body.release()
 
-    async def _handle(self, scope: Message, body: _Body, send: Send, address: str) -> None:
+    async def _handle(self, scope: Message, body: Body, send: Send, address: str) -> None:
         method, path = scope["method"], _path(scope)
         headers = dict(scope["headers"])
         if not routes.is_allowed(method, path):
-            raise _RefusedError(404)
+            raise RefusedError(404)
         _check_names(scope)
         if method not in ("GET", "HEAD"):
             if not _is_own(headers):
-                raise _RefusedError(403)
-            if self._rate.wait(address):
-                raise _RefusedError(429)
+                raise RefusedError(403)
             if _declared(headers) > MAX_BODY:
-                raise _RefusedError(413)
-            if path.startswith(f"{routes.VIDEO}/"):
-                await self._admit(self._upload_rate, address)
-            elif path.startswith((routes.CALL, routes.JOIN)) or routes.is_whole(path):
-                await self._admit(self._call_rate, address)
+                raise RefusedError(413)
+            await self._admission.admit(path, address)
         if path == routes.UPLOAD:
-            await self._admit(self._upload_rate, address)
             if not self._uploads.has_room(address, _declared(headers) - _FORM):
-                await self._slow_down(address)
-                raise _RefusedError(429, FULL)
+                waited = await self._admission.slow_down(address)
+                raise RefusedError(429, FULL, waited)
             await self._app(scope, body.receive, send)
             body.check()
         elif routes.is_whole(path):
@@ -153,37 +108,22 @@ class Front:
         else:
             event = re.fullmatch(rf"{routes.CALL}/.*/([^/]+)", path)
             if event and not self._calls.is_known(event[1]):
-                raise _RefusedError(404, "There is no such call, or its answer was fetched.")
+                raise RefusedError(404, "There is no such call, or its answer was fetched.")
             await self._app(scope, body.receive, send)
 
-    async def _admit(self, rate: RateLimit, address: str) -> None:
-        if rate.wait(address):
-            await self._slow_down(address)
-            raise _RefusedError(429)
-
-    async def _slow_down(self, address: str) -> None:
-        """Wait as long as a refusal takes; bodies are not read meanwhile."""
-        self._refusing[address] += 1
-        try:
-            await asyncio.sleep(max(REFUSED_AFTER, self._refusing[address] / REFUSED_PER_SECOND))
-        finally:
-            self._refusing[address] -= 1
-            if self._refusing[address] <= 0:
-                del self._refusing[address]
-
-    async def _call(self, scope: Message, path: str, body: _Body, send: Send, address: str) -> None:
+    async def _call(self, scope: Message, path: str, body: Body, send: Send, address: str) -> None:
         self._calls.forget_unfetched()
         try:
             content = self._calls.rewrite(path, await body.read(), address)
         except EmotionError as error:
-            refused = _RefusedError(422, str(error))
+            refused = RefusedError(422, str(error))
             if path.startswith(routes.JOIN):
                 refused.detail = [
                     {"__type__": "validate", "is_valid": False, "message": str(error)}
                 ]
             raise refused from None
         except BlockingIOError:
-            raise _RefusedError(429) from None
+            raise RefusedError(429) from None
         fixed = [pair for pair in scope["headers"] if pair[0] not in _ABOUT_THE_BODY]
         fixed += [
             (b"content-type", b"application/json"),
@@ -200,7 +140,7 @@ class Front:
 
         await self._app({**scope, "headers": fixed}, replay, send)
 
-    async def _page(self, scope: Message, body: _Body, send: Send) -> None:
+    async def _page(self, scope: Message, body: Body, send: Send) -> None:
         """Hand the page out with what it says of itself where it is shared."""
         start: Message = {}
         parts: list[bytes] = []
@@ -225,7 +165,7 @@ class Front:
         await send({**start, "headers": headers})
         await send({"type": "http.response.body", "body": page})
 
-    async def _file(self, scope: Message, path: str, body: _Body, send: Send) -> None:
+    async def _file(self, scope: Message, path: str, body: Body, send: Send) -> None:
         """Hand a file out, and delete it: nobody fetches it twice."""
         status, whole = 0, False
 
@@ -247,55 +187,6 @@ _ABOUT_THE_BODY = (b"content-type", b"content-length", b"content-encoding", b"tr
 @lru_cache(maxsize=4)
 def _zipped(page: bytes) -> bytes:
     return gzip.compress(page, 6)
-
-
-class _Body:
-    """A request's body: counted while it arrives, against what is allowed and what is held."""
-
-    def __init__(self, receive: Receive, held: Counter[str], address: str) -> None:
-        self._receive = receive
-        self._held = held
-        self._address = address
-        self._count = 0
-        self.refused = 0
-
-    async def receive(self) -> Message:
-        """Receive the next part; one too many looks like a client that went away."""
-        message = await self._receive()
-        if message["type"] == "http.request":
-            size = len(message.get("body", b""))
-            self._count += size
-            self._held[self._address] += size
-            if self._count > MAX_BODY:
-                self.refused = 413
-            elif self._held[self._address] > BODIES_PER_ADDRESS:
-                self.refused = 429
-            elif self._held.total() > BODIES_ALTOGETHER:
-                self.refused = 503
-        self.check()
-        return message
-
-    async def read(self) -> bytes:
-        """Return the whole body."""
-        parts = []
-        while True:
-            message = await self.receive()
-            if message["type"] == "http.disconnect":
-                raise _RefusedError(400)
-            parts.append(message.get("body", b""))
-            if not message.get("more_body", False):
-                return b"".join(parts)
-
-    def check(self) -> None:
-        """Refuse what came."""
-        if self.refused:
-            raise _RefusedError(self.refused)
-
-    def release(self) -> None:
-        """Hold nothing any more."""
-        self._held[self._address] -= self._count
-        if self._held[self._address] <= 0:
-            del self._held[self._address]
 
 
 def security_headers(ancestors: str) -> list[tuple[bytes, bytes]]:
@@ -336,7 +227,7 @@ def _path(scope: Message) -> str:
 def _check_names(scope: Message) -> None:
     for values in parse_qs(scope.get("query_string", b"").decode("latin-1")).values():
         if any(len(value) > routes.MAX_NAME for value in values):
-            raise _RefusedError(422, f"A name has at most {routes.MAX_NAME} characters.")
+            raise RefusedError(422, f"A name has at most {routes.MAX_NAME} characters.")
 
 
 def _is_own(headers: dict[bytes, bytes]) -> bool:
@@ -357,14 +248,3 @@ def _is_own(headers: dict[bytes, bytes]) -> bool:
 def _declared(headers: dict[bytes, bytes]) -> int:
     value = headers.get(b"content-length", b"0")
     return int(value) if value.isdigit() and len(value) < 16 else MAX_BODY + 1
-
-
-async def _refuse(send: Send, error: _RefusedError) -> None:
-    body = json.dumps({"detail": error.detail, "error": str(error)}).encode()
-    headers = [
-        (b"content-type", b"application/json"),
-        (b"content-length", str(len(body)).encode()),
-        (b"connection", b"close"),
-    ]
-    await send({"type": "http.response.start", "status": error.status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})

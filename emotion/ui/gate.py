@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from emotion.errors import EmotionError
 from emotion.ui.clients import NOBODY, REMEMBERED, Client, RateLimit
+from emotion.ui.shares import Shares
 
 FRAMES_PER_SECOND, FRAMES_AT_ONCE = 50.0, 25.0
 """How many frames one address may send: two visitors at full rate, or several behind one router."""
@@ -23,9 +24,6 @@ NEWCOMERS_PER_SECOND, NEWCOMERS_AT_ONCE = 1.0, 16.0
 BETWEEN_FRAMES = 0.1
 """Seconds after a visitor's turn in which the next frame is likely to come: what comes after all
 others leaves the slot to it, and so does who has had more than a frame beyond their share."""
-
-LARGE_TURN, LARGEST_TURN = 3.0, 200.0
-"""What a photo or a call counts against frames that take as long, and the most frames it counts."""
 
 CLAIM_LASTS = 0.6
 """Seconds for which a refused visitor's turn is kept after the moment they were told."""
@@ -94,17 +92,13 @@ class Turn:
 class Gate:
     """Lets a bounded number of analyses run; who had least of it comes first.
 
-    Addresses share the time as in start-time fair queueing (Goyal, Vin and Cheng, 1996). A turn
-    counts one for a frame, and three times the frames that take as long for a photo or a call:
-    whoever looks at a camera's picture waits for every one. Who did not ask for a while saves
-    nothing up.
-
-    Turns are kept between addresses first and between the visitors of an address second, so that
-    nobody gains by pretending to be many. A visitor who was refused finds their turn kept when
-    they come again, but only one whose last frame was a picture: a name costs nothing, and a slot
-    that waits for somebody who never returns is lost to everybody. Names not seen before share one
-    place per address, in which they wait; an address that brings more of them than a school does
-    has that place behind everybody, so that names used once cost others only what is left over.
+    Who comes first is said by ``Shares``. Turns are kept between addresses first and between the
+    visitors of an address second, so that nobody gains by pretending to be many. A visitor who was
+    refused finds their turn kept when they come again, but only one whose last frame was a picture:
+    a name costs nothing, and a slot that waits for somebody who never returns is lost to everybody.
+    Names not seen before share one place per address, in which they wait; an address that brings
+    more of them than a school does has that place behind everybody, so that names used once cost
+    others only what is left over.
     """
 
     def __init__(
@@ -122,10 +116,8 @@ class Gate:
         self._claims: dict[Hashable, _Claim] = {}
         self._seen: OrderedDict[Client, None] = OrderedDict()  # whose last frame was a picture
         self._penalties: dict[str, float] = {}  # addresses without claims, and until when
-        self._spent: OrderedDict[str, float] = OrderedDict()  # by address, in virtual time
-        self._served: OrderedDict[Hashable, int] = OrderedDict()  # number of the last turn
-        self._turn = self._arrivals = 0
-        self._virtual = 0.0  # when the newest turn began
+        self._shares = Shares()
+        self._arrivals = 0
         self._returned = -math.inf  # when somebody had a turn who had had one before
 
     def stuck(self) -> bool:
@@ -181,9 +173,9 @@ class Gate:
         """
         with self._changed:
             claim = self._claim(client)
+            waiting = [other.client for other in self._claims.values() if _waits(other)]
+            own = sum(other.address == client.address for other in waiting)
             if not self._has_turn(claim):
-                waiting = [other.client for other in self._claims.values() if _waits(other)]
-                own = sum(other.address == client.address for other in waiting)
                 if len(waiting) >= self._room or own >= max(1, self._room // 2):
                     raise BusyError
                 if not self._wait(claim, timeout):
@@ -193,9 +185,8 @@ class Gate:
             yield turn
         finally:
             with self._changed:
-                frames = LARGE_TURN * (self._clock() - turn.began) / self._typical
-                if client.address in self._spent and frames > 1:
-                    self._spent[client.address] += min(frames, LARGEST_TURN) - 1
+                frames = (self._clock() - turn.began) / self._typical
+                self._shares.charge(client.address, frames, at_once=own + 1)
                 self._end(turn)
 
     def _take_kept_turn(self, client: Client, patience: float) -> None:
@@ -252,7 +243,7 @@ class Gate:
     def _has_turn(self, claim: _Claim) -> bool:
         """Tell whether a slot is free that nobody before this claim takes."""
         now = self._clock()
-        greedy = self._start(claim.client.address) > self._virtual + 1.5
+        greedy = self._shares.is_ahead(claim.client.address)
         if (claim.last or greedy) and now - self._returned < BETWEEN_FRAMES:
             return False
         ahead = self._ahead(claim)
@@ -283,12 +274,7 @@ class Gate:
             self._penalties[name] = max(self._penalties.get(name, now), now) + times * lost
 
     def _order(self, claim: _Claim) -> tuple[bool, float, int, int, int]:
-        address, client = claim.client.address, claim.client
-        last_turns = self._served.get(address, 0), self._served.get(client, 0)
-        return claim.last, self._start(address), *last_turns, claim.arrived
-
-    def _start(self, address: str) -> float:
-        return max(self._virtual, self._spent.get(address, 0.0))
+        return claim.last, *self._shares.order(claim.client), claim.arrived
 
     def _counted(self, now: float) -> list[Turn]:
         return [turn for turn in self._running if now - turn.began < SLOT_LASTS]
@@ -301,17 +287,8 @@ class Gate:
         return min(max(first, 0.0) + ahead * self._typical / self._slots, LONGEST_WAIT)
 
     def _begin(self, client: Client) -> Turn:
-        self._turn += 1
-        self._virtual = self._start(client.address)
-        self._spent[client.address] = self._virtual + 1
-        self._spent.move_to_end(client.address)
         first = () if client in self._seen else (Client(client.address),)
-        for key in (client.address, client, *first):
-            self._served[key] = self._turn
-            self._served.move_to_end(key)
-        for kept in (self._spent, self._served):
-            while len(kept) > REMEMBERED:
-                kept.popitem(last=False)
+        self._shares.begin(client, *first)
         turn = Turn(client, self._clock())
         self._running.append(turn)
         return turn

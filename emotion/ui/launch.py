@@ -50,7 +50,6 @@ def settings(page: Page, *, mcp: bool = False) -> dict[str, Any]:
         "i18n": gr.I18n(**{language: table()[language] for language in LANGUAGES}),
         "app_kwargs": {"routes": own},  # they come before Gradio's
         "max_file_size": MAX_FILE,
-        "state_session_capacity": 32,  # 50 KB each, and nothing here keeps anything by session
         "footer_links": ["api"],
         "run_history": False,
         "enable_monitoring": False,

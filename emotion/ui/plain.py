@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from emotion.ui.demo import Services
 
 MAX_PICTURES = 16
-"""Most pictures of one request; all together have at most ``front.MAX_BODY`` bytes."""
+"""Most pictures of one request; all together have at most ``refusals.MAX_BODY`` bytes."""
 
 _FAILED = "Something went wrong on the server; its log says what."
 _TOO_LARGE = f"The picture is larger than {MAX_FILE // 1024**2} MB; send a smaller one."

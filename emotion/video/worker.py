@@ -73,7 +73,7 @@ def main() -> None:
     source, copy = Path(sys.argv[1]), Path(sys.argv[2])
     answers, replies = child.answers(), sys.stdin.buffer
     with suppress(AttributeError, OSError):
-        os.nice(5)  # camera frames come first
+        os.nice(10)  # camera frames come first
     _limit()
     try:
         _work(source, copy, answers, replies)

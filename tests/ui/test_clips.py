@@ -21,7 +21,8 @@ from skimage import data
 from emotion.labels import LABELS
 from emotion.ui import clips as clips_module
 from emotion.ui.clients import Client
-from emotion.ui.clip_work import Work, _InTurn
+from emotion.ui.clip_turns import YIELDS, InTurn
+from emotion.ui.clip_work import Work
 from emotion.ui.clips import ALTOGETHER, COPY, MAX_CLIP, PER_ADDRESS, ClipError, Clips
 from emotion.ui.gate import BusyError, Gate
 
@@ -265,31 +266,83 @@ def always_busy(*_args):
     yield
 
 
+class Rests(threading.Event):
+    """A clip that nobody stops; notes how long it rests, in place of resting."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seconds: list[float] = []
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.seconds.append(timeout or 0.0)
+        return self.is_set()
+
+
+class Refusing:
+    """A gate where others are ahead of the first so many frames."""
+
+    def __init__(self, times: int) -> None:
+        self.times = times
+        self.asked: list[tuple[Client, float]] = []
+
+    @contextmanager
+    def enter_at_once(self, client, patience, _first_patience):
+        self.asked.append((client, patience))
+        if len(self.asked) <= self.times:
+            raise BusyError(wait=0.001)
+        yield SimpleNamespace(decoded=False)
+
+
+def analyze_one(gate: Refusing, stopped: threading.Event, seconds: float = 0.1) -> None:
+    """Analyze a frame that takes so long."""
+    analyzer = SimpleNamespace(analyze=lambda *_, **__: time.sleep(seconds))
+    turns = InTurn(analyzer, gate, ANN, stopped)
+    turns.analyze(np.zeros((8, 8, 3), np.uint8), max_side=640, exact=False, min_score=0.5)
+
+
 def test_each_frame_passes_the_gate_and_others_come_first():
     """Like a live frame, it is refused where others are ahead, and comes again."""
-    asked, analysed = [], []
+    gate, rests = Refusing(2), Rests()
+    analyze_one(gate, rests)
+    assert [client for client, _ in gate.asked] == [ANN] * 3
+    assert all(patience <= 0.05 for _, patience in gate.asked)
+    # Others were there, so it leaves the gate to them for several times as long as it took.
+    assert rests.seconds[-1] >= YIELDS * 0.1
 
-    class Refusing:
-        @contextmanager
-        def enter_at_once(self, client, patience, first_patience):
-            asked.append((client, patience))
-            if len(asked) < 3:
-                raise BusyError(wait=0.001)
-            yield SimpleNamespace(decoded=False)
 
-    def analyze(image, **options):
-        analysed.append(options)
-        time.sleep(0.1)
+def test_a_clip_does_not_rest_where_nobody_else_is():
+    rests = Rests()
+    analyze_one(Refusing(0), rests)
+    assert rests.seconds == []
 
-    analyzer = SimpleNamespace(analyze=analyze)
-    in_turn = _InTurn(analyzer, Refusing(), ANN, threading.Event())
-    began = time.monotonic()
-    in_turn.analyze(np.zeros((8, 8, 3), np.uint8), max_side=640, exact=False, min_score=0.5)
-    # Others were there, so it leaves the gate to them for twice as long as it took.
-    assert time.monotonic() - began > 0.29
-    assert [client for client, _ in asked] == [ANN] * 3
-    assert all(patience <= 0.05 for _, patience in asked)
-    assert len(analysed) == 1
+
+def test_clips_rest_together_where_others_are():
+    """Two clips get no more of the network than one."""
+    resting, rested = threading.Event(), threading.Event()
+
+    class LongRest(Rests):
+        def wait(self, timeout: float | None = None) -> bool:
+            if (timeout or 0.0) > 0.5:
+                resting.set()
+                assert rested.wait(30)
+            return super().wait(timeout)
+
+    gate, rests = Refusing(0), Rests()
+    threads = [
+        threading.Thread(target=analyze_one, args=(Refusing(1), LongRest())),
+        threading.Thread(target=analyze_one, args=(gate, rests)),
+    ]
+    threads[0].start()
+    assert resting.wait(30)
+    threads[1].start()
+    deadline = time.monotonic() + 30
+    while len(rests.seconds) < 2 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert gate.asked == []
+    rested.set()
+    for thread in threads:
+        thread.join(30)
+    assert len(gate.asked) == 1
 
 
 def test_the_routes_take_a_clip_in_pieces_and_hand_the_copy_out(served, clip):

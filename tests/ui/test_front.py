@@ -17,7 +17,7 @@ import pytest
 from gradio_client import Client, handle_file
 from PIL import Image
 
-from emotion.ui import calls
+from emotion.ui import admission, bodies, calls
 from emotion.ui import front as front_module
 from emotion.ui.front import ANCESTORS, Front, security_headers
 from emotion.ui.routes import MAX_NAME
@@ -174,7 +174,7 @@ def test_names_have_a_length(http, served):
 
 
 def test_sessions_that_never_return_leave_nothing(http, page, served, monkeypatch):
-    monkeypatch.setattr(front_module.RateLimit, "wait", lambda *_: 0.0)
+    monkeypatch.setattr(admission.RateLimit, "wait", lambda *_: 0.0)
     monkeypatch.setattr(calls, "UNFETCHED", 20)
     queue, state = page._queue, page.server_app.state_holder
     quick = next(index for index, fn in page.fns.items() if fn.api_name == "model_info")
@@ -200,8 +200,7 @@ def test_sessions_that_never_return_leave_nothing(http, page, served, monkeypatc
     while queue.event_ids_to_events and time.monotonic() < deadline:
         time.sleep(0.1)
     http.post("/gradio_api/cancel", json={"session_hash": "x", "event_id": "x", "fn_index": 0})
-    sessions = state.capacity  # Gradio forgets the oldest of them
-    assert held() <= sessions + 2 * 20 + 2
+    assert held() <= 1 + 2 * 20 + 2  # one session for everybody
 
 
 def test_what_a_program_uploads_is_gone_once_it_was_read(http, page, served, tmp_path):
@@ -369,37 +368,41 @@ async def chunks(count: int):
     ],
 )
 def test_a_body_has_a_largest_size(page, monkeypatch, body, status):
-    monkeypatch.setattr(front_module, "MAX_BODY", 1000)
+    for module in (front_module, bodies):
+        monkeypatch.setattr(module, "MAX_BODY", 1000)
     assert post(Front(Stub(page)), "/gradio_api/upload", **body).status_code == status
 
 
 def test_bodies_that_are_held_at_a_time_have_a_largest_size(page, monkeypatch):
     front = Front(Stub(page))
-    front._held["another"] = front_module.BODIES_ALTOGETHER
+    front._held["another"] = bodies.BODIES_ALTOGETHER
     assert post(front, "/gradio_api/upload", content=b"x").status_code == 503
-    assert front._held.total() == front_module.BODIES_ALTOGETHER
+    assert front._held.total() == bodies.BODIES_ALTOGETHER
 
 
 def test_calls_of_one_address_are_counted_and_those_of_another_pass(page, monkeypatch):
-    monkeypatch.setattr(front_module, "REFUSED_AFTER", 0.0)
+    monkeypatch.setattr(admission, "REFUSED_AFTER", 0.0)
     stub = Stub(page)
     front = Front(stub)
     answers = [post(front, "/gradio_api/call/health", json={}).status_code for _ in range(40)]
     assert 429 in answers[25:]
     assert answers[:25] == [200] * 25
     assert stub.calls == answers.count(200)
-    assert front._call_rate.wait("10.0.0.9") == 0
+    refused = post(front, "/gradio_api/call/health", content=b"{" * 1000)
+    assert refused.status_code == 429  # and not 422: nobody read it
+    assert int(refused.headers["retry-after"]) >= 1
+    assert front._admission._calls.wait("10.0.0.9") == 0
 
 
 def test_an_address_gets_so_many_refusals_a_second_however_many_ask(page, monkeypatch):
     pauses: list[float] = []
 
     async def sleep(seconds: float) -> None:
-        if seconds >= front_module.REFUSED_AFTER:  # others sleep, too
+        if seconds >= admission.REFUSED_AFTER:  # others sleep, too
             pauses.append(seconds)
         await anyio.lowlevel.checkpoint()
 
-    monkeypatch.setattr("emotion.ui.front.asyncio.sleep", sleep)
+    monkeypatch.setattr("emotion.ui.admission.asyncio.sleep", sleep)
     front = Front(Stub(page))
 
     async def ask() -> None:
@@ -413,8 +416,8 @@ def test_an_address_gets_so_many_refusals_a_second_however_many_ask(page, monkey
 
     anyio.run(ask)
     assert len(pauses) > 100
-    assert max(pauses) > 100 / front_module.REFUSED_PER_SECOND
-    assert not front._refusing
+    assert max(pauses) > 100 / admission.REFUSED_PER_SECOND
+    assert not front._admission._refusing
 
 
 def test_a_failure_of_the_application_is_a_sentence(page, caplog):

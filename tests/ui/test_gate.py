@@ -376,6 +376,33 @@ def test_an_address_that_takes_long_turns_gets_fewer(clock):
     assert 0.08 < large / (large + frames) < 0.25
 
 
+def what_three_calls_cost(clock: Clock, *, at_once: bool) -> float:
+    """Let an address have three calls of one length; return what they count, in frames."""
+    gate = Gate(slots=1, clock=clock)
+
+    def call() -> None:
+        with gate.enter(EVE, timeout=1000.0):
+            clock.now += 0.1
+
+    threads = [threading.Thread(target=call) for _ in range(3)]
+    with gate.enter(BEN):
+        for number, thread in enumerate(threads, 1):
+            if at_once:
+                thread.start()
+                while len(gate._claims) < number:
+                    time.sleep(0.001)
+    for thread in threads:
+        if not at_once:
+            thread.start()
+        thread.join()
+    return gate._shares.order(EVE)[0]
+
+
+def test_an_address_with_many_calls_at_once_gets_fewer_than_one_that_asks_in_turn(clock):
+    in_turn = what_three_calls_cost(clock, at_once=False)
+    assert what_three_calls_cost(clock, at_once=True) > 1.5 * in_turn > 0
+
+
 def test_a_name_that_sends_no_picture_any_more_is_a_new_one(clock):
     gate = acquainted(Gate(slots=1, clock=clock), ANN, EVE)
     assert served(gate, EVE, decoded=False)
@@ -558,7 +585,7 @@ def test_what_the_gate_remembers_is_bounded(clock):
     for number in range(3000):
         assert served(gate, Client(f"address {number}", "x"))
         clock.now += 1
-    assert len(gate._served) <= 2048
+    assert len(gate._shares) <= 2048
     assert len(gate._rate._buckets) <= 2048
     assert not gate._claims
 
