@@ -18,6 +18,7 @@ from emotion.detect.plausible import plausible_faces
 from emotion.doubt import reason_for_doubt
 from emotion.engine import TorchEngine, choose
 from emotion.errors import AlignmentError, ConfigError, ImageError, WeightsError
+from emotion.followed import Followed, View
 from emotion.images import Source, as_rgb, bgr_to_rgb
 from emotion.labels import LABELS
 from emotion.network import EmotionNet
@@ -57,6 +58,7 @@ class _Cut(NamedTuple):
     crop: npt.NDArray[np.uint8]
     matrix: Matrix
     reason: str | None = None
+    view: View = View.BOTH
 
 
 class _Found(NamedTuple):
@@ -177,7 +179,7 @@ class Analyzer:
         min_score: float = MIN_SCORE,
         max_side: int | None = None,
         exact: bool = True,
-        known: Sequence[Face] | None = None,
+        known: Followed | None = None,
         bgr: bool = False,
     ) -> Faces: ...
 
@@ -203,7 +205,7 @@ class Analyzer:
         min_score: float = MIN_SCORE,
         max_side: int | None = None,
         exact: bool = True,
-        known: Sequence[Face] | None = None,
+        known: Followed | None = None,
         bgr: bool = False,
     ) -> Faces | list[Faces]:
         """Analyze one picture, or a list of pictures whose faces are classified together.
@@ -217,8 +219,9 @@ class Analyzer:
             max_side: longer side in px of the copy on which faces are looked for; None takes what
                 finds the most, ``FRAME_SIDE`` is enough for a frame before a camera.
             exact: if False, what serves live classifies: in 8 bits where that is faster.
-            known: upright faces of the video's frame before, see ``Tracker.known``: they are looked
-                for around their places, and everywhere only if one of them is lost.
+            known: faces of the video's frame before, see ``Tracker.known``: they may be looked for
+                around their places, and everywhere only if one of them is lost, and the network
+                may see of them the crop or its mirror image alone.
             bgr: the channels of arrays are blue, green, red, as OpenCV reads them.
 
         Returns:
@@ -234,12 +237,13 @@ class Analyzer:
             pixels = as_rgb(bgr_to_rgb(one) if bgr else one)
             if not detect:
                 return _Found([_Cut(None, *plain_crop(pixels))], 1)
-            again = self._find_again(pixels, known or [], min_score, max_side)
+            again = self._find_again(pixels, known, min_score, max_side)
             if again is not None:
-                cuts = [self._cut(pixels, face, stands=True) for face in again]
+                cuts = [self._cut(pixels, face, known, stands=True) for face in again]
                 return _Found(cuts, len(again), whole=False)
             faces = self.find(pixels, min_score=min_score, max_side=max_side)
-            return _Found([self._cut(pixels, face) for face in faces[:max_faces]], len(faces))
+            cuts = [self._cut(pixels, face, known) for face in faces[:max_faces]]
+            return _Found(cuts, len(faces))
 
         if not isinstance(image, list | tuple):
             cuts, total, whole = cut_out(image)
@@ -380,13 +384,17 @@ class Analyzer:
         return classified.probabilities, classified.cams
 
     def answer(
-        self, crops: npt.NDArray[np.uint8], classifier: Classifier | None = None
+        self,
+        crops: npt.NDArray[np.uint8],
+        classifier: Classifier | None = None,
+        views: Sequence[View] | None = None,
     ) -> Classified:
         """Classify crops uint8 (B, 64, 64), explain, and tell calm faces, in one forward pass.
 
         Args:
             crops: uint8 (B, 64, 64).
             classifier: runs the network; by default in float32.
+            views: what it sees of each crop, see ``Classifier``.
 
         Raises:
             ImageError: if ``crops`` are of another type or size.
@@ -396,7 +404,7 @@ class Analyzer:
             raise ImageError(
                 f"Crops are uint8 of N x {CROP_SIZE} x {CROP_SIZE}, not {crops.dtype} of {shape}."
             )
-        outputs, config = (classifier or self.exact)(crops), self.network.config
+        outputs, config = (classifier or self.exact)(crops, views), self.network.config
         probabilities = Calibration.of(config).probabilities(outputs.logits, outputs.pooled)
         calm = None if outputs.calm is None else calm_probabilities(outputs.calm, config)
         return Classified(probabilities, regular_maps(outputs.cams, config), calm)
@@ -404,24 +412,32 @@ class Analyzer:
     def _find_again(
         self,
         image: npt.NDArray[np.uint8],
-        known: Sequence[Face],
+        known: Followed | None,
         min_score: float,
         max_side: int | None,
     ) -> list[Face] | None:
         """Find all of the known faces around their places, or return None."""
-        if not known:
+        if known is None or not known.around:
             return None
-        found = self.detector.detect_around(image, known, min_score=min_score, max_side=max_side)
+        before = known.faces
+        found = self.detector.detect_around(image, before, min_score=min_score, max_side=max_side)
         faces = plausible_faces(image, found or [])
-        return faces if len(faces) == len(known) else None
+        return faces if len(faces) == len(before) else None
 
-    def _cut(self, image: npt.NDArray[np.uint8], face: Face, *, stands: bool = False) -> _Cut:
+    def _cut(
+        self,
+        image: npt.NDArray[np.uint8],
+        face: Face,
+        known: Followed | None,
+        *,
+        stands: bool = False,
+    ) -> _Cut:
         around = None if stands else turned_around(image, face, self.detector)
         upright = around or face
         crop, matrix = self.crop(image, upright)
         size, turned = (image.shape[1], image.shape[0]), around is not None
         reason = reason_for_doubt(upright, matrix, crop, size, turned=turned)
-        return _Cut(upright, crop, matrix, reason)
+        return _Cut(upright, crop, matrix, reason, known.view(upright) if known else View.BOTH)
 
     def _classify(
         self, cuts: Sequence[_Cut], classifier: Classifier | None = None
@@ -430,7 +446,7 @@ class Analyzer:
         for start in range(0, len(cuts), _BATCH):
             batch = cuts[start : start + _BATCH]
             crops = np.stack([cut.crop for cut in batch])
-            probabilities, maps, calm = self.answer(crops, classifier)
+            probabilities, maps, calm = self.answer(crops, classifier, [cut.view for cut in batch])
             sure = probabilities.max(1) >= self.network.config.abstain_below
             results += [
                 FaceResult(

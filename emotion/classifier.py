@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,8 +16,9 @@ from torch import Tensor, nn
 from emotion import int8
 from emotion.align import CROP_SIZE
 from emotion.cam import class_activation_maps
-from emotion.engine.base import Engine
+from emotion.engine.base import Engine, Run
 from emotion.engine.openvino_engine import OpenVINOEngine
+from emotion.followed import View
 from emotion.network import EmotionNet, normalise
 from emotion.weights import EMBEDDED
 
@@ -52,17 +55,50 @@ class ClassifierGraph(nn.Module):
     """Everything between crops and feature maps; what follows is linear and costs next to nothing.
 
     So one compiled model serves every linear layer (``NetworkConfig.conventions``), and those stay
-    in float32 where it computes in 8 bits.
+    in float32 where it computes in 8 bits. The mirror image is not inside: of followed faces one
+    view is enough, see ``Tracker.known``.
+
+    Args:
+        network: what is compiled.
+        mirrors: whether the mean with the mirror image is inside, as in files of earlier versions.
     """
 
-    def __init__(self, network: EmotionNet) -> None:
+    def __init__(self, network: EmotionNet, mirrors: bool = False) -> None:
         super().__init__()
         self.network = network.eval()
+        self.mirrors = mirrors
 
     def forward(self, crops: Tensor) -> tuple[Tensor]:
-        """Map crops uint8 (B, 64, 64) to ``EmotionNet.evidence``, float32 (B, K, 8, 8)."""
+        """Map crops uint8 (B, 64, 64) to their last feature maps, float32 (B, K, 8, 8)."""
         network = self.network
-        return (network.evidence(normalise(crops, network.config).contiguous()),)
+        inputs = normalise(crops, network.config).contiguous()
+        return (network.evidence(inputs) if self.mirrors else network.features(inputs),)
+
+
+def evidence(
+    run: Run, crops: npt.NDArray[np.uint8], views: Sequence[View]
+) -> npt.NDArray[np.float32]:
+    """Compute the feature maps that are answered from, see ``EmotionNet.evidence``.
+
+    Args:
+        run: a compiled ``ClassifierGraph`` without the mirror image.
+        crops: uint8 (B, 64, 64).
+        views: of each crop, what the network is to see.
+
+    Returns:
+        float32 (B, K, 8, 8), the means over the views.
+    """
+    straight, mirrored = (
+        [at for at, view in enumerate(views) if one in view]
+        for one in (View.STRAIGHT, View.MIRRORED)
+    )
+    # Models of earlier versions have logits and maps before the features.
+    maps = run(np.concatenate([crops[straight], crops[mirrored, :, ::-1]]))[-1]
+    result = np.zeros((len(crops), *maps.shape[1:]), np.float32)
+    result[straight] = maps[: len(straight)]
+    result[mirrored] += maps[len(straight) :, ..., ::-1]
+    result[[at for at, view in enumerate(views) if view is View.BOTH]] /= 2
+    return result
 
 
 def read_out(network: EmotionNet, features: npt.NDArray[np.float32]) -> Outputs:
@@ -91,18 +127,31 @@ class Classifier:
     ) -> None:
         self.engine = engine.name
         self._network = network.eval()
-        run = None
+        model = None
         if weights and isinstance(engine, OpenVINOEngine) and int8.helps():
             # What is installed with the code is trusted as the code is.
-            graph = None if weights[0] == EMBEDDED else ClassifierGraph(network)
-            run = int8.load(*weights, network.config, engine, graph)
-            self.engine += " int8" if run else ""
-        self.exact = run is None
+            graph = None if weights[0] == EMBEDDED else partial(ClassifierGraph, network)
+            model = int8.load(*weights, network.config, engine, graph)
+            self.engine += " int8" if model else ""
+        self.exact = model is None
         """Whether it computes in float32."""
-        self._run = run or engine.compile(ClassifierGraph(network), EXAMPLE, VARYING)
+        self._run = (
+            model.run if model else engine.compile(ClassifierGraph(network), EXAMPLE, VARYING)
+        )
+        inside = model is not None and model.mirrors
+        self._view = View.BOTH if network.config.mirror and not inside else View.STRAIGHT
         self(EXAMPLE.numpy())  # the first call allocates and compiles; visitors should not wait
 
-    def __call__(self, crops: npt.NDArray[np.uint8]) -> Outputs:
-        """Classify and explain crops uint8 (B, 64, 64) in one forward pass."""
-        # Models of earlier versions have logits and maps before the features.
-        return read_out(self._network, self._run(crops)[-1])
+    def __call__(
+        self, crops: npt.NDArray[np.uint8], views: Sequence[View] | None = None
+    ) -> Outputs:
+        """Classify and explain crops in one forward pass.
+
+        Args:
+            crops: uint8 (B, 64, 64).
+            views: of each crop, what the network sees where ``NetworkConfig.mirror`` asks for the
+                mirror image too; by default both, and always where that is inside an older model.
+        """
+        if views is None or self._view is View.STRAIGHT:
+            views = [self._view] * len(crops)
+        return read_out(self._network, evidence(self._run, crops, views))

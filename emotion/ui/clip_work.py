@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from emotion import child
 from emotion.errors import EmotionError, ImageError
+from emotion.followed import Followed
 from emotion.reliability import MIN_SCORE
 from emotion.result import rounded
 from emotion.tracker import OPENING_FRAMES, TrackedFace, Tracker
@@ -275,7 +276,13 @@ class _InTurn:
         self._crowded_until = 0.0
 
     def analyze(
-        self, image: npt.NDArray[np.uint8], *, max_side: int, exact: bool, min_score: float
+        self,
+        image: npt.NDArray[np.uint8],
+        *,
+        max_side: int,
+        exact: bool,
+        min_score: float,
+        known: Followed | None,
     ) -> Faces:
         while True:
             asked = time.monotonic()
@@ -289,6 +296,7 @@ class _InTurn:
                         max_side=max_side,
                         exact=exact,
                         min_score=min_score,
+                        known=known,
                     )
             except BusyError as error:
                 self._crowded_until = time.monotonic() + CROWDED_FOR
