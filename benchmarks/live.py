@@ -36,6 +36,7 @@ from emotion.engine import Engine, TorchEngine
 from emotion.engine.openvino_engine import OpenVINOEngine
 from emotion.engine.threads import usable_threads
 from emotion.errors import ConfigError, EmotionError
+from emotion.followed import View
 from emotion.result import FaceResult, Faces
 from emotion.tracker import Tracker
 from emotion.ui.wire import face_geometry, heat_bytes
@@ -97,6 +98,8 @@ def measure(
     }
     name, fastest = list(analyzers.items())[-1]
     # Of the faces' surroundings only, and every 0.2 s of the whole frame: the p95 is of those.
+    # The network sees the crop and its mirror image in turns, or both each time.
+    contestants[f"{name}, followed, both views"] = _answer(_following(fastest, View.BOTH))
     contestants[f"{name}, followed"] = _answer(_following(fastest))
     if against is not None:
         other = list(_analyzers(load(against), threads).values())[-1]
@@ -150,12 +153,14 @@ def _live(analyzer: Analyzer) -> Contestant:
     return _answer(partial(analyzer.analyze, **LIVE))
 
 
-def _following(analyzer: Analyzer) -> Callable[..., Any]:
+def _following(analyzer: Analyzer, view: View | None = None) -> Callable[..., Any]:
     tracker, times = Tracker(), count(step=1 / FRAME_RATE)
 
     def analyze(image: Pixels, max_faces: int) -> Faces:
         time_s = next(times)
         known = tracker.known(time_s)
+        if known and view:
+            known = known._replace(views=[view] * len(known.faces))
         faces = analyzer.analyze(image, max_faces=max_faces, known=known, **LIVE)
         tracker.update(faces, time_s)
         return faces

@@ -11,10 +11,11 @@ import numpy.typing as npt
 from emotion.classifier import Classified, Classifier
 from emotion.cover import CoverTest, cover_faces
 from emotion.cutting import Cut, Cutter, Found, whole_picture
-from emotion.detect import Detector, Face, RetinaFaceDetector
+from emotion.detect import Detector, RetinaFaceDetector
 from emotion.engine import TorchEngine, choose
 from emotion.errors import ConfigError, ImageError, WeightsError
 from emotion.fills import Fill, smooth_fill
+from emotion.followed import Followed
 from emotion.images import Source, as_rgb, bgr_to_rgb
 from emotion.network import EmotionNet
 from emotion.reliability import MIN_SCORE
@@ -131,7 +132,7 @@ class Analyzer:
         min_score: float = MIN_SCORE,
         max_side: int | None = None,
         exact: bool = True,
-        known: Sequence[Face] | None = None,
+        known: Followed | None = None,
         bgr: bool = False,
     ) -> Faces: ...
 
@@ -157,7 +158,7 @@ class Analyzer:
         min_score: float = MIN_SCORE,
         max_side: int | None = None,
         exact: bool = True,
-        known: Sequence[Face] | None = None,
+        known: Followed | None = None,
         bgr: bool = False,
     ) -> Faces | list[Faces]:
         """Analyze one picture, or a list of pictures whose faces are classified together.
@@ -171,8 +172,9 @@ class Analyzer:
             max_side: longer side in px of the copy on which faces are looked for; None takes what
                 finds the most, ``FRAME_SIDE`` is enough for a frame before a camera.
             exact: if False, what serves live classifies: in 8 bits where that is faster.
-            known: upright faces of the video's frame before, see ``Tracker.known``: they are looked
-                for around their places, and everywhere only if one of them is lost.
+            known: faces of the video's frame before, see ``Tracker.known``: they may be looked for
+                around their places, and everywhere only if one of them is lost, and the network
+                may see of them the crop or its mirror image alone.
             bgr: the channels of arrays are blue, green, red, as OpenCV reads them.
 
         Returns:
@@ -188,7 +190,7 @@ class Analyzer:
             pixels = as_rgb(bgr_to_rgb(one) if bgr else one)
             if not detect:
                 return whole_picture(pixels)
-            return self.cutter.cut_out(pixels, max_faces, min_score, max_side, known or [])
+            return self.cutter.cut_out(pixels, max_faces, min_score, max_side, known)
 
         if not isinstance(image, list | tuple):
             cuts, total, whole = cut_out(image)
@@ -270,7 +272,7 @@ class Analyzer:
         for start in range(0, len(cuts), _BATCH):
             batch = cuts[start : start + _BATCH]
             crops = np.stack([cut.crop for cut in batch])
-            probabilities, maps, calm = classifier.classify(crops)
+            probabilities, maps, calm = classifier.classify(crops, [cut.view for cut in batch])
             sure = probabilities.max(1) >= self.network.config.abstain_below
             results += [
                 cut.answered(

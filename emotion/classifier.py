@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,9 +17,10 @@ from emotion import int8
 from emotion.align import CROP_SIZE
 from emotion.calibration import Calibration, calm_probabilities
 from emotion.cam import class_activation_maps, regular_maps
-from emotion.engine.base import Engine
+from emotion.engine.base import Engine, Run
 from emotion.engine.openvino_engine import OpenVINOEngine
 from emotion.errors import ImageError
+from emotion.followed import View
 from emotion.network import EmotionNet, Outputs, normalise
 from emotion.weights import EMBEDDED
 
@@ -48,17 +51,50 @@ class ClassifierGraph(nn.Module):
     """Everything between crops and feature maps; what follows is linear and costs next to nothing.
 
     So one compiled model serves every linear layer (``NetworkConfig.conventions``), and those stay
-    in float32 where it computes in 8 bits.
+    in float32 where it computes in 8 bits. The mirror image is not inside: of followed faces one
+    view is enough, see ``Tracker.known``.
+
+    Args:
+        network: what is compiled.
+        mirrors: whether the mean with the mirror image is inside, as in files of earlier versions.
     """
 
-    def __init__(self, network: EmotionNet) -> None:
+    def __init__(self, network: EmotionNet, mirrors: bool = False) -> None:
         super().__init__()
         self.network = network.eval()
+        self.mirrors = mirrors
 
     def forward(self, crops: Tensor) -> tuple[Tensor]:
-        """Map crops uint8 (B, 64, 64) to ``EmotionNet.evidence``, float32 (B, K, 8, 8)."""
+        """Map crops uint8 (B, 64, 64) to their last feature maps, float32 (B, K, 8, 8)."""
         network = self.network
-        return (network.evidence(normalise(crops, network.config).contiguous()),)
+        inputs = normalise(crops, network.config).contiguous()
+        return (network.evidence(inputs) if self.mirrors else network.features(inputs),)
+
+
+def evidence(
+    run: Run, crops: npt.NDArray[np.uint8], views: Sequence[View]
+) -> npt.NDArray[np.float32]:
+    """Compute the feature maps that are answered from, see ``EmotionNet.evidence``.
+
+    Args:
+        run: a compiled ``ClassifierGraph`` without the mirror image.
+        crops: uint8 (B, 64, 64).
+        views: of each crop, what the network is to see.
+
+    Returns:
+        float32 (B, K, 8, 8), the means over the views.
+    """
+    straight, mirrored = (
+        [at for at, view in enumerate(views) if one in view]
+        for one in (View.STRAIGHT, View.MIRRORED)
+    )
+    # Models of earlier versions have logits and maps before the features.
+    maps = run(np.concatenate([crops[straight], crops[mirrored, :, ::-1]]))[-1]
+    result = np.zeros((len(crops), *maps.shape[1:]), np.float32)
+    result[straight] = maps[: len(straight)]
+    result[mirrored] += maps[len(straight) :, ..., ::-1]
+    result[[at for at, view in enumerate(views) if view is View.BOTH]] /= 2
+    return result
 
 
 def read_out(network: EmotionNet, features: Array) -> tuple[Outputs, Array]:
@@ -84,24 +120,43 @@ class Classifier:
     ) -> None:
         self.engine = engine.name
         self._network = network.eval()
-        run = None
+        model = None
         if weights and isinstance(engine, OpenVINOEngine) and int8.helps():
             # What is installed with the code is trusted as the code is.
-            graph = None if weights[0] == EMBEDDED else ClassifierGraph(network)
-            run = int8.load(*weights, network.config, engine, graph)
-            self.engine += " int8" if run else ""
-        self.exact = run is None
+            graph = None if weights[0] == EMBEDDED else partial(ClassifierGraph, network)
+            model = int8.load(*weights, network.config, engine, graph)
+            self.engine += " int8" if model else ""
+        self.exact = model is None
         """Whether it computes in float32."""
-        self._run = run or engine.compile(ClassifierGraph(network), EXAMPLE, VARYING)
+        self._run = (
+            model.run if model else engine.compile(ClassifierGraph(network), EXAMPLE, VARYING)
+        )
+        inside = model is not None and model.mirrors
+        self._view = View.BOTH if network.config.mirror and not inside else View.STRAIGHT
         self(EXAMPLE.numpy())  # the first call allocates and compiles; visitors should not wait
 
-    def __call__(self, crops: npt.NDArray[np.uint8]) -> tuple[Outputs, Array]:
-        """Classify crops uint8 (B, 64, 64) and explain by maps (B, 6, 8, 8), in one pass."""
-        # Models of earlier versions have logits and maps before the features.
-        return read_out(self._network, self._run(crops)[-1])
+    def __call__(
+        self, crops: npt.NDArray[np.uint8], views: Sequence[View] | None = None
+    ) -> tuple[Outputs, Array]:
+        """Classify crops uint8 (B, 64, 64) and explain by maps (B, 6, 8, 8), in one pass.
 
-    def classify(self, crops: npt.NDArray[np.uint8]) -> Classified:
+        Args:
+            crops: uint8 (B, 64, 64).
+            views: of each crop, what the network sees where ``NetworkConfig.mirror`` asks for the
+                mirror image too; by default both, and always where that is inside an older model.
+        """
+        if views is None or self._view is View.STRAIGHT:
+            views = [self._view] * len(crops)
+        return read_out(self._network, evidence(self._run, crops, views))
+
+    def classify(
+        self, crops: npt.NDArray[np.uint8], views: Sequence[View] | None = None
+    ) -> Classified:
         """Classify crops uint8 (B, 64, 64), explain, and tell calm faces, in one forward pass.
+
+        Args:
+            crops: uint8 (B, 64, 64).
+            views: see ``__call__``.
 
         Raises:
             ImageError: if ``crops`` are of another type or size.
@@ -111,7 +166,7 @@ class Classifier:
             raise ImageError(
                 f"Crops are uint8 of N x {CROP_SIZE} x {CROP_SIZE}, not {crops.dtype} of {shape}."
             )
-        outputs, cams = self(crops)
+        outputs, cams = self(crops, views)
         config = self._network.config
         return Classified(
             outputs.probabilities(Calibration.of(config)),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +12,7 @@ from emotion.detect import Detector, Face
 from emotion.detect.plausible import plausible_faces
 from emotion.doubt import reason_for_doubt
 from emotion.errors import AlignmentError
+from emotion.followed import Followed, View
 from emotion.reliability import MIN_SCORE
 from emotion.result import FaceResult
 from emotion.upright import turned_around
@@ -28,12 +28,14 @@ class Cut(NamedTuple):
         crop: uint8 (64, 64).
         matrix: float64 (2, 3), from px of the picture to px of the crop.
         reason: why no answer about it is sure, see ``FaceResult.reason``; None if nothing says so.
+        view: what the network is to see of it.
     """
 
     face: Face | None
     crop: Pixels
     matrix: Matrix
     reason: str | None = None
+    view: View = View.BOTH
 
     def answered(
         self,
@@ -84,15 +86,15 @@ class Cutter:
         max_faces: int | None,
         min_score: float,
         max_side: int | None,
-        known: Sequence[Face],
+        known: Followed | None,
     ) -> Found:
         """Cut out the faces of a picture, see ``Analyzer.analyze``."""
         again = self._find_again(image, known, min_score, max_side)
         if again is not None:
-            cuts = [self._cut(image, face, stands=True) for face in again]
+            cuts = [self._cut(image, face, known, stands=True) for face in again]
             return Found(cuts, len(again), whole=False)
         faces = self.find(image, min_score=min_score, max_side=max_side)
-        return Found([self._cut(image, face) for face in faces[:max_faces]], len(faces))
+        return Found([self._cut(image, face, known) for face in faces[:max_faces]], len(faces))
 
     def find(
         self,
@@ -119,24 +121,28 @@ class Cutter:
     def _find_again(
         self,
         image: Pixels,
-        known: Sequence[Face],
+        known: Followed | None,
         min_score: float,
         max_side: int | None,
     ) -> list[Face] | None:
         """Find all of the known faces around their places, or return None."""
-        if not known:
+        if known is None or not known.around:
             return None
-        found = self._detector.detect_around(image, known, min_score=min_score, max_side=max_side)
+        before = known.faces
+        found = self._detector.detect_around(image, before, min_score=min_score, max_side=max_side)
         faces = plausible_faces(image, found or [])
-        return faces if len(faces) == len(known) else None
+        return faces if len(faces) == len(before) else None
 
-    def _cut(self, image: Pixels, face: Face, *, stands: bool = False) -> Cut:
+    def _cut(
+        self, image: Pixels, face: Face, known: Followed | None, *, stands: bool = False
+    ) -> Cut:
         around = None if stands else turned_around(image, face, self._detector)
         upright = around or face
         crop, matrix = self.crop(image, upright)
         size, turned = (image.shape[1], image.shape[0]), around is not None
         reason = reason_for_doubt(upright, matrix, crop, size, turned=turned)
-        return Cut(upright, crop, matrix, reason)
+        view = known.view(upright) if known else View.BOTH
+        return Cut(upright, crop, matrix, reason, view)
 
 
 def whole_picture(image: Pixels) -> Found:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import nn
@@ -14,6 +15,7 @@ from torch import nn
 from emotion.config import NetworkConfig
 from emotion.engine import trial
 from emotion.files import write_bytes, write_text
+from emotion.graph_file import facts
 from emotion.weights import INT8
 
 if TYPE_CHECKING:
@@ -22,10 +24,19 @@ if TYPE_CHECKING:
 
 RECORD, STRUCTURE, CONSTANTS = INT8
 
-# What the model was made from, besides the tensors: calibration and threshold come after it.
-_GRAPH = ("activation", "stem", "max_pool", "standardise", "mean", "std", "mirror")
-
 _log = logging.getLogger(__name__)
+
+
+class Model(NamedTuple):
+    """An 8-bit model that is compiled.
+
+    Attributes:
+        run: maps crops uint8 (B, 64, 64) to outputs, the last of which are feature maps.
+        mirrors: whether the mean with the mirror image is inside, as in files of earlier versions.
+    """
+
+    run: Run
+    mirrors: bool
 
 
 def helps() -> bool:
@@ -42,8 +53,8 @@ def load(
     digest: str,
     config: NetworkConfig,
     engine: OpenVINOEngine,
-    stranger: nn.Module | None = None,
-) -> Run | None:
+    stranger: Callable[[bool], nn.Module] | None = None,
+) -> Model | None:
     """Compile the 8-bit model of a folder.
 
     Args:
@@ -51,8 +62,9 @@ def load(
         digest: SHA-256 of their tensor file.
         config: theirs.
         engine: compiles it.
-        stranger: the float32 network, with which a model of somebody else is compared before it is
-            parsed in this process, see ``emotion.engine.trial``; None for one that is trusted.
+        stranger: makes the float32 graph, with the mean with the mirror image inside or without,
+            with which a model of somebody else is compared before it is parsed in this process, see
+            ``emotion.engine.trial``; None for one that is trusted.
 
     Returns:
         None if there is no such model, or the weights are others than it was made from; a line of
@@ -62,15 +74,16 @@ def load(
         return None
     try:
         record = json.loads((folder / RECORD).read_bytes())
-        graph = {"mirror": False, **record["graph"]}  # older ones do not name it
-        if record["weights"] != digest or graph != _graph(config):
+        graph = {"mirror": False, **record["graph"]}  # the oldest do not name it
+        mirrors = graph["mirror"] and config.mirror
+        if record["weights"] != digest or graph != facts(config, mirrors=mirrors):
             raise ValueError("it was made from other weights")
         files = [(folder / name).read_bytes() for name in (STRUCTURE, CONSTANTS)]
         if record["files"] != [hashlib.sha256(data).hexdigest() for data in files]:
             raise ValueError("its files do not belong together")
         if stranger is not None:
-            trial.check(files[0], files[1], stranger)
-        return engine.load(*files)
+            trial.check(files[0], files[1], stranger(mirrors))
+        return Model(engine.load(*files), mirrors)
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         _log.warning("The 8-bit model in %s is not used: %s.", folder, reason.rstrip("."))
@@ -101,12 +114,8 @@ def write(
         write_bytes(folder / name, data)
     record = {
         "weights": digest,
-        "graph": _graph(config),
+        "graph": facts(config),
         "files": [hashlib.sha256(data).hexdigest() for data in model],
         "measured": measured,
     }
     write_text(folder / RECORD, json.dumps(record, indent=2) + "\n")
-
-
-def _graph(config: NetworkConfig) -> dict[str, Any]:
-    return {name: getattr(config, name) for name in _GRAPH}

@@ -25,7 +25,7 @@ class Placed(Protocol):
     points: Array
 
 
-Followed = TypeVar("Followed", bound=Placed)
+Tracked = TypeVar("Tracked", bound=Placed)
 
 
 def _likeness(track: Placed, result: FaceResult) -> float:
@@ -41,14 +41,14 @@ def _likeness(track: Placed, result: FaceResult) -> float:
     return iou(track.box, box) - float(distances.mean()) / width
 
 
-def pair(tracks: Sequence[Followed], results: Sequence[FaceResult]) -> list[Followed | None]:
+def pair(tracks: Sequence[Tracked], results: Sequence[FaceResult]) -> list[Tracked | None]:
     """Give each face the track it fits best, each track to one face at most, best fits first."""
     fits = [
         (_likeness(track, result), index, at)
         for index, result in enumerate(results)
         for at, track in enumerate(tracks)
     ]
-    found: list[Followed | None] = [None] * len(results)
+    found: list[Tracked | None] = [None] * len(results)
     taken: set[int] = set()  # not by id: tracks that have not opened share one
     for fit, index, at in sorted(fits, key=lambda fit: fit[0], reverse=True):
         if fit >= SAME_FACE and found[index] is None and at not in taken:

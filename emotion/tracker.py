@@ -8,8 +8,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from emotion.calibration import softmax
+from emotion.calibration import CALM_BOUND, softmax
 from emotion.detect.base import Face
+from emotion.followed import Followed, View
+from emotion.labels import CALM
 from emotion.pairing import Array, box_of, pair, points_of
 from emotion.reliability import RELIABLE
 from emotion.result import FaceResult, Faces
@@ -31,10 +33,17 @@ OPENING_S = 0.3
 """A face counts from its third frame on, or when it was seen for so long, if the detector's mean
 confidence is ``RELIABLE``: lights that it takes for a face now and then never do."""
 
-
 SEARCH_EVERY = 0.2
 """Seconds after which the whole frame is searched again while faces are followed; so a new one is
 seen soon enough to open its track within 0.3 s."""
+
+ONE_VIEW_WITHIN = 0.25
+"""Seconds between frames up to which the crop of a followed face and its mirror image take turns:
+smoothing averages them. After longer pauses a single frame would count for too much."""
+
+CLEAR = 0.3
+"""How far smoothed probabilities must be from where the answer would be another one, for one view
+to be enough; times the weight that the next frame has among them."""
 
 _LEAST = 1e-4  # bounds the logits, so that one overconfident frame cannot outweigh all others
 
@@ -88,21 +97,27 @@ class Tracker:
         self.time_s = -math.inf  # of the newest frame
         self._tracks: list[_Track] = []
         self._last_id = 0
-        self._newest: list[Face] = []  # what the newest frame shows, if all of it can be followed
+        self._newest: list[_Track] = []  # of the newest frame
+        self._upright = False  # whether all its faces are known and none stands on its head
         self._searched_s = -math.inf
 
-    def known(self, time_s: float) -> list[Face] | None:
-        """Return the faces around which it is enough to search the frame of this time.
+    def known(self, time_s: float) -> Followed | None:
+        """Return what is known of the faces of the frame of this time.
 
         Args:
             time_s: when the frame was taken, as for ``update``.
 
         Returns:
-            Those of the newest frame, or None if the whole frame is to be searched: no face is
-            followed, one stands on its head, or that was not done for ``SEARCH_EVERY``.
+            The faces of the newest frame. It is enough to search around them, unless there are more
+            faces, one stands on its head, or the whole frame was not searched for ``SEARCH_EVERY``.
+            None if no face is followed.
         """
-        recent = self._searched_s <= time_s < self._searched_s + SEARCH_EVERY
-        return self._newest if recent and self._newest else None
+        elapsed = time_s - self.time_s
+        if not self._newest or not 0 <= elapsed <= self._longest_pause:
+            return None
+        around = self._upright and self._searched_s <= time_s < self._searched_s + SEARCH_EVERY
+        faces = [Face(track.box, track.points, 1.0) for track in self._newest]
+        return Followed(faces, [track.next_view(elapsed) for track in self._newest], around)
 
     def update(self, results: Sequence[FaceResult], time_s: float) -> list[TrackedFace]:
         """Take the faces of the next frame.
@@ -126,21 +141,18 @@ class Tracker:
         if time_s - self.time_s > self._longest_pause:
             self._tracks = []
         self.time_s = time_s
-        self._remember(results)
         known = pair(self._tracks, results)
         tracked = [
             self._start(result) if track is None else self._continue(track, result)
             for track, result in zip(known, results, strict=True)
         ]
         self._tracks = [track for track in self._tracks if time_s - track.seen_s <= PATIENCE]
-        return tracked
-
-    def _remember(self, results: Sequence[FaceResult]) -> None:
         faces = results if isinstance(results, Faces) else Faces(results)
         if faces.whole:
-            self._searched_s = self.time_s
-        follows = faces.found == len(faces) and all(face.reason != "turned" for face in faces)
-        self._newest = [_seen(face) for face in faces] if follows else []
+            self._searched_s = time_s
+        self._newest = [one.track for one in tracked]
+        self._upright = faces.found == len(faces) and all(one.reason != "turned" for one in faces)
+        return tracked
 
     def settle(self) -> None:
         """Open the tracks of a video that ended before any face could show three times."""
@@ -205,6 +217,13 @@ class _Track:
     answer: str = ""
     other: str = ""  # an answer that waits for its turn
     other_since_s: float = 0.0  # when that one came up
+    lead: float = 0.0  # see _lead
+
+    def next_view(self, elapsed: float) -> View:
+        weight = 1 - math.exp(-elapsed / TIME_CONSTANT)
+        if self.lead < CLEAR * weight or elapsed > ONE_VIEW_WITHIN:
+            return View.BOTH
+        return View.MIRRORED if self.frames % 2 else View.STRAIGHT
 
     def says(self, result: FaceResult, abstain_below: float) -> TrackedFace:
         probabilities = softmax(self.logits)
@@ -216,6 +235,7 @@ class _Track:
             calm=None if self.calm is None else float(1 / (1 + np.exp(-self.calm))),
         )
         self._decide(face.answer)
+        self.lead = _lead(face, abstain_below)
         return TrackedFace(face, self, self.answer)
 
     def _decide(self, answer: str) -> None:
@@ -243,9 +263,15 @@ def smooth(before: Array, now: Array, elapsed: float) -> Array:
     return np.asarray(keep * before + (1 - keep) * now, np.float32)
 
 
-def _seen(face: FaceResult) -> Face:
-    points = np.zeros((5, 2), np.float32) if face.landmarks is None else face.landmarks
-    return Face(box_of(face), points, _score(face))
+def _lead(face: FaceResult, abstain_below: float) -> float:
+    """Say by how much a probability may be off before answer or strongest class are others."""
+    second, first = np.sort(face.probabilities)[-2:]
+    leads = [first - second]
+    if face.calm is not None:
+        leads.append(abs(face.calm - CALM_BOUND))
+    if face.answer != CALM:
+        leads.append(abs(first - abstain_below))
+    return float(min(leads))
 
 
 def _score(face: FaceResult) -> float:

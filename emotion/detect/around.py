@@ -13,12 +13,14 @@ from emotion.detect.base import Face
 GRID = 32
 """Coarsest stride of the detector in px: a part cut on it meets the priors of the whole picture."""
 
+SAME = 0.3
+"""Least intersection over union of one face in two frames."""
+
 # What a part shows on each side of the face: how far it may move, and, in px, what the detector
 # must see beside a small one to place it as in the whole picture.
 _MARGIN = 0.5  # sides of the face
 _MARGIN_PX = 48
 _WORTH = 0.85  # of the picture: larger parts save nothing
-_SAME = 0.3  # intersection over union with the face of the frame before
 
 Region = tuple[int, int, int, int]
 
@@ -54,7 +56,7 @@ def same_face(known: Face, found: Sequence[Face]) -> Face | None:
     """Return which of the faces that were found is the known one, or None if it is lost."""
     fits = [(iou(known.box, face.box), -at) for at, face in enumerate(found)]
     best, at = max(fits, default=(0.0, 0))
-    return found[-at] if best >= _SAME else None
+    return found[-at] if best >= SAME else None
 
 
 def moved(face: Face, scale: npt.NDArray[np.floating], shift: npt.NDArray[np.floating]) -> Face:

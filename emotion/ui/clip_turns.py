@@ -15,6 +15,7 @@ from emotion.ui.gate import BusyError, Gate
 
 if TYPE_CHECKING:
     from emotion.analyzer import Analyzer
+    from emotion.followed import Followed
     from emotion.result import Faces
     from emotion.ui.clients import Client
 
@@ -46,7 +47,13 @@ class InTurn:
         self._crowded_until = 0.0
 
     def analyze(
-        self, image: npt.NDArray[np.uint8], *, max_side: int, exact: bool, min_score: float
+        self,
+        image: npt.NDArray[np.uint8],
+        *,
+        max_side: int,
+        exact: bool,
+        min_score: float,
+        known: Followed | None,
     ) -> Faces:
         """Analyze a frame as ``Analyzer.analyze`` does, and rest while others are there.
 
@@ -66,6 +73,7 @@ class InTurn:
                             max_side=max_side,
                             exact=exact,
                             min_score=min_score,
+                            known=known,
                         )
                 except BusyError as error:
                     self._crowded_until = time.monotonic() + CROWDED_FOR

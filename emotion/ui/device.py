@@ -47,6 +47,7 @@ MODULES = (
     "faces.js",
     "classify.js",
     "cover.js",
+    "views.js",
     "tracker.js",
 )
 """Scripts of ``emotion/ui/device`` that run in the worker; the page's own is no module."""
@@ -174,9 +175,9 @@ def _network_files(analyzer: Analyzer) -> dict[str, File]:
     if graph is None or hashlib.sha256(tensors).hexdigest() != source.digest:
         return {}
     return {
-        graph_file.NAME: _zipped(graph, _BINARY),
+        graph_file.NAME: _zipped(graph.content, _BINARY),
         TENSORS: File(tensors, _BINARY, len(tensors), zipped=False),  # it hardly shrinks
-        "numbers.json": _zipped(json.dumps(numbers(analyzer)).encode(), _JSON),
+        "numbers.json": _zipped(json.dumps(numbers(analyzer, graph)).encode(), _JSON),
     }
 
 

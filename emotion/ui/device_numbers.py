@@ -11,7 +11,7 @@ from emotion.align import CROP_SIZE, MAX_RESIDUAL, template
 from emotion.analyzer import FRAME_SIDE
 from emotion.calibration import CALM_BOUND, MOST, Calibration
 from emotion.cam import GRID, grid_taps
-from emotion.detect import plausible, retinaface
+from emotion.detect import around, plausible, retinaface
 from emotion.labels import CALM, LABELS, NOT_SURE
 from emotion.network import EmotionNet, normalise
 from emotion.reliability import MIN_SCORE, RELIABLE
@@ -21,12 +21,18 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from emotion.analyzer import Analyzer
+    from emotion.graph_file import GraphFile
 
 _SMALLEST = 16.0  # px, the default of ``Detector.detect``
 
 
-def numbers(analyzer: Analyzer) -> JSON:
-    """Return everything that the scripts of ``emotion/ui/device`` need to know, as JSON values."""
+def numbers(analyzer: Analyzer, graph: GraphFile) -> JSON:
+    """Return everything that the scripts of ``emotion/ui/device`` need to know, as JSON values.
+
+    Args:
+        analyzer: whose answers they give.
+        graph: that they run.
+    """
     config = analyzer.network.config
     weights, bias = covered._regression()
     return {
@@ -85,7 +91,10 @@ def numbers(analyzer: Analyzer) -> JSON:
             "openingFrames": tracker.OPENING_FRAMES,
             "openingSeconds": tracker.OPENING_S,
             "sameFace": pairing.SAME_FACE,
+            "samePlace": around.SAME,
             "least": tracker._LEAST,
+            "oneViewWithin": tracker.ONE_VIEW_WITHIN,
+            "clear": tracker.CLEAR,
         },
         "cover": {
             "parts": cover.PARTS,
@@ -95,6 +104,7 @@ def numbers(analyzer: Analyzer) -> JSON:
             "steps": fills._STEPS,
             "spread": fills._SPREAD,
         },
+        "mirror": config.mirror and not graph.mirrors,
         "network": _network(analyzer.network),
     }
 

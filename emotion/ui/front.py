@@ -215,6 +215,10 @@ def security_headers(ancestors: str) -> list[tuple[bytes, bytes]]:
         "referrer-policy": "same-origin",
         "permissions-policy": "camera=(self), microphone=(), geolocation=(), payment=(), usb=()",
     }
+    if "SPACE_ID" not in os.environ:  # the platform sends those of space.yaml, and twice is never
+        # Alone with itself the page may have memory that threads share, for the network in it.
+        headers["cross-origin-opener-policy"] = "same-origin"
+        headers["cross-origin-embedder-policy"] = "require-corp"
     return [(name.encode(), value.encode()) for name, value in headers.items()]
 
 

@@ -12,7 +12,7 @@ from emotion.tracker import TrackedFace, Tracker
 from emotion.ui.gate import BusyError
 
 if TYPE_CHECKING:
-    from emotion.detect import Face
+    from emotion.followed import Followed
     from emotion.result import FaceResult
 
 CAPACITY = 256
@@ -34,8 +34,8 @@ class Visitors:
     def __len__(self) -> int:
         return len(self._known)
 
-    def known(self, visitor: str, time_s: float) -> list[Face] | None:
-        """Return the faces around which it is enough to search, see ``Tracker.known``."""
+    def known(self, visitor: str, time_s: float) -> Followed | None:
+        """Return what is known of the faces of a visitor's next frame, see ``Tracker.known``."""
         with self._lock:
             tracker, _ = self._known.get(visitor, (None, 0.0))
             return tracker.known(time_s) if tracker else None

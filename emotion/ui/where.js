@@ -4,7 +4,9 @@
  * tabs and in the scope of common.js.
  */
 const DEVICE_PACE = 10; // answers a second from which on the device is the default
-const DEVICE_TIMEOUT = 20_000; // ms; a photo of many faces takes a few seconds
+const FRAME_PATIENCE = 6; // s; less than the Live tab waits, so that it hears what happened
+const PHOTO_PATIENCE = 20; // s; a photo of many faces takes a few
+const LOOK_EVERY = 60_000; // ms between two looks whether the server has other weights
 const WHERE_KEY = "emotion-where";
 const MOST_THREADS = 4;
 const PHOTO_SIDE = 4096; // px of the copy of a photo that is looked at
@@ -24,6 +26,7 @@ class Device {
     this.network = ""; // whose weights the worker has
     this.pace = 0; // answers a second, of the self-test
     this.kept = true; // whether the browser keeps the files
+    this.threads = 1; // that the network runs in
     this.last = 0; // number of the newest question
     /** @type {Map<number, {settle: (answer: any) => void, told?: (share: number) => void}>} */
     this.asked = new Map();
@@ -75,8 +78,14 @@ class Device {
     }
   }
 
+  /** How many threads are worth it: one core is left to the page. */
+  static threads() {
+    const cores = navigator.hardwareConcurrency || 1;
+    return window.crossOriginIsolated ? Math.max(1, Math.min(MOST_THREADS, cores - 1)) : 1;
+  }
+
   /** @param {any} manifest @param {(share: number) => void} told */
-  async launch({ files, network }, told) {
+  async launch({ files, network }, told, threads = Device.threads()) {
     this.close();
     const entries = Object.entries(files).map(([name, { url, bytes }]) => [
       name, { url: Device.address(url), bytes },
@@ -89,15 +98,14 @@ class Device {
     }
     this.worker.addEventListener("message", ({ data }) => this.hear(data));
     this.worker.addEventListener("error", () => this.close());
-    const cores = navigator.hardwareConcurrency || 1;
-    const threads = window.crossOriginIsolated ? Math.max(1, Math.min(MOST_THREADS, cores - 1)) : 1;
     const answer = await this.post("open", { files: fetched, threads }, [], told);
     if (answer.error) {
       console.warn(answer.detail);
       this.close();
-      return answer.error;
+      if (answer.error !== "device_failed") return answer.error;
+      return threads > 1 ? this.launch({ files, network }, told, 1) : "device_not_started";
     }
-    Object.assign(this, { network, pace: answer.pace, kept: answer.kept });
+    Object.assign(this, { network, pace: answer.pace, kept: answer.kept, threads: answer.threads });
     return "";
   }
 
@@ -110,16 +118,18 @@ class Device {
   }
 
   /**
-   * Ask the worker.
+   * Ask the worker. One that ended, or does not answer, is let go of.
    * @param {string} ask @param {object} request @param {Transferable[]} [given] handed over
    * @returns {Promise<any>} the answer, or {error: key}; never rejects
    */
   async ask(ask, request, given = []) {
     if (!this.worker) return { error: "device_failed" };
-    const late = new Promise((settle) =>
-      setTimeout(() => settle({ error: "device_failed", detail: "no answer" }), DEVICE_TIMEOUT),
-    );
-    return Promise.race([this.post(ask, request, given), late]);
+    let left = ask === "frame" ? FRAME_PATIENCE : PHOTO_PATIENCE;
+    // Second by second: while a tab in the background stands still, so do its timers.
+    const patience = setInterval(() => --left < 0 && this.close(), 1000);
+    const answer = await this.post(ask, request, given);
+    clearInterval(patience);
+    return answer;
   }
 
   /** @returns {Promise<any>} */
@@ -181,6 +191,16 @@ class Where {
       if (this.lacking) this.here = false;
       this.show();
     });
+    setInterval(() => this.look(), LOOK_EVERY);
+  }
+
+  /** Say if the server has other weights than those that answer here; the next start takes them. */
+  async look() {
+    if (!this.here || !device.worker || document.hidden) return;
+    const { network } = (await Device.manifest()) ?? {};
+    if (!network || network === device.network || !device.worker || device.opening) return;
+    this.problem = "device_renewed";
+    this.show();
   }
 
   /** Whether this device answers where nothing else was chosen. */

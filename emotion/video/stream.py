@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from emotion.followed import Followed
 from emotion.reliability import RELIABLE
 from emotion.result import Faces
 from emotion.tracker import TrackedFace, Tracker
@@ -24,7 +25,13 @@ class Analyzes(Protocol):
     """What looks at a frame: an ``Analyzer``, or what stands before one."""
 
     def analyze(
-        self, image: npt.NDArray[np.uint8], *, max_side: int, exact: bool, min_score: float
+        self,
+        image: npt.NDArray[np.uint8],
+        *,
+        max_side: int,
+        exact: bool,
+        min_score: float,
+        known: Followed | None,
     ) -> Faces:
         """Analyze one frame, see ``Analyzer.analyze``."""
 
@@ -77,7 +84,14 @@ def follow_frames(
 ) -> Iterator[StreamFrame]:
     """Analyze frames, uint8 RGB (H, W, 3), with their times in seconds, as a video has them."""
     for image, time_s in frames:
-        results = analyzer.analyze(image, max_side=DETECTION_SIDE, exact=False, min_score=min_score)
+        known = tracker.known(time_s)
+        results = analyzer.analyze(
+            image,
+            max_side=DETECTION_SIDE,
+            exact=False,
+            min_score=min_score,
+            known=known and known._replace(around=False),  # nobody waits, so all is searched
+        )
         if not tracker.patient:  # nothing but its score tells a face from a light then
             results = Faces(
                 face for face in results if face.score is None or face.score >= RELIABLE

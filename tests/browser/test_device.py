@@ -113,6 +113,16 @@ def test_a_picture_that_is_one_face_is_answered_as_python_does(opened, exact):
     assert np.abs(cells / 255 - reference.cams / reference.cams.max()).max() <= 0.02
 
 
+def test_the_page_is_alone_with_itself_so_threads_share_the_work(shared_visit, one_face, exact):
+    cores = "Object.defineProperty(navigator, 'hardwareConcurrency', { get: () => 3 })"
+    page = shared_visit(one_face, place=DEVICE, script=cores).page
+    assert page.evaluate("window.crossOriginIsolated")
+    assert page.evaluate(OPENED) == ""
+    assert page.evaluate("window.emotionPage.device.threads") == 2
+    for picture in (portraits()["frame"], portraits()["hopper"]):
+        check(ask(page, picture), exact.analyze(picture), picture.shape, exact)
+
+
 @pytest.mark.corpora
 def test_the_browser_answers_as_python_does_while_a_head_turns(opened, exact, shared_data):
     path = Path(os.environ.get("EMOTION_MEDIA_ROOT", shared_data.parent / "media")) / CLIP

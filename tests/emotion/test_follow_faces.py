@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -16,8 +17,9 @@ from emotion import Analyzer
 from emotion.analyzer import FRAME_SIDE
 from emotion.detect import Face, RetinaFaceDetector
 from emotion.detect.around import GRID, regions
+from emotion.followed import Followed, View
 from emotion.result import Faces
-from emotion.tracker import SEARCH_EVERY, Tracker
+from emotion.tracker import ONE_VIEW_WITHIN, SEARCH_EVERY, Tracker
 from tests.support.corpora import data_root
 
 Pixels = npt.NDArray[np.uint8]
@@ -93,7 +95,8 @@ def test_a_face_that_moved_is_found_where_the_whole_search_finds_it(
 def test_a_lost_face_is_looked_for_everywhere_at_once(
     analyzer: Analyzer, astronaut: Pixels
 ) -> None:
-    known = analyzer.cutter.find(scene(astronaut, 0), max_side=FRAME_SIDE)
+    faces = analyzer.cutter.find(scene(astronaut, 0), max_side=FRAME_SIDE)
+    known = Followed(faces, [View.BOTH])
 
     faces = analyzer.analyze(scene(astronaut, 200), max_side=FRAME_SIDE, known=known)
 
@@ -104,9 +107,10 @@ def test_a_lost_face_is_looked_for_everywhere_at_once(
 
 
 def test_two_known_faces_are_never_the_same_one(analyzer: Analyzer, astronaut: Pixels) -> None:
-    known = analyzer.cutter.find(scene(astronaut, 20), max_side=FRAME_SIDE)
+    (face,) = analyzer.cutter.find(scene(astronaut, 20), max_side=FRAME_SIDE)
+    known = Followed([face, face], [View.BOTH, View.BOTH])
 
-    faces = analyzer.analyze(scene(astronaut, 20), max_side=FRAME_SIDE, known=2 * known)
+    faces = analyzer.analyze(scene(astronaut, 20), max_side=FRAME_SIDE, known=known)
 
     assert len(faces) == 1
 
@@ -134,17 +138,69 @@ def test_a_face_on_its_head_or_in_a_crowd_is_searched_for_everywhere(
     tracker = Tracker()
     assert tracker.known(0.0) is None
 
+    def around(time_s: float) -> bool:
+        known = tracker.known(time_s)
+        assert known is not None
+        return known.around
+
     tracker.update(Faces([face]), 0.0)
-    assert tracker.known(0.05)
-    assert tracker.known(SEARCH_EVERY) is None
+    assert around(0.05)
+    assert not around(SEARCH_EVERY)
     tracker.update(Faces([face], found=2), 0.3)
-    assert tracker.known(0.35) is None
+    assert not around(0.35)
     tracker.update(Faces([turned]), 0.4)
-    assert tracker.known(0.45) is None
+    assert not around(0.45)
     tracker.update(Faces([face]), 0.5)
     tracker.update(Faces([face], whole=False), 0.6)
-    assert tracker.known(0.65)
-    assert tracker.known(0.7) is None
+    assert around(0.65)
+    assert not around(0.7)
+
+
+def test_crop_and_mirror_image_of_a_followed_face_take_turns(
+    analyzer: Analyzer, astronaut: Pixels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batches: list[Pixels] = []
+    run = analyzer.classifier._run
+    monkeypatch.setattr(
+        analyzer.classifier, "_run", lambda crops: batches.append(crops) or run(crops)
+    )
+    tracker = Tracker(patient=True)
+
+    def follow(time_s: float, *, second: bool = False) -> Pixels:
+        frame, known = scene(astronaut, 20, second=second), tracker.known(time_s)
+        faces = analyzer.analyze(frame, max_side=FRAME_SIDE, exact=False, known=known)
+        tracker.update(faces, time_s)
+        return batches[-1]
+
+    crop, mirrored = follow(0.0)
+    np.testing.assert_array_equal(mirrored, crop[:, ::-1])
+    for number, expected in enumerate([mirrored, crop, mirrored], 1):
+        (shown,) = follow(number / RATE)
+        # The place may differ a bit; left and right do not.
+        near, far = (
+            np.abs(shown - one.astype(float)).mean() for one in (expected, expected[:, ::-1])
+        )
+        assert near < far / 4
+    assert len(follow(SEARCH_EVERY, second=True)) == 1 + 2  # of a new face both
+    assert (
+        len(follow(2 * SEARCH_EVERY + ONE_VIEW_WITHIN, second=True)) == 2 + 2
+    )  # after a pause, too
+
+
+@pytest.mark.parametrize(
+    "changes", [{"calm": 0.505}, {"probabilities": [0.48, 0.475, 0.045, 0, 0, 0]}]
+)
+def test_where_another_answer_is_near_both_views_are_looked_at(
+    analyzer: Analyzer, astronaut: Pixels, changes: dict[str, Any]
+) -> None:
+    (face,) = analyzer.analyze(scene(astronaut, 20), max_side=FRAME_SIDE)
+    values = {name: np.float32(value) for name, value in changes.items()}
+    for shown, view in ((face, View.MIRRORED), (replace(face, **values), View.BOTH)):
+        tracker = Tracker()
+        tracker.update([shown], 0.0)
+        known = tracker.known(0.05)
+        assert known is not None
+        assert known.views == [view]
 
 
 @pytest.mark.corpora
@@ -152,19 +208,28 @@ def test_on_a_turning_head_boxes_and_answers_stay_what_they_were(analyzer: Analy
     path = data_root().parent / "media" / "head-pose-face-detection-female.gif"
     if not path.is_file():
         pytest.skip(f"no {path.name} in {path.parent}")
-    careful, quick, parts = Tracker(patient=True), Tracker(patient=True), 0
     with Image.open(path) as clip:
-        for number, shown in enumerate(ImageSequence.Iterator(clip)):
-            frame = np.asarray(shown.convert("RGB").resize((320, 180)))
+        shown = [one.convert("RGB") for one in ImageSequence.Iterator(clip)]
+    parts, single, frames, others = 0, 0, 0, 0
+    for width in (320, 240, 160):  # the face is 40 to 150 px high
+        careful, quick = (
+            Tracker(analyzer.network.config.abstain_below, patient=True) for _ in range(2)
+        )
+        for number, one in enumerate([*shown, *reversed(shown)]):
+            frame = np.asarray(one.resize((width, width * 9 // 16)))
             everywhere = analyzer.analyze(frame, max_side=FRAME_SIDE, exact=False)
             (expected,) = careful.update(everywhere, number / RATE)
             known = quick.known(number / RATE)
             around = analyzer.analyze(frame, max_side=FRAME_SIDE, exact=False, known=known)
             (face,) = quick.update(around, number / RATE)
-            parts += not around.whole
             box, other = expected.face.box, face.face.box
             assert box is not None
             assert other is not None
             assert np.abs(box - other).max() < 0.03 * (box[2] - box[0])
             assert face.answer == expected.answer
-    assert parts > 10
+            parts += not around.whole
+            single += known is not None and known.views != [View.BOTH]
+            frames += 1
+            others += face.face.label != expected.face.label
+    assert min(parts, single) > 10
+    assert others <= 0.01 * frames

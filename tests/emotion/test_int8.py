@@ -13,12 +13,13 @@ import torch
 
 from emotion import int8
 from emotion.align import plain_crop
-from emotion.classifier import EXAMPLE, VARYING, Classifier, ClassifierGraph
+from emotion.classifier import EXAMPLE, VARYING, Classifier, ClassifierGraph, evidence
 from emotion.config import NetworkConfig
 from emotion.engine import TorchEngine
 from emotion.engine.openvino_engine import OpenVINOEngine
+from emotion.followed import View
 from emotion.images import decode_image
-from emotion.network import EmotionNet
+from emotion.network import EmotionNet, normalise
 from emotion.weights import EMBEDDED, Loaded, load
 from train.corpora import image_bytes, load_corpus
 from train.scoring.export import cam_correlation, too_costly
@@ -111,6 +112,49 @@ def test_another_normalisation_leaves_the_old_model_unused(
     (loaded.folder / "config.json").write_text(json.dumps({**values, "mean": 0.4}))
 
     assert engine_of(load(str(loaded.folder)), openvino) == "OpenVINO"
+
+
+def test_a_model_of_an_earlier_version_has_the_mirror_image_inside(
+    tmp_path: Path, openvino: OpenVINOEngine
+) -> None:
+    torch.manual_seed(0)
+    save_network(EmotionNet(replace(CONFIG, mirror=True)), tmp_path)
+    loaded = load(str(tmp_path))
+    crops = np.random.default_rng(0).integers(0, 256, (2, 64, 64), np.uint8)
+    expected = Classifier(loaded.network, TorchEngine())(crops).logits
+    for mirrors in (True, False):
+        model = openvino.convert(ClassifierGraph(loaded.network, mirrors), EXAMPLE, VARYING)
+        openvino.save(model, tmp_path / "made.xml")
+        files = [(tmp_path / f"made.{end}").read_bytes() for end in ("xml", "bin")]
+        int8.write(tmp_path, (files[0], files[1]), loaded.digest, loaded.network.config, {})
+        record = json.loads((tmp_path / int8.RECORD).read_text("utf-8"))
+        record["graph"]["mirror"] = mirrors
+        (tmp_path / int8.RECORD).write_text(json.dumps(record))
+
+        classifier = Classifier(loaded.network, openvino, (tmp_path, loaded.digest))
+
+        assert classifier.engine == "OpenVINO int8"
+        np.testing.assert_allclose(classifier(crops).logits, expected, atol=1e-3)
+        one = classifier(crops, [View.STRAIGHT, View.MIRRORED]).logits
+        # Such a model always answers from both.
+        assert np.allclose(one, expected, atol=1e-3) == mirrors
+
+
+def test_the_mean_of_both_views_is_what_the_network_calls_evidence(
+    openvino: OpenVINOEngine,
+) -> None:
+    torch.manual_seed(0)
+    network = EmotionNet(replace(CONFIG, mirror=True)).eval()
+    crops = np.random.default_rng(0).integers(0, 256, (3, 64, 64), np.uint8)
+    with torch.inference_mode():
+        inputs = normalise(crops, network.config)
+        straight, expected = network.features(inputs), network.evidence(inputs)
+    run = openvino.compile(ClassifierGraph(network), EXAMPLE, VARYING)
+
+    found = evidence(run, crops, [View.BOTH, View.STRAIGHT, View.BOTH])
+
+    np.testing.assert_allclose(found[::2], expected[::2], atol=1e-4)
+    np.testing.assert_allclose(found[1], straight[1], atol=1e-4)
 
 
 def test_another_calibration_or_threshold_needs_no_new_model(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +37,7 @@ def copied(tmp_path: Path) -> Loaded:
 
 
 def runs(loaded: Loaded, engine: OpenVINOEngine) -> bool:
-    graph = ClassifierGraph(loaded.network)
+    graph = partial(ClassifierGraph, loaded.network)
     return int8.load(loaded.folder, loaded.digest, loaded.network.config, engine, graph) is not None
 
 

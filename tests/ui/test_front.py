@@ -289,6 +289,17 @@ def test_every_answer_has_the_headers(http, path):
     assert "object-src 'none'" in headers["content-security-policy"]
     assert "frame-ancestors 'self'" in headers["content-security-policy"]
     assert "camera=(self)" in headers["permissions-policy"]
+    assert headers["cross-origin-opener-policy"] == "same-origin"
+    assert headers["cross-origin-embedder-policy"] == "require-corp"
+
+
+def test_on_a_space_the_platform_sends_what_isolates_the_page(monkeypatch):
+    names = {name for name, _ in security_headers("'self'")}
+    assert b"cross-origin-embedder-policy" in names
+    monkeypatch.setenv("SPACE_ID", "someone/page")
+    assert {name for name, _ in security_headers("'self'")} == {
+        name for name in names if not name.startswith(b"cross-origin-")
+    }
 
 
 def test_who_may_frame_the_page_is_configurable_and_cannot_break_out():

@@ -16,10 +16,11 @@ from tqdm import tqdm
 
 from emotion import int8
 from emotion.calibration import Calibration
-from emotion.classifier import EXAMPLE, VARYING, ClassifierGraph, read_out
+from emotion.classifier import EXAMPLE, VARYING, ClassifierGraph, evidence, read_out
 from emotion.engine import Run
 from emotion.engine.openvino_engine import OpenVINOEngine
 from emotion.errors import ConfigError, DataError
+from emotion.followed import View
 from emotion.network import EmotionNet
 from train.faces.prepared import HELD_OUT, VALIDATION, prepared_corpora, validation_split
 from train.faces.store import FaceStore, hold_out, read_split
@@ -158,9 +159,10 @@ def quantise(network: EmotionNet, faces: Tensor, engine: OpenVINOEngine) -> tupl
         # It makes every logger of the process say each sentence only once.
         logging.setLoggerClass(logger_class)
     logging.getLogger("nncf").setLevel(logging.ERROR)  # its own function silences the root, too
+    own = [faces, faces.flip(-1)] if network.config.mirror else [faces]
     model = nncf.quantize(
         engine.convert(ClassifierGraph(network), EXAMPLE, VARYING),
-        nncf.Dataset([face[None].numpy() for face in faces]),
+        nncf.Dataset([views.numpy() for views in torch.stack(own, 1)]),
         subset_size=len(faces),
         preset=nncf.QuantizationPreset.MIXED,
         ignored_scope=nncf.IgnoredScope(types=[*_STANDARDISING], validate=False),
@@ -195,12 +197,16 @@ def measure(
     """
     calibration = Calibration.of(network.config)
     reference = engine.compile(ClassifierGraph(network), EXAMPLE, VARYING)
+    view = View.BOTH if network.config.mirror else View.STRAIGHT
     answers: dict[str, list[npt.NDArray[Any]]] = {}
     for name, store in stores.items():
         rows = []
         for start in tqdm(range(0, len(store), _BATCH), f"measuring {name}", leave=False):
             crops = store.faces[start : start + _BATCH].numpy()
-            exact, rough = (read_out(network, run(crops)[-1]) for run in (reference, quantised))
+            exact, rough = (
+                read_out(network, evidence(run, crops, [view] * len(crops)))
+                for run in (reference, quantised)
+            )
             probabilities = [said.probabilities(calibration) for said, _ in (exact, rough)]
             correlation = cam_correlation(exact[1], rough[1], probabilities[0].argmax(1))
             rows.append([*probabilities, correlation])

@@ -5,15 +5,17 @@
  * @typedef {import("./pixels.js").Picture} Picture
  * @typedef {import("./detect.js").Heads} Heads
  * @typedef {import("./tracker.js").Result} Result
+ * @typedef {import("./tracker.js").Known} Known
  * @typedef {{detect: (picture: Picture) => Promise<Heads>,
  *            classify: (crops: Uint8Array, count: number) => Promise<Float32Array>}} Networks
  *          classify: crops (count, 64, 64) to feature maps (count, K, h, w)
  */
 import { boxMatrix, cropOf } from "./align.js";
 import { readOut } from "./classify.js";
-import { findFaces } from "./detect.js";
+import { findFaces, iou } from "./detect.js";
 import { plausible, reasonForDoubt, turnedAround } from "./faces.js";
 import { greyCrop, invert } from "./pixels.js";
+import { BOTH, STRAIGHT, evidence } from "./views.js";
 
 export class Pipeline {
   /** @param {Networks} networks @param {Record<string, any>} numbers */
@@ -24,10 +26,11 @@ export class Pipeline {
 
   /**
    * Analyse the faces of a picture.
-   * @param {Picture} picture @param {{maxSide: number | null, maxFaces: number}} how
+   * @param {Picture} picture
+   * @param {{maxSide: number | null, maxFaces: number, known?: Known[]}} how known: of the frame before
    * @returns {Promise<{results: (Result & {crop: Uint8Array})[], found: number}>}
    */
-  async analyze(picture, { maxSide, maxFaces }) {
+  async analyze(picture, { maxSide, maxFaces, known = [] }) {
     const { networks, numbers } = this;
     const found = await findFaces(picture, networks.detect, numbers.detector, maxSide, numbers.minScore);
     const faces = plausible(picture, found, numbers);
@@ -39,7 +42,8 @@ export class Pipeline {
       const reason = reasonForDoubt(upright, matrix, crop, picture, around !== null, numbers);
       cuts.push({ ...upright, crop, matrix, reason });
     }
-    const answers = await this.classify(cuts.map(({ crop }) => crop));
+    const views = cuts.map((face) => this.view(face, known));
+    const answers = await this.classify(cuts.map(({ crop }) => crop), views);
     return { results: cuts.map((cut, at) => ({ ...cut, ...answers[at] })), found: faces.length };
   }
 
@@ -53,15 +57,21 @@ export class Pipeline {
     return { results: [whole], found: 1 };
   }
 
-  /** Classify crops together. @param {Uint8Array[]} crops */
-  async classify(crops) {
+  /** What the network is to see of a face: of a new one both. @param {{box: number[]}} face @param {Known[]} known */
+  view({ box }, known) {
+    const fits = known.map((one) => iou(one.box, box));
+    const best = Math.max(...fits);
+    return best >= this.numbers.tracker.samePlace ? known[fits.indexOf(best)].view : BOTH;
+  }
+
+  /** Classify crops together. @param {Uint8Array[]} crops @param {number[]} views of each, by default both */
+  async classify(crops, views = crops.map(() => BOTH)) {
     if (!crops.length) return [];
-    const { size, network } = this.numbers;
-    const together = new Uint8Array(crops.length * size * size);
-    crops.forEach((crop, at) => together.set(crop, at * size * size));
-    const features = await this.networks.classify(together, crops.length);
-    const each = features.length / crops.length;
-    return crops.map((_, at) => readOut(features.subarray(at * each, (at + 1) * each), network));
+    const { size, mirror, network } = this.numbers;
+    const shown = mirror ? views : crops.map(() => STRAIGHT);
+    const { classify } = this.networks;
+    const features = await evidence(classify, crops, shown, size, network.columns[0].length);
+    return features.map((one) => readOut(one, network));
   }
 }
 

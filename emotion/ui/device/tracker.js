@@ -4,10 +4,13 @@
  *
  * @typedef {{box: number[], landmarks: number[][], score: number, probabilities: Float32Array,
  *            cams: Float32Array, calm: number | null, reason: string | null, matrix: number[]}} Result
+ * @typedef {{box: number[], view: number}} Known a face of the newest frame, and what the network is
+ *          to see of it in the next one: its crop 1, the mirror image 2, or both 3
  * @typedef {Result & {id: number, sure: boolean, answer: string, settled: boolean}} Tracked
  */
 import { softmax } from "./classify.js";
 import { area, iou } from "./detect.js";
+import { BOTH, MIRRORED, STRAIGHT } from "./views.js";
 
 /** @param {Float32Array} before @param {Float32Array} now @param {number} keep 0..1 */
 const mixed = (before, now, keep) => before.map((value, at) => keep * value + (1 - keep) * now[at]);
@@ -20,6 +23,15 @@ export class Tracker {
     /** @type {Track[]} */
     this.tracks = [];
     this.lastId = 0;
+    /** @type {Track[]} */
+    this.newest = []; // of the newest frame
+  }
+
+  /** What is known of the faces of the next frame. @param {number} time @returns {Known[]} */
+  known(time) {
+    const elapsed = time - this.time;
+    if (!(elapsed >= 0 && elapsed <= this.numbers.tracker.longestPause)) return [];
+    return this.newest.map((track) => ({ box: track.place.box, view: track.nextView(elapsed) }));
   }
 
   /**
@@ -31,8 +43,10 @@ export class Tracker {
     if (time - this.time > longestPause || time < this.time) this.tracks = [];
     this.time = time;
     const known = this.pair(results);
+    this.newest = [];
     const told = results.map((result, at) => {
       const track = known[at] ?? new Track(result, time, this.numbers);
+      this.newest.push(track);
       if (known[at]) track.follow(result, time);
       else this.tracks.push(track);
       if (!track.id && track.isFace()) track.id = ++this.lastId;
@@ -71,6 +85,15 @@ class Track {
     this.scores = result.score;
     this.answer = this.other = "";
     this.otherSince = 0;
+    this.lead = 0; // see leadOf
+  }
+
+  /** Crop and mirror image take turns where the smoothing averages them. @param {number} elapsed */
+  nextView(elapsed) {
+    const { timeConstant, oneViewWithin, clear } = this.numbers.tracker;
+    const weight = 1 - Math.exp(-elapsed / timeConstant);
+    if (this.lead < clear * weight || elapsed > oneViewWithin) return BOTH;
+    return this.frames % 2 ? MIRRORED : STRAIGHT;
   }
 
   /** @param {Float32Array} probabilities */
@@ -123,8 +146,21 @@ class Track {
     if (face.answer !== this.other) [this.other, this.otherSince] = [face.answer, this.seen];
     if (!this.answer || this.seen - this.otherSince >= this.numbers.tracker.hold)
       this.answer = face.answer;
+    this.lead = leadOf(face, this.numbers);
     return { ...face, id: this.id, answer: this.answer, settled: this.answer === face.answer };
   }
+}
+
+/**
+ * By how much a probability may be off before answer or strongest class are others.
+ * @param {{probabilities: Float32Array, calm: number | null, answer: string}} face
+ * @param {Record<string, any>} numbers
+ */
+function leadOf({ probabilities, calm, answer }, numbers) {
+  const [first, second] = probabilities.slice().sort((one, other) => other - one);
+  const fromCalm = calm === null ? 1 : Math.abs(calm - numbers.calmBound);
+  const fromNotSure = answer === numbers.calm ? 1 : Math.abs(first - numbers.abstainBelow);
+  return Math.min(first - second, fromCalm, fromNotSure);
 }
 
 /**

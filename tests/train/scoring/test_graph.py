@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -57,7 +58,7 @@ def test_a_graph_over_its_tensors_computes_what_torch_does(tmp_path, config, hal
     expected = features(loaded.network, values)
     assert np.abs(run(path, "crops", values)[0] - expected).max() < 1e-4 * np.abs(expected).max()
     assert path.stat().st_size < 200_000
-    assert graph_file.read(tmp_path, loaded.digest, config) == path.read_bytes()
+    assert graph_file.read(tmp_path, loaded.digest, config) == (path.read_bytes(), False)
 
 
 def test_the_embedded_graph_belongs_to_the_embedded_weights():
@@ -73,9 +74,18 @@ def test_a_graph_of_other_weights_is_not_read(tmp_path):
     config = loaded.network.config
     shutil.copy(EMBEDDED / graph_file.NAME, tmp_path)
     assert graph_file.read(tmp_path, "0" * 64, config) is None
-    turned = NetworkConfig(**{**config.__dict__, "mirror": not config.mirror})
+    turned = NetworkConfig(**{**config.__dict__, "mean": 0.25})
     assert graph_file.read(tmp_path, loaded.digest, turned) is None
     assert graph_file.read(tmp_path / "nowhere", loaded.digest, config) is None
+
+
+def test_a_graph_of_an_earlier_version_has_the_mirror_image_inside(tmp_path):
+    loaded = load("embedded")
+    config = replace(loaded.network.config, mirror=True)
+    older = b"... " + graph_file.mark(loaded.digest, config, mirrors=True).encode()
+    (tmp_path / graph_file.NAME).write_bytes(older)
+    assert graph_file.read(tmp_path, loaded.digest, config) == (older, True)
+    assert graph_file.read(tmp_path, loaded.digest, replace(config, mirror=False)) is None
 
 
 def test_calibrating_anew_keeps_the_graph():

@@ -84,6 +84,12 @@ class Space(_Section):
     hardware: Literal["cpu-basic", "cpu-upgrade", "zero-a10g"]
 
 
+_Header = Literal[
+    "cross-origin-embedder-policy", "cross-origin-opener-policy", "cross-origin-resource-policy"
+]
+"""What the platform lets a Space send."""
+
+
 class Card(_Section):
     """Front matter of the Space's README under the Hub's own names, and the text below it."""
 
@@ -95,6 +101,7 @@ class Card(_Section):
     license: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.+-]*$")]
     python_version: Annotated[str, Field(pattern=r"^3\.(10|11|12)(\.\d+)?$")]
     tags: list[str] = []
+    custom_headers: dict[_Header, str] = {}
     text: str
 
 

@@ -20,6 +20,7 @@ REPOSITORY = Path(__file__).resolve().parents[4]
 def test_the_projects_own_file_is_valid() -> None:
     config = read(REPOSITORY)
 
+    assert config.card.custom_headers["cross-origin-embedder-policy"] == "require-corp"
     assert config.model == "embedded"
     assert config.pinned_model is None
 
@@ -66,6 +67,12 @@ def test_gradios_floor_pin_and_sdk_version_agree_with_what_the_tests_run() -> No
         ("files:", "secrets: [SPEED]\nfiles:", "variables.SPEED", "is a secret too"),
         ("files:", "model: hf://me/model@main\nfiles:", "model", "40 digits"),
         ("short_description: A page", f"short_description: {'x' * 61}", "card.", "60 fit"),
+        (
+            "license: mit",
+            "license: mit\n  custom_headers: {x-frame-options: DENY}",
+            "card.custom_headers",
+            "",
+        ),
         ("card:\n", "card: no\nother:\n", "card", "must be a section"),
     ],
 )

@@ -48,6 +48,7 @@ def test_the_card_holds_the_platforms_keys_and_the_text(project: Path) -> None:
         "license": "mit",
         "python_version": "3.12.12",
         "tags": [],
+        "custom_headers": {},
         "sdk": "gradio",
         "sdk_version": "6.31.0",
         "app_file": "app.py",
