@@ -22,6 +22,7 @@ from tests.train.domains.conftest import draw
 from train.config.fit import FitConfig
 from train.config.options import AugmentConfig
 from train.faces.store import FaceStore
+from train.scoring.inference import pooled_features
 from train.training import consistency
 from train.training import device as devices
 from train.training import trainer as loop
@@ -182,20 +183,15 @@ def test_all_that_is_known_of_faces_goes_with_them(traffic: Traffic) -> None:
 
 
 def test_validation_brings_the_answers_back_once(
-    traffic: Traffic, tmp_path: Path, tiny: Tiny
+    traffic: Traffic, tmp_path: Path, tiny: Tiny, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trainer = start(tiny(compile="no"), tmp_path, device=AWAY)
-    pooled = []
+    monkeypatch.setattr("train.scoring.inference._BATCH", BATCH)
 
-    def classify(network: Any, features: torch.Tensor) -> None:
-        pooled.append(features)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("train.scoring.inference.read_out", classify)
-        loop.predict(trainer.average.network, two_corpora().faces, 32, batch_size=BATCH)
+    pooled = pooled_features(trainer.average.network, two_corpora().faces, 32)
 
     assert len(traffic.read) == 1
-    assert pooled[0].dtype == torch.float32
+    assert pooled.dtype == torch.float32
 
 
 def test_on_the_cpu_one_source_draws_all_numbers_in_the_order_of_before() -> None:
