@@ -105,9 +105,9 @@ def test_a_worker_that_dies_leaves_it_to_the_server(visit, one_face, start, end)
     page = seen.page
     # The self-test of a busy machine would choose the server by itself.
     page.evaluate(
-        "window.emotionPage.device.launch = ((launch) => async function (...request) {"
+        "void (window.emotionPage.device.launch = ((launch) => async function (...request) {"
         "const failed = await launch.apply(this, request); this.pace = 100;"
-        "return failed; })(window.emotionPage.device.launch)"
+        "return failed; })(window.emotionPage.device.launch))"
     )
     start(page)
     answered(page, HERE)
