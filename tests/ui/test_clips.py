@@ -297,7 +297,9 @@ def analyze_one(gate: Refusing, stopped: threading.Event, seconds: float = 0.1) 
     """Analyze a frame that takes so long."""
     analyzer = SimpleNamespace(analyze=lambda *_, **__: time.sleep(seconds))
     turns = InTurn(analyzer, gate, ANN, stopped)
-    turns.analyze(np.zeros((8, 8, 3), np.uint8), max_side=640, exact=False, min_score=0.5)
+    turns.analyze(
+        np.zeros((8, 8, 3), np.uint8), max_side=640, exact=False, min_score=0.5, known=None
+    )
 
 
 def test_each_frame_passes_the_gate_and_others_come_first():
