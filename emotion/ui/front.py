@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from emotion.errors import EmotionError
-from emotion.ui import routes
+from emotion.ui import one_session, routes
 from emotion.ui.admission import Admission
 from emotion.ui.bodies import Body
 from emotion.ui.calls import Calls
@@ -37,6 +37,7 @@ class Front:
     def __init__(self, app: Any) -> None:
         """Stand before ``app``, the server application of a ``demo.Page``."""
         self._app: App = app
+        one_session.share(app)
         page = app.get_blocks()
         self._uploads = page.services.uploads
         self._calls = Calls(page, self._uploads)

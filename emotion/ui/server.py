@@ -19,7 +19,6 @@ from typing import Any
 import uvicorn
 
 from emotion import memory
-from emotion.ui import one_session
 from emotion.ui.connections import MAX_CONNECTIONS, MAX_HEADERS, BoundedConnection
 from emotion.ui.front import Front
 
@@ -97,7 +96,6 @@ def start_server(
     host = (server_name or "127.0.0.1").removeprefix("[").removesuffix("]")
     port = server_port or 0
     listening = listen(host, port)
-    one_session.share(app)
     config = uvicorn.Config(
         app=Front(app),
         http=BoundedConnection,

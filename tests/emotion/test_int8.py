@@ -121,7 +121,7 @@ def test_a_model_of_an_earlier_version_has_the_mirror_image_inside(
     save_network(EmotionNet(replace(CONFIG, mirror=True)), tmp_path)
     loaded = load(str(tmp_path))
     crops = np.random.default_rng(0).integers(0, 256, (2, 64, 64), np.uint8)
-    expected = Classifier(loaded.network, TorchEngine())(crops).logits
+    expected = Classifier(loaded.network, TorchEngine())(crops)[0].logits
     for mirrors in (True, False):
         model = openvino.convert(ClassifierGraph(loaded.network, mirrors), EXAMPLE, VARYING)
         openvino.save(model, tmp_path / "made.xml")
@@ -134,8 +134,8 @@ def test_a_model_of_an_earlier_version_has_the_mirror_image_inside(
         classifier = Classifier(loaded.network, openvino, (tmp_path, loaded.digest))
 
         assert classifier.engine == "OpenVINO int8"
-        np.testing.assert_allclose(classifier(crops).logits, expected, atol=1e-3)
-        one = classifier(crops, [View.STRAIGHT, View.MIRRORED]).logits
+        np.testing.assert_allclose(classifier(crops)[0].logits, expected, atol=1e-3)
+        one = classifier(crops, [View.STRAIGHT, View.MIRRORED])[0].logits
         # Such a model always answers from both.
         assert np.allclose(one, expected, atol=1e-3) == mirrors
 
