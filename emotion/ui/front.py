@@ -26,6 +26,12 @@ from emotion.ui.uploads import FULL
 ANCESTORS = "EMOTION_FRAME_ANCESTORS"
 """Environment variable: which sites may show the page in a frame, as in a CSP; default 'self'."""
 
+ISOLATED = [
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-embedder-policy", b"require-corp"),
+]
+"""Alone with itself the page may have memory that threads share, for the network in it."""
+
 App = Callable[[Message, Receive, Send], Awaitable[None]]
 
 _log = logging.getLogger(__name__)
@@ -60,7 +66,8 @@ class Front:
             if message["type"] == "http.response.start":
                 started = True
                 present = {name.lower() for name, _ in message.get("headers", [])}
-                extra = [pair for pair in self._headers if pair[0] not in present]
+                ours = [*self._headers, *(ISOLATED if isolates(scope) else [])]
+                extra = [pair for pair in ours if pair[0] not in present]
                 message = {**message, "headers": [*message.get("headers", []), *extra]}
             await send(message)
 
@@ -216,11 +223,21 @@ def security_headers(ancestors: str) -> list[tuple[bytes, bytes]]:
         "referrer-policy": "same-origin",
         "permissions-policy": "camera=(self), microphone=(), geolocation=(), payment=(), usb=()",
     }
-    if "SPACE_ID" not in os.environ:  # the platform sends those of space.yaml, and twice is never
-        # Alone with itself the page may have memory that threads share, for the network in it.
-        headers["cross-origin-opener-policy"] = "same-origin"
-        headers["cross-origin-embedder-policy"] = "require-corp"
     return [(name.encode(), value.encode()) for name, value in headers.items()]
+
+
+def isolates(scope: Message) -> bool:
+    """Tell whether ``ISOLATED`` goes with the answer to a request.
+
+    Not on Spaces, where the platform sends what ``space.yaml`` says, and not over plain HTTP from
+    another machine, where browsers ignore such headers and complain.
+    """
+    if "SPACE_ID" in os.environ:
+        return False
+    host = dict(scope.get("headers", [])).get(b"host", b"").decode("latin-1").lower()
+    name = host.rpartition(":")[0] if re.search(r":\d+$", host) else host
+    local = name in ("localhost", "[::1]") or re.fullmatch(r"127(\.\d+){3}", name) is not None
+    return local or name.endswith(".localhost") or scope.get("scheme") == "https"
 
 
 def _path(scope: Message) -> str:

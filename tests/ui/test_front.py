@@ -19,7 +19,7 @@ from PIL import Image
 
 from emotion.ui import admission, bodies, calls
 from emotion.ui import front as front_module
-from emotion.ui.front import ANCESTORS, Front, security_headers
+from emotion.ui.front import ANCESTORS, Front, isolates, security_headers
 from emotion.ui.routes import MAX_NAME
 from emotion.ui.wire import data_url
 
@@ -293,13 +293,24 @@ def test_every_answer_has_the_headers(http, path):
     assert headers["cross-origin-embedder-policy"] == "require-corp"
 
 
-def test_on_a_space_the_platform_sends_what_isolates_the_page(monkeypatch):
-    names = {name for name, _ in security_headers("'self'")}
-    assert b"cross-origin-embedder-policy" in names
-    monkeypatch.setenv("SPACE_ID", "someone/page")
-    assert {name for name, _ in security_headers("'self'")} == {
-        name for name in names if not name.startswith(b"cross-origin-")
-    }
+@pytest.mark.parametrize(
+    ("scheme", "host", "isolated"),
+    [
+        ("http", b"localhost:7860", True),
+        ("http", b"127.0.0.1", True),
+        ("http", b"[::1]:7860", True),
+        ("https", b"faces.example", True),
+        ("http", b"faces.example:7860", False),
+        ("http", b"192.168.0.7:7860", False),
+        ("http", b"127.evil.example.org.localhost.example", False),
+    ],
+)
+def test_the_page_is_isolated_where_browsers_take_it(monkeypatch, scheme, host, isolated):
+    monkeypatch.delenv("SPACE_ID", raising=False)
+    scope = {"scheme": scheme, "headers": [(b"host", host)]}
+    assert isolates(scope) == isolated
+    monkeypatch.setenv("SPACE_ID", "someone/page")  # whose platform sends it
+    assert not isolates(scope)
 
 
 def test_who_may_frame_the_page_is_configurable_and_cannot_break_out():
