@@ -50,12 +50,22 @@ def brightness(page) -> float:
     return sum(map(int, page.evaluate(ground).strip("rgb()").split(",")[:3])) / 3
 
 
+SETTLED = """async () => {
+  for (let frame = 0; frame < 2; frame++) await new Promise(requestAnimationFrame);
+  const ending = document.getAnimations()
+    .filter(({ effect }) => effect.getComputedTiming().endTime < Infinity);
+  await Promise.all(ending.map(({ finished }) => finished.catch(() => {})));
+}"""
+"""Waits until colours that fade into the other scheme have arrived."""
+
+
 def violations_in_both_schemes(page) -> list[str]:
     found = []
     for scheme, rules in (("light", RULES), ("dark", RULES_OF_COLOURS)):
         page.emulate_media(color_scheme=scheme)
         dark = "document.body.classList.contains('dark')"
         page.wait_for_function(f"{dark} === {str(scheme == 'dark').lower()}")
+        page.evaluate(SETTLED)
         found += [f"{scheme}: {violation}" for violation in violations(page, rules)]
     return found
 
