@@ -15,6 +15,9 @@ from emotion.labels import LABELS
 RESULTS = Path(__file__).parent / "assets" / "results.json"
 """What ``python -m train results`` wrote for the embedded weights."""
 
+TITLES = {"fer2013": "FER-2013", "raf-db": "RAF-DB", "affectnet": "AffectNet"}
+"""Published corpus -> its name in print."""
+
 _SCORES = ("precision", "recall", "f1", "support")
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from emotion.atlas import ATLAS, panel, read_atlas
 from emotion.errors import DataError
-from emotion.evaluation import RESULTS, Evaluation, read_evaluations
+from emotion.evaluation import RESULTS, TITLES, Evaluation, read_evaluations
 from emotion.labels import COLORS, LABELS
 from emotion.ui.links import project_links
 from emotion.ui.strings import label, text
@@ -185,7 +185,7 @@ def _result(result: Evaluation) -> str:
 
 
 def _title(result: Evaluation) -> str:
-    return f"{result.corpus} · {result.split}"
+    return f"{TITLES.get(result.corpus, result.corpus)} · {result.split}"
 
 
 def _images(result: Evaluation) -> str:

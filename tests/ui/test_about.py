@@ -40,7 +40,7 @@ def stored(tmp_path):
 
 def test_measured_results_are_shown_per_class(analyzer, stored):
     markup = about_markup(analyzer, stored)
-    assert "fer2013 · public" in markup
+    assert "FER-2013 · public" in markup
     for number in ("2\u202f982", "0.671", "0.603", "0.031", "0.654–0.688", "0.550", "405"):
         assert number in markup
 
@@ -62,7 +62,7 @@ def test_what_calibration_achieves_and_what_was_left_out_is_shown(analyzer, tmp_
     for fact in ("620 with a copy", "<dd>14%</dd>", "<dd>37%</dd>"):
         assert fact in first
         assert fact not in second
-    assert "raf-db · validation" in second
+    assert "RAF-DB · validation" in second
 
 
 def test_without_measurements_the_page_says_so(analyzer, tmp_path):

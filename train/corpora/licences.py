@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from emotion.evaluation import TITLES
+
 
 @dataclass(frozen=True)
 class Licence:
@@ -24,19 +26,19 @@ class Licence:
 
 LICENCES: dict[str, Licence] = {
     "fer2013": Licence(
-        "FER-2013",
+        TITLES["fer2013"],
         "research use; the pictures were found by web search and remain their owners'",
         "Goodfellow et al., Challenges in Representation Learning, ICONIP 2013",
         redistributable=False,
     ),
     "raf-db": Licence(
-        "RAF-DB",
+        TITLES["raf-db"],
         "non-commercial research, on request; its terms forbid passing pictures on",
         "Li, Deng and Du, Reliable Crowdsourcing and Deep Locality-Preserving Learning, CVPR 2017",
         redistributable=False,
     ),
     "affectnet": Licence(
-        "AffectNet",
+        TITLES["affectnet"],
         "non-commercial research, on request; its terms forbid passing pictures on",
         "Mollahosseini, Hasani and Mahoor, AffectNet, IEEE Transactions on Affective Computing "
         "2019",
