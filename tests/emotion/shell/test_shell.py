@@ -27,14 +27,7 @@ from tests.conftest import REPOSITORY
 RUN = [sys.executable, "-m", "emotion", "classify"]
 
 
-@pytest.fixture(scope="module")
-def analyzer() -> Analyzer:
-    return Analyzer.from_weights("embedded")
-
-
-@pytest.fixture(autouse=True)
-def loaded_once(analyzer: Analyzer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Analyzer, "from_weights", lambda *_, **__: analyzer)
+pytestmark = pytest.mark.usefixtures("loaded_once")
 
 
 @pytest.fixture

@@ -35,14 +35,7 @@ Pixels = npt.NDArray[np.uint8]
 RATE = 10
 
 
-@pytest.fixture(scope="module")
-def analyzer() -> Analyzer:
-    return Analyzer.from_weights("embedded")
-
-
-@pytest.fixture(autouse=True)
-def loaded_once(analyzer: Analyzer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Analyzer, "from_weights", lambda *_, **__: analyzer)
+pytestmark = pytest.mark.usefixtures("loaded_once")
 
 
 def numbered(number: int) -> Pixels:
