@@ -196,7 +196,7 @@ class Trainer:
         inputs = normalise(distributed.share(crops), self.network.config)
         inputs = inputs.contiguous(memory_format=torch.channels_last)
         if faces.corpus is not None:
-            show_corpora(self.network, distributed.share(faces.corpus).to(self.device))
+            show_corpora(self.network, distributed.share(faces.corpus))
         with autocast(self.device, self._precision):
             features, scores = self._forward(inputs)
         scores = scores.float()
