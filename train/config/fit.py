@@ -58,11 +58,6 @@ class FitConfig:
                 "--sampling and --mixture."
             )
         heads, own_norms = self.architecture.heads, self.architecture.own_norms != "none"
-        if (calm or heads or own_norms) and (self.augment.mixup or self.augment.cutmix):
-            raise ConfigError(
-                "--calm-weight, --heads and --own-norms need to know whose face each crop is; "
-                "leave out --mixup and --cutmix."
-            )
         if (heads or own_norms) and data.neutral:
             raise ConfigError(
                 "--heads and --own-norms are for the six expressions; leave out --neutral."

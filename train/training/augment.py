@@ -8,6 +8,7 @@ are others than a CPU's.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from train.config.options import AugmentConfig
+from train.faces.store import FaceStore
 from train.scoring.inference import resize
 from train.training.degrade import degrade
 from train.training.device import send
@@ -43,47 +45,61 @@ def augment(faces: Tensor, size: int, config: AugmentConfig, generator: torch.Ge
 
 def mix(
     crops: Tensor,
-    targets: Tensor,
+    faces: FaceStore,
     config: AugmentConfig,
     generator: torch.Generator,
     decide: torch.Generator,
-) -> tuple[Tensor, Tensor]:
-    """Mix each crop and its target with those of another one of the batch.
+) -> tuple[Tensor, FaceStore]:
+    """Mix each crop, and what is learnt of it, with another one of the batch.
 
     Mixup blends the pixels (Zhang et al., ICLR 2018), CutMix pastes a rectangle (Yun et al., ICCV
     2019); where both are on, each batch gets one of them at random. The share that a crop keeps is
-    drawn from Beta(alpha, alpha).
+    drawn from Beta(alpha, alpha). Where faces know their corpus, both are of the same one, since
+    each corpus labels in its own way.
 
     Args:
         crops: float32 (B, size, size).
-        targets: float32 (B, 6), class probabilities.
+        faces: the B faces that these are crops of.
         config: the alpha of each, 0 for off.
         generator: source of partners and places, on the crops' device.
         decide: source of the kind and of the shares, on the CPU; may be the same.
 
     Returns:
-        Crops and targets as they came in, mixed.
+        Crops as they came in, and faces whose class probabilities and shares of calm are mixed.
     """
     alphas = [config.mixup, config.cutmix]
     if not any(alphas):
-        return crops, targets
+        return crops, faces
     both = all(alphas)
     chosen = int(torch.randint(2, (), generator=decide)) if both else alphas.index(max(alphas))
     random = np.random.default_rng(int(torch.randint(2**62, (), generator=decide)))
     count, size = len(crops), crops.shape[-1]
     kept = torch.from_numpy(random.beta(alphas[chosen], alphas[chosen], count)).float()
     kept = send(kept, crops.device)
-    partner = torch.randperm(count, generator=generator, device=crops.device)
+    partner = _partners(faces, generator)
     if chosen == 0:
         share = kept[:, None, None].expand(-1, size, size)
     else:
         side = (size * (1 - kept).sqrt())[:, None]
         share = 1 - _rectangles(size, side, side, generator).float()
-    kept = share.mean((1, 2))[:, None]
-    return (
-        share * crops + (1 - share) * crops[partner],
-        kept * targets + (1 - kept) * targets[partner],
+    kept, targets, calm = share.mean((1, 2)), faces.targets, faces.calm
+    soft = kept[:, None] * targets + (1 - kept[:, None]) * targets[partner]
+    if calm is not None:
+        calm = kept * calm + (1 - kept) * calm[partner]
+    mixed = share * crops + (1 - share) * crops[partner]
+    return mixed, replace(faces, soft=soft, calm=calm)
+
+
+def _partners(faces: FaceStore, generator: torch.Generator) -> Tensor:
+    """Draw a permutation of the faces that leaves each corpus to itself, int64 (B,)."""
+    count, device = len(faces), generator.device
+    if faces.corpus is None:
+        return torch.randperm(count, generator=generator, device=device)
+    # Two orders, each by corpus and at random within it: the n-th of one meets that of the other.
+    first, second = (
+        (faces.corpus + _uniform(count, 0, 0.5, generator)).argsort() for _ in range(2)
     )
+    return torch.empty_like(first).scatter(0, first, second)
 
 
 def erase(

@@ -35,18 +35,18 @@ class Supervision:
         self._objective = Objective(config.objective, counts, source.prior, epochs)
         self._calm_weight = config.objective.calm_weight
 
-    def __call__(self, scores: Scores, faces: FaceStore, targets: Tensor, epoch: int) -> Tensor:
+    def __call__(self, scores: Scores, faces: FaceStore, epoch: int) -> Tensor:
         """Compute the loss.
 
         Args:
             scores: what the network says of this process's share of the batch.
             faces: the whole batch.
-            targets: float32 (N, 6), class probabilities of the whole batch.
             epoch: number of finished epochs.
 
         Returns:
             A scalar. The mean of all processes' losses is that of the batch.
         """
+        targets = faces.targets
         own = distributed.share(targets)
         loss = self._objective(scores.logits, own, epoch, targets)
         if scores.heads.shape[1]:

@@ -192,7 +192,7 @@ class Trainer:
         rows = self.source.rows(index)
         faces = self._faces.select(send(rows, self.device))
         crops = augment(faces.faces, size, config.augment, random)
-        crops, targets = mix(crops, faces.targets, config.augment, random, decide)
+        crops, faces = mix(crops, faces, config.augment, random, decide)
         inputs = normalise(distributed.share(crops), self.network.config)
         inputs = inputs.contiguous(memory_format=torch.channels_last)
         if faces.corpus is not None:
@@ -202,7 +202,7 @@ class Trainer:
         scores = scores.float()
         loss: Tensor = scores.logits.new_zeros(())
         if self.supervision:
-            loss = self.supervision(scores, faces, targets, epoch)
+            loss = self.supervision(scores, faces, epoch)
         for extra in self.extras:
             step = Step(distributed.share(rows), inputs, features, scores.logits, random)
             loss = loss + extra(step)

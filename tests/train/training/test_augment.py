@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from train.config.options import AugmentConfig
+from train.faces.store import FaceStore
 from train.scoring.inference import resize
 from train.training.augment import augment, mix
 from train.training.degrade import blur, degrade, jpeg
@@ -114,7 +115,7 @@ def test_with_everything_off_a_crop_stays_as_it_is(faces: torch.Tensor) -> None:
     crops = augment(faces, 64, off, generator())
 
     torch.testing.assert_close(crops, faces.float(), atol=0.01, rtol=0)
-    assert mix(crops, torch.eye(6), off, *generators(CPU, 0))[0] is crops
+    assert mix(crops, learnt(torch.eye(6)), off, *generators(CPU, 0))[0] is crops
 
 
 def test_each_change_of_place_and_light_has_its_own_option(faces: torch.Tensor) -> None:
@@ -168,28 +169,62 @@ def test_jpeg_is_what_a_jpeg_file_does(faces: torch.Tensor, quality: int) -> Non
         assert np.abs(result.numpy() - published).mean() < 0.2 * distortion
 
 
-def planes() -> tuple[torch.Tensor, torch.Tensor]:
+def learnt(targets: torch.Tensor, corpus: torch.Tensor | None = None) -> FaceStore:
+    """Faces of which only what is learnt matters; as calm as they are of the first class."""
+    count = len(targets)
+    return FaceStore(
+        torch.zeros(count, 64, 64, dtype=torch.uint8),
+        torch.zeros(count, dtype=torch.int64),
+        torch.ones(count, dtype=torch.bool),
+        soft=targets,
+        calm=targets[:, 0],
+        corpus=corpus,
+    )
+
+
+def planes(corpus: torch.Tensor | None = None) -> tuple[torch.Tensor, FaceStore]:
     """Each crop is flat at its own level, so that its level says what was mixed into it."""
     levels = torch.arange(200.0)
-    return levels[:, None, None].expand(200, 32, 32), levels[:, None].expand(200, 6)
+    crops = levels[:, None, None].expand(200, 32, 32)
+    return crops, learnt(levels[:, None].expand(200, 6), corpus)
 
 
 def test_mixup_blends_pixels_and_targets_by_the_same_share() -> None:
-    crops, targets = planes()
+    crops, faces = planes()
 
-    mixed, labels = mix(crops, targets, AugmentConfig(mixup=0.4), *generators(CPU, 0))
+    mixed, result = mix(crops, faces, AugmentConfig(mixup=0.4), *generators(CPU, 0))
 
-    torch.testing.assert_close(mixed.mean((1, 2)), labels[:, 0], rtol=1e-4, atol=1e-3)
+    levels = mixed.mean((1, 2))
+    torch.testing.assert_close(levels, result.targets[:, 0], rtol=1e-4, atol=1e-3)
+    torch.testing.assert_close(levels, result.calm, rtol=1e-4, atol=1e-3)
     assert mixed.std((1, 2)).max() < 1e-3
-    assert (labels[:, 0] - targets[:, 0]).abs().max() > 20
+    assert (result.targets - faces.targets).abs().max() > 20
+
+
+@pytest.mark.parametrize("values", [{"mixup": 1.0}, {"cutmix": 1.0}], ids=str)
+def test_faces_are_mixed_with_those_of_their_own_corpus_alone(values: dict[str, float]) -> None:
+    corpus = (torch.arange(200) >= 60).long()
+    crops, faces = planes(corpus)
+
+    mixed, result = mix(crops, faces, AugmentConfig(**values), *generators(CPU, 0))
+
+    assert result.corpus is corpus
+    assert mixed[:60].max() < 60
+    assert mixed[60:].min() >= 60
+    assert (mixed - crops)[:60].abs().max() > 5
+    assert (mixed - crops)[60:].abs().max() > 20
+    mean = result.targets.mean(0)[0].item()  # each is a partner once
+    assert mean == pytest.approx(99.5, abs=6)
 
 
 def test_cutmix_pastes_a_rectangle_and_its_area_is_the_targets_share() -> None:
-    crops, targets = planes()
+    crops, faces = planes()
 
-    mixed, labels = mix(crops, targets, AugmentConfig(cutmix=1.0), *generators(CPU, 0))
+    mixed, result = mix(crops, faces, AugmentConfig(cutmix=1.0), *generators(CPU, 0))
 
-    torch.testing.assert_close(mixed.mean((1, 2)), labels[:, 0], rtol=1e-4, atol=1e-3)
+    levels = mixed.mean((1, 2))
+    torch.testing.assert_close(levels, result.targets[:, 0], rtol=1e-4, atol=1e-3)
+    torch.testing.assert_close(levels, result.calm, rtol=1e-4, atol=1e-3)
     pasted = (mixed != crops).float()
     areas = pasted.mean((1, 2))
     assert 0.3 < areas.mean() < 0.6  # Beta(1, 1) is uniform
@@ -202,21 +237,21 @@ def test_the_shares_of_mixup_are_beta_distributed(alpha: float) -> None:
     crops, targets = torch.zeros(4000, 2, 2), torch.zeros(4000, 6)
     crops[:2000], targets[:2000] = 1, 1
 
-    _, labels = mix(crops, targets, AugmentConfig(mixup=alpha), *generators(CPU, 0))
+    _, result = mix(crops, learnt(targets), AugmentConfig(mixup=alpha), *generators(CPU, 0))
 
     # Where a one met a zero, the label is the kept share or one less it: both Beta(alpha, alpha).
-    share = labels[(labels[:, 0] > 0) & (labels[:, 0] < 1), 0]
+    labels = result.targets[:, 0]
+    share = labels[(labels > 0) & (labels < 1)]
     assert share.mean().item() == pytest.approx(0.5, abs=0.03)
     assert share.var().item() == pytest.approx(1 / (4 * (2 * alpha + 1)), rel=0.1)
 
 
 def test_with_both_mixes_on_every_batch_gets_one_of_them() -> None:
-    crops, targets = planes()
+    crops, faces = planes()
     both = AugmentConfig(mixup=1.0, cutmix=1.0)
 
     flat = [
-        mix(crops, targets, both, *generators(CPU, s))[0].std((1, 2)).max() < 1e-3
-        for s in range(30)
+        mix(crops, faces, both, *generators(CPU, s))[0].std((1, 2)).max() < 1e-3 for s in range(30)
     ]
 
     assert 5 < sum(map(bool, flat)) < 25

@@ -139,12 +139,17 @@ CONVENTIONS: dict[str, object] = {
     "class_weights": "sqrt",
     "logit_adjustment": 0.5,
     "degrade": 0.5,
+    "mixup": 0.2,
 }
 
 
 @pytest.mark.parametrize(
     ("options", "copies"),
-    [({}, [8 * BATCH]), (CONVENTIONS, [8 * BATCH]), (EVERYTHING, [8 * BATCH, 4 * BATCH])],
+    [
+        ({}, [8 * BATCH]),
+        (CONVENTIONS, [8 * BATCH, 4 * BATCH]),
+        (EVERYTHING, [8 * BATCH, 4 * BATCH]),
+    ],
     ids=["plain", "conventions", "everything"],
 )
 def test_a_step_on_a_gpu_waits_for_nothing_and_sends_it_row_numbers_alone(

@@ -127,7 +127,6 @@ def test_a_run_writes_a_plain_network_of_the_best_corpus(
     ("values", "sentence"),
     [
         ({"own_norms": "offsets", "heads": True}, "leave out --heads"),
-        ({"own_norms": "offsets", "mixup": 0.2}, "--mixup"),
         ({"own_norms": "statistics"}, "name more than one"),
     ],
     ids=str,

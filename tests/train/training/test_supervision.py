@@ -58,7 +58,7 @@ def test_each_face_counts_for_the_common_layer_and_for_that_of_its_corpus(tiny: 
     said, batch = scores(2), faces()
     learn = supervision(tiny, calm_weight=0.7, label_smoothing=0.0)
 
-    loss = learn(said, batch, batch.targets, 0)
+    loss = learn(said, batch, 0)
 
     labels, corpus = batch.labels[:12], batch.corpus
     assert corpus is not None
@@ -74,7 +74,7 @@ def test_a_layer_learns_nothing_from_the_faces_of_another_corpus(tiny: Tiny) -> 
     said, batch = scores(2), faces()
     heads = said.heads.requires_grad_()
 
-    supervision(tiny)(said._replace(heads=heads), batch, batch.targets, 0).backward()
+    supervision(tiny)(said._replace(heads=heads), batch, 0).backward()
 
     assert heads.grad is not None
     assert batch.corpus is not None
@@ -94,10 +94,10 @@ def test_faces_of_no_class_leave_the_classes_loss_alone(
         tiny, class_weights=weights, label_smoothing=smoothing, brier_term=weights == "dynamic"
     )
 
-    whole = learn(said, batch, batch.targets, 0)
+    whole = learn(said, batch, 0)
 
     part = Scores(said.logits[:12], said.heads[:12], said.calm)
-    without = learn(part, batch.select(torch.arange(12)), batch.targets[:12], 0)
+    without = learn(part, batch.select(torch.arange(12)), 0)
     torch.testing.assert_close(whole, without)
 
 
@@ -149,8 +149,6 @@ def test_fine_tuning_begins_with_the_layer_that_answers(
 @pytest.mark.parametrize(
     "values",
     [
-        {"calm_weight": 0.5, "mixup": 0.2},
-        {"heads": True, "cutmix": 0.2},
         {"calm_weight": 0.5, "sampling": "sqrt"},
         {"heads": True, "neutral": True},
         {"calm_weight": -1.0},
