@@ -40,7 +40,7 @@ class Supervision:
 
         Args:
             scores: what the network says of this process's share of the batch.
-            faces: the whole batch.
+            faces: the whole batch, on the scores' device.
             epoch: number of finished epochs.
 
         Returns:
@@ -51,12 +51,12 @@ class Supervision:
         loss = self._objective(scores.logits, own, epoch, targets)
         if scores.heads.shape[1]:
             assert faces.corpus is not None
-            corpus = distributed.share(faces.corpus).to(scores.heads.device)
+            corpus = distributed.share(faces.corpus)
             of_corpus = scores.heads[torch.arange(len(corpus), device=corpus.device), corpus]
             loss = loss + self._objective(of_corpus, own, epoch, targets)
         if self._calm_weight:
             assert faces.calm is not None
-            calm = distributed.share(faces.calm).to(scores.calm.device)
+            calm = distributed.share(faces.calm)
             value = F.binary_cross_entropy_with_logits(scores.calm, calm)
             loss = loss + self._calm_weight * value
         return loss
