@@ -119,7 +119,8 @@ class Objective:
         loss = -(factors * smoothed * log_p).sum()
         if config.brier_term:
             loss = loss - (targets.sum(1, keepdim=True) * p * (1 - p)).sum()
-        return loss / total * (len(batch) / len(targets))
+        # Of a small batch every face may be a calm one; it teaches nothing about classes then.
+        return loss / total.clamp_min(1e-12) * (len(batch) / len(targets))
 
     def _follow(self, device: torch.device) -> None:
         """Move to where the logits are; after the first batch nothing moves any more."""

@@ -170,6 +170,22 @@ def test_the_mean_of_all_shares_losses_is_the_loss_of_the_batch(
     torch.testing.assert_close((shares[0] + shares[1]) / 2, loss(logits, targets, 0))
 
 
+@pytest.mark.parametrize("scheme", ["none", "sqrt", "dynamic"])
+def test_a_batch_of_faces_that_show_no_class_teaches_nothing(
+    scheme: str, logits: torch.Tensor
+) -> None:
+    logits.requires_grad_()
+
+    loss = objective(class_weights=scheme, focal_gamma=1.0, brier_term=True)(
+        logits, torch.zeros(40, 6), 0
+    )
+    loss.backward()
+
+    assert loss == 0
+    assert logits.grad is not None
+    assert not logits.grad.any()
+
+
 def test_impossible_options_are_refused() -> None:
     for values in ({"effective_beta": 1.0}, {"focal_gamma": -1.0}, {"class_weights": "some"}):
         with pytest.raises(ConfigError):
