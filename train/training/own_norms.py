@@ -82,9 +82,11 @@ class StatisticsNorm(OwnNorm):
         momentum, training = self.momentum or 0.0, self.training
         for place in set(self.corpus.tolist()):
             rows = (self.corpus == place).nonzero()[:, 0]
-            statistics = self.means[place], self.variances[place]
+            statistics, own = (self.means[place], self.variances[place]), x[rows]
+            # One value has no spread: it is normalised as in evaluation.
+            learns = training and own.numel() > own.shape[1]
             part = F.batch_norm(
-                x[rows], *statistics, self.weight, self.bias, training, momentum, self.eps
+                own, *statistics, self.weight, self.bias, learns, momentum, self.eps
             )
             result = result.index_copy(0, rows, part.to(x.dtype))
         return result

@@ -69,6 +69,19 @@ def test_each_corpus_is_normalised_by_its_own_statistics() -> None:
     torch.testing.assert_close(norm.variances[2], torch.ones(3))
 
 
+def test_a_single_value_of_a_corpus_is_normalised_as_in_evaluation() -> None:
+    norm = StatisticsNorm(3, 2)
+    norm.corpus = torch.tensor([0, 1, 0, 0, 0])
+    small = maps()[:, :, :1, :1]  # of each corpus as many values as faces
+
+    result = norm(small)
+
+    torch.testing.assert_close(result[1], small[1], rtol=1e-4, atol=1e-4)
+    assert not norm.means[1].any()
+    assert norm.means[0].any()
+    torch.testing.assert_close(result[[0, 2, 3, 4]].mean(0), torch.zeros(3, 1, 1))
+
+
 @pytest.mark.parametrize("own", ["offsets", "statistics"])
 def test_a_network_answers_as_before_until_it_learns(own: str) -> None:
     plain, inputs = network(), torch.randn(5, 3, 64, 64)
