@@ -77,6 +77,14 @@ def _check(config: FitConfig) -> None:
         raise ConfigError(
             f"{method} knows the six expressions alone; leave out --neutral and --outlier-exposure."
         )
+    if config.objective.calm_weight or config.architecture.heads:
+        raise ConfigError(
+            f"{method} trains the common layer for its target; leave out --calm-weight and --heads."
+        )
+    if method == "progressive" and config.schedule.schedule == "plateau":
+        raise ConfigError(
+            "progressive compares branches at the same rates; choose another --schedule."
+        )
     if config.data.teachers:
         raise ConfigError(f"{method} has targets of its own; leave out --teachers.")
     if config.augment.mixup or config.augment.cutmix:

@@ -218,6 +218,7 @@ class Bort2Trainer(Trainer):
     ) -> None:
         student = Student(network.config)
         student.load_state_dict(network.state_dict(), strict=False)
+        student.freeze(config.architecture.frozen_stages)
         labeller = Labeller(network.to(device), config.bort2.labeller_lr)
         self.labels = LabelledSource(data.training, config, labeller)
         self._look_at(student, config)

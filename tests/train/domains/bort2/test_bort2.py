@@ -176,6 +176,31 @@ def test_without_weights_or_clips_the_options_are_named(tmp_path: Path, gentle: 
         start(gentle(mode="video"), shifted(), tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"calm_weight": 0.5}, "--calm-weight"),
+        ({"heads": True, "corpora": ("fer2013", "raf-db")}, "--heads"),
+    ],
+)
+def test_outputs_that_the_student_would_not_learn_are_refused(
+    tmp_path: Path, gentle: Gentle, options: dict[str, object], named: str
+) -> None:
+    with pytest.raises(ConfigError, match=named):
+        start(gentle(**options), shifted(), tmp_path)
+
+
+def test_frozen_stages_of_the_student_stay(tmp_path: Path, gentle: Gentle) -> None:
+    trainer = start(gentle(frozen_stages=2, epochs=(1,)), shifted(), tmp_path)
+    before = {name: value.clone() for name, value in trainer.network.state_dict().items()}
+
+    trainer.epoch()
+
+    after = trainer.network.state_dict()
+    changed = {name.split(".")[0] for name in before if not torch.equal(before[name], after[name])}
+    assert changed == {"block3", "block4", "fc", "spread"}
+
+
 def test_the_command_line_learns_from_pictures_of_a_person(
     three_corpora: Path,
     weights: Path,

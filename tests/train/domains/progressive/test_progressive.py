@@ -170,6 +170,9 @@ def test_groups_stay_out_when_no_epoch_is_left(
         ({"sampling": "sqrt"}, "--sampling"),
         ({"mixup": 0.2}, "--mixup"),
         ({"neutral": True}, "--neutral"),
+        ({"calm_weight": 0.5}, "--calm-weight"),
+        ({"heads": True}, "--heads"),
+        ({"schedule": "plateau"}, "--schedule"),
     ],
 )
 def test_options_that_cannot_work_together_are_named(
