@@ -75,18 +75,25 @@ def run(arguments: Arguments) -> int:
     """Train what is not finished, and write and print table and figures.
 
     Raises:
-        ConfigError: if there is nothing to compare.
+        ConfigError: if there is nothing to compare, an option cannot work, or ``out`` holds a study
+            with other options.
         DataError: if the data are missing, or ``out`` cannot be written.
     """
     if len(arguments.corpora) < 2 or not arguments.seeds:
         raise ConfigError("The study needs two corpora or more, and a seed.")
+    from train.training.checks import check_claim
+    from train.training.network import follow_weights
+
     arms = list(_arms(arguments))
     for seed in arguments.seeds:
         for arm in arms:
             folder = _folder(arguments.out, arm.name, seed)
-            if not finished(folder):
+            config = _config(arm, seed, arguments)
+            if finished(folder):
+                check_claim(follow_weights(config), folder, resume=True)
+            else:
                 print(f"{arm.name}, seed {seed} ({folder})", flush=True)
-                _train(arm, seed, arguments)
+                _train(arm, config, folder, arguments)
             rows = [_row(arm, arguments) for arm in arms]
             write_text(arguments.out / "study.json", json.dumps(rows, indent=1) + "\n")
     from train.domains.progressive.figures import plot_shards, plot_study, plot_trials
@@ -147,17 +154,20 @@ def _folder(out: Path, name: str, seed: int) -> Path:
     return out / f"{'-'.join(words).lower()}-{seed}"
 
 
-def _train(arm: Arm, seed: int, arguments: Arguments) -> None:
+def _config(arm: Arm, seed: int, arguments: Arguments) -> FitConfig:
+    config = replace(arm.config, seed=seed)
+    if arm.after:
+        config = override(config, init=str(_folder(arguments.out, arm.after, seed)))
+    return config
+
+
+def _train(arm: Arm, config: FitConfig, folder: Path, arguments: Arguments) -> None:
     """Train an arm, and score the kept weights on every corpus's validation faces."""
     from emotion.weights import load_weights
     from train.scoring.inference import predict_logits
     from train.scoring.metrics import evaluate_probabilities
     from train.training.data import read_data
 
-    folder = _folder(arguments.out, arm.name, seed)
-    config = replace(arm.config, seed=seed)
-    if arm.after:
-        config = override(config, init=str(_folder(arguments.out, arm.after, seed)))
     everything = override(arm.config, corpora=arguments.corpora, limit=0)
 
     def score(_best: dict[str, Any]) -> dict[str, Any]:

@@ -57,6 +57,13 @@ class FitConfig:
                 "--calm-weight shows faces of no class once an epoch; leave out --neutral, "
                 "--sampling and --mixture."
             )
+        options, total = self.adaptation, self.schedule.total_epochs
+        needed = options.target_epochs + options.final_epochs
+        if options.method == "progressive" and len(data.corpora) > 1 and total < needed:
+            raise ConfigError(
+                f"{options.target_epochs} epochs on the target and {options.final_epochs} after "
+                f"the last trial do not fit in {total}; give at least {needed} with --epochs."
+            )
         heads, own_norms = self.architecture.heads, self.architecture.own_norms != "none"
         if (heads or own_norms) and data.neutral:
             raise ConfigError(

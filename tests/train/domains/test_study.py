@@ -12,7 +12,10 @@ from train.domains.progressive.figures import plot_shards, plot_study, plot_tria
 
 @pytest.mark.timeout(600)  # six trainings
 def test_the_study_trains_every_arm_once_and_writes_table_and_figures(
-    three_corpora: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    three_corpora: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     command = [
         *("domains", "--data", str(three_corpora), "--out", str(tmp_path), "--limit", "72"),
@@ -49,6 +52,19 @@ def test_the_study_trains_every_arm_once_and_writes_table_and_figures(
 
     monkeypatch.setattr("train.fit.fit", lambda *a, **k: pytest.fail("trained again"))
     assert main(command) == 0
+    assert main([*command, "--limit", "60"]) == 2  # what is finished would stand for it
+    assert "started with other options" in capsys.readouterr().err
+
+
+def test_a_study_that_is_too_short_trains_nothing(
+    three_corpora: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["domains", "--data", str(three_corpora), "--out", str(tmp_path / "out")]
+
+    assert main([*command, "--epochs", "2", "--seeds", "1"]) == 2
+
+    assert "at least 3 with --epochs" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_table_has_mean_and_deviation_and_names_the_best(tmp_path: Path) -> None:

@@ -15,7 +15,6 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from emotion.errors import ConfigError
 from emotion.files import write_text
 from emotion.network import EmotionNet
 from train.config.fit import FitConfig
@@ -51,9 +50,6 @@ class ProgressiveTrainer(Trainer):
         data: faces of all corpora.
         out: folder of the run.
         device: where to train.
-
-    Raises:
-        ConfigError: if the run is too short.
     """
 
     def __init__(
@@ -65,13 +61,6 @@ class ProgressiveTrainer(Trainer):
         device: torch.device,
     ) -> None:
         self.options = config.adaptation
-        needed = self.options.target_epochs + self.options.final_epochs
-        if config.schedule.total_epochs < needed:
-            raise ConfigError(
-                f"{self.options.target_epochs} epochs on the target and "
-                f"{self.options.final_epochs} after the last trial do not fit in "
-                f"{config.schedule.total_epochs}; give at least {needed} with --epochs."
-            )
         self.progress = Progress(
             data.training,
             data.parts,
