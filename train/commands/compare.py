@@ -17,6 +17,7 @@ import yaml
 from emotion.errors import ConfigError, DataError, EmotionError
 from emotion.files import write_text
 from train.config.fit import FitConfig, to_json
+from train.config.methods import check_words, chosen_method
 from train.config.recipes import recipe, take_recipe
 from train.scoring.history import UNRECORDED, precision_of, seconds_of
 from train.seeds import finished, summarise, to_cell, train_once
@@ -128,8 +129,9 @@ def read_plan(arguments: Arguments) -> tuple[list[Comparison], tuple[int, ...]]:
     else:
         plan = _read_yaml(arguments.plan)
     common = f"{plan.get('common', '')} {arguments.common}"
+    # YAML reads names such as 32 as numbers.
     found = [
-        Comparison(title, {name: _parse(f"{common} {o or ''}") for name, o in variants.items()})
+        Comparison(str(title), {str(n): _parse(f"{common} {o or ''}") for n, o in variants.items()})
         for title, variants in plan["comparisons"].items()
     ]
     titles = [comparison.title for comparison in found]
@@ -155,6 +157,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         isinstance(plan, dict)
         and set(plan) <= {"common", "seeds", "comparisons"}
         and isinstance(plan.get("comparisons"), dict)
+        and plan["comparisons"]
         and all(isinstance(v, dict) and v for v in plan["comparisons"].values())
         and isinstance(plan.get("common", ""), str)
         and isinstance(plan.get("seeds", []), list)
@@ -169,16 +172,22 @@ def _read_yaml(path: Path) -> dict[str, Any]:
 
 
 def _parse(options: str) -> FitConfig:
-    """Read options as ``fit`` does; unknown ones end the program with fit's own message."""
+    """Read options as ``fit`` does; unknown ones end the program with fit's own message.
+
+    Raises:
+        ConfigError: if they cannot be split into words, or one belongs to another method.
+    """
     try:
         words = shlex.split(options)
     except ValueError as error:
         raise ConfigError(f"{options!r} cannot be read as options ({error}).") from None
     name, words = take_recipe(words)
+    default = recipe(name)
+    check_words(words, chosen_method(words, default.adaptation.method))
     config: FitConfig = tyro.cli(
         FitConfig,
         args=words,
-        default=recipe(name),
+        default=default,
         prog="python -m train fit",
         config=(tyro.conf.OmitArgPrefixes,),
     )

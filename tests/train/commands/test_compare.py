@@ -135,6 +135,22 @@ def test_a_stopped_comparison_goes_on_where_it_was(
     assert [row["seeds"] for row in table["variants"]] == [[1], [1]]
 
 
+def test_a_plan_may_name_variants_by_numbers(
+    prepared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "plan.yaml"
+    path.write_text(
+        f"common: {BUDGET}\nseeds: [1]\ncomparisons:\n  2026:\n    16: --batch-size 16\n    on:\n"
+    )
+    arguments = ["compare", "--data", str(prepared), "--plan", str(path)]
+
+    assert main([*arguments, "--out", str(tmp_path / "out"), "--only", "2026"]) == 0
+
+    table = capsys.readouterr().out
+    assert "### 2026" in table
+    assert "| 16 | 1 |" in table
+
+
 def test_a_failed_training_is_told_and_the_others_are_kept(
     prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
@@ -162,6 +178,8 @@ def test_a_failed_training_is_told_and_the_others_are_kept(
         ({"comparisons": {"A": {"x": "--recipe cake"}}}, [], "no recipe"),
         ({"comparisons": {"A": {}}}, [], "must have comparisons"),
         ({"comparisons": ["A"]}, [], "must have comparisons"),
+        ({"comparisons": {}}, [], "must have comparisons"),
+        ({"comparisons": {"A": {"x": "--memory 10"}}}, [], "belongs to --method progressive"),
         ({"comparisons": {"A": {"x": "--lr 'unclosed"}}}, [], "cannot be read as options"),
         ({"seeds": ["one"], "comparisons": {"A": {"x": ""}}}, [], "whole numbers"),
         ({"seeds": 3, "comparisons": {"A": {"x": ""}}}, [], "whole numbers"),
