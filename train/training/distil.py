@@ -16,6 +16,7 @@ from torch import Tensor
 
 from emotion.align import CROP_SIZE
 from emotion.calibration import Calibration
+from emotion.errors import ConfigError
 from emotion.files import write_bytes
 from emotion.network import EmotionNet
 from emotion.weights import Loaded, load
@@ -46,14 +47,21 @@ def distil(config: FitConfig, data: TrainingData, out: Path, device: torch.devic
         device: where the teachers run.
 
     Raises:
+        ConfigError: if a teacher expects crops of another zoom.
         DataError: if the answers cannot be written.
         WeightsError: if weights cannot be used.
     """
     if not config.data.teachers:
         return data
+    loaded = [load(spec) for spec in config.data.teachers]
+    for teacher in loaded:
+        if teacher.network.config.zoom != data.zoom:
+            raise ConfigError(
+                f"The faces were prepared with zoom {data.zoom}, and the teacher {teacher.spec} "
+                f"expects {teacher.network.config.zoom}; prepare them for it, or leave it out."
+            )
     known = data.training.labels >= 0
     faces = data.training.faces[known]
-    loaded = [load(spec) for spec in config.data.teachers]
     teachers = [(_key(teacher, faces), teacher.network) for teacher in loaded]
     if not distributed.rank():
         _ask_once(teachers, faces, out, device)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -147,6 +148,17 @@ def test_a_method_with_targets_of_its_own_takes_no_teacher(
     with pytest.raises(ConfigError, match="leave out --teachers"):
         fit(tiny(method="bort2", init=spec, teachers=(spec,)), prepared, tmp_path / "run")
     assert not (tmp_path / "run" / ANSWERS).exists()  # nobody was asked first
+
+
+def test_a_teacher_for_crops_of_another_zoom_is_not_asked(
+    tmp_path: Path, exposed: TrainingData, tiny: Tiny
+) -> None:
+    spec = teacher(tmp_path / "teacher", 6)
+    other = replace(exposed, zoom=1.0)
+
+    with pytest.raises(ConfigError, match=r"prepared with zoom 1\.0"):
+        distil(tiny(teachers=(spec,)), other, tmp_path, CPU)
+    assert not (tmp_path / ANSWERS).exists()
 
 
 def test_weights_that_do_not_fit_are_refused_before_a_teacher_is_asked(
