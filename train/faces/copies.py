@@ -60,8 +60,17 @@ class Excluded:
                 ) from None
 
     def leave_out(self, rows: Dataset) -> Dataset:
-        """Return the other rows."""
+        """Return the other rows.
+
+        Raises:
+            DataError: if there is none.
+        """
         kept = [i for i, key in enumerate(rows["sample_id"]) if key not in self.ids]
+        if not kept and len(rows):
+            raise DataError(
+                f"{self.path} names every one of these {len(rows)} faces, so none is left to "
+                "measure; leave out fewer."
+            )
         self.count += len(rows) - len(kept)
         return rows.select(kept)
 

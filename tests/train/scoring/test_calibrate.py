@@ -342,12 +342,15 @@ def test_unusable_input_of_calibrate_is_one_sentence_and_changes_nothing(
     run: Path, prepared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "ids.txt").write_text("someone else's picture\n")
+    every = read_rows(prepared, "synthetic", "valid")["sample_id"]
+    (tmp_path / "all.txt").write_text("\n".join(every))
     before = config(run)
     common = ["calibrate", "--run", str(run), "--data", str(prepared)]
     for arguments, sentence in (
         ([*common, "--coverage", "1.5"], "(0, 1]"),
         ([*common, "--exclude", str(tmp_path / "ids.txt")], "None of the 1 sample ids"),
         ([*common, "--exclude", str(tmp_path / "gone.txt")], "cannot be read"),
+        ([*common, "--exclude", str(tmp_path / "all.txt")], "none is left to measure"),
         ([*common, "--corpora", "raf-db"], "no prepared raf-db"),
         (["calibrate", "--run", str(run), "--data", str(tmp_path)], "none of the corpora"),
         (["calibrate", "--run", str(tmp_path / "x"), "--data", str(prepared)], "is no folder"),

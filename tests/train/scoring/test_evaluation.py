@@ -184,6 +184,18 @@ def test_listed_pictures_are_left_out_of_both_kinds_of_data(
         assert some.n == every.n - 5
 
 
+def test_a_list_of_all_pictures_leaves_nothing_to_measure(
+    run: Path, prepared: Path, tmp_path: Path
+) -> None:
+    ids = read_rows(prepared, "synthetic", "valid")["sample_id"]
+    (tmp_path / "ids.txt").write_text("\n".join(ids))
+
+    for corpus, data in (("synthetic=150", None), ("synthetic", prepared)):
+        config = EvaluateConfig(str(run), corpus, "valid", data=data, exclude=tmp_path / "ids.txt")
+        with pytest.raises(DataError, match=f"every one of these {len(ids)} faces"):
+            evaluate(config)
+
+
 def test_averaging_over_mirror_images_forgives_a_mirrored_face(
     run: Path, prepared: Path, tmp_path: Path
 ) -> None:
