@@ -56,5 +56,5 @@ class EvaluateConfig:
     convention: str | None = None
     """Corpus whose way of labelling answers; by default what the weights say."""
     degrade: int = 0
-    """Measure so many of the pictures, of each class the same share, also darker, blurred,
-    compressed, turned and smaller; 0 does not."""
+    """Measure so many of the pictures, of each class the same share and at least one, also darker,
+    blurred, compressed, turned and smaller; 0 does not."""

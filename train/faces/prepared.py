@@ -146,13 +146,16 @@ def read_neutral_rows(directory: Path, corpus: str, part: str) -> Dataset:
     return rows.select(chosen)
 
 
-def held_out(labels: npt.NDArray[np.int64], share: float, seed: int) -> npt.NDArray[np.bool_]:
+def held_out(
+    labels: npt.NDArray[np.int64], share: float, seed: int, least: int = 0
+) -> npt.NDArray[np.bool_]:
     """Choose a stratified part of a split.
 
     Args:
         labels: (N,) class of each row.
         share: part of each class that is chosen, 0..1.
         seed: the same seed chooses the same rows.
+        least: so many rows of each class are chosen if there are.
 
     Returns:
         bool (N,), True for the chosen rows.
@@ -161,5 +164,5 @@ def held_out(labels: npt.NDArray[np.int64], share: float, seed: int) -> npt.NDAr
     chosen = np.zeros(len(labels), np.bool_)
     for label in np.unique(labels):
         members = np.flatnonzero(labels == label)
-        chosen[random.permutation(members)[: round(share * len(members))]] = True
+        chosen[random.permutation(members)[: max(least, round(share * len(members)))]] = True
     return chosen

@@ -128,7 +128,7 @@ def measure_robustness(rows: Dataset, count: int, answer: Answer) -> list[dict[s
 
     Args:
         rows: of ``train.corpora.FEATURES``, showing the six expressions.
-        count: how many of them are taken, of each class the same share.
+        count: how many of them are taken, of each class the same share and at least one.
         answer: from rows and a description to probabilities (N, 6) and the crops they belong to.
 
     Returns:
@@ -136,7 +136,8 @@ def measure_robustness(rows: Dataset, count: int, answer: Answer) -> list[dict[s
         with the answer that the picture as it is gets) and faces_not_found.
     """
     labels = np.array(rows["label"], np.int64)
-    chosen = rows.select(np.flatnonzero(held_out(labels, min(1.0, count / len(rows)), seed=0)))
+    taken = held_out(labels, min(1.0, count / len(rows)), seed=0, least=1)
+    chosen = rows.select(np.flatnonzero(taken))
     measured: list[dict[str, Any]] = []
     original = None
     for degradation in DEGRADATIONS:

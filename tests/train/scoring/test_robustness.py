@@ -104,3 +104,21 @@ def test_every_degradation_is_scored_on_the_same_faces_and_against_the_first_ans
     assert measured[-1]["accuracy"] == measured[-1]["agreement"] == pytest.approx(1 / 6)
     assert measured[-1]["macro_f1"] == pytest.approx(2 * (1 / 6) / (7 / 6) / 6)
     assert measured[0]["faces_not_found"] == 2
+
+
+@pytest.mark.parametrize("count", [1, 10])
+def test_a_few_pictures_are_some_of_every_class(count: int) -> None:
+    labels = [0] * 20 + [1] * 4
+    rows = Dataset.from_list(
+        [row(label, sample_id=str(i)) for i, label in enumerate(labels)], features=FEATURES
+    )
+
+    def answer(part: Dataset, description: str) -> tuple[np.ndarray, Crops]:
+        own = np.array(part["label"])
+        crops = np.zeros((len(own), 64, 64), np.uint8)
+        return np.eye(6, dtype=np.float32)[own], Crops(crops, own, own, 0)
+
+    measured = measure_robustness(rows, count, answer)
+
+    assert measured[0]["macro_f1"] == pytest.approx(2 / 6)  # both classes
+    assert measured[0]["n"] == max(2, count)
