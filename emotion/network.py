@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from emotion.backbones import BACKBONES, SparseStage
 from emotion.calibration import Calibration
 from emotion.config import COMMON, NetworkConfig
-from emotion.errors import WeightsError
+from emotion.errors import ConfigError, WeightsError
 
 MIN_DEVIATION = 2.0
 """Grey levels, 0..255; in a crop that varies less, noise is not enlarged any further."""
@@ -55,6 +55,9 @@ class EmotionNet(
 
     Global average pooling feeds one linear layer, so the class activation map of any class is a
     weighted sum of the last feature maps (``emotion.cam``).
+
+    Raises:
+        ConfigError: if a convention has a name that no layer can have.
     """
 
     def __init__(self, config: NetworkConfig | dict[str, Any] | None = None) -> None:
@@ -69,9 +72,14 @@ class EmotionNet(
         self._frozen: tuple[str, ...] = ()
         self.dropout = nn.Dropout(config.head_dropout)
         self.fc = nn.Linear(config.widths[-1], len(config.labels))
-        self.heads = nn.ModuleDict(
-            {name: nn.Linear(config.widths[-1], len(config.labels)) for name in config.conventions}
-        )
+        self.heads = nn.ModuleDict()
+        for name in config.conventions:
+            try:
+                self.heads[name] = nn.Linear(config.widths[-1], len(config.labels))
+            except KeyError:  # empty, with a dot, or the name of something that every layer has
+                raise ConfigError(
+                    f"{name!r} cannot name a convention's layer; give that corpus another name."
+                ) from None
         self.calm = nn.Linear(config.widths[-1], 1) if config.calm else None
         for module in self.modules():
             # On the meta device nothing is drawn, but torch would import its compiler: 190 MB.

@@ -203,11 +203,9 @@ def _read(folder: Path, name: str, spec: str) -> bytes:
 def _parse_config(data: bytes, spec: str) -> NetworkConfig:
     try:
         values = json.loads(data)
-        kinds = get_type_hints(NetworkConfig)
-        for name in kinds.keys() & values.keys():
-            if not _fits(values[name], kinds[name]):
-                number = kinds[name] is float
-                raise ConfigError(f"{name} is {'not a finite number' if number else _ODD}")
+        _check_kinds(values)
+        for layer in values.get("calibrations", {}).values():
+            _check_kinds(layer)  # takes the place of the fields of the same names
         return NetworkConfig(**values)
     except (ValueError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
         reason = str(error)
@@ -217,6 +215,14 @@ def _parse_config(data: bytes, spec: str) -> NetworkConfig:
         f"The file {CONFIG} of the weights {spec} is not a config of this project ({reason}); "
         f"{_REMEDY}"
     )
+
+
+def _check_kinds(values: dict[str, Any]) -> None:
+    kinds = get_type_hints(NetworkConfig)
+    for name in kinds.keys() & values.keys():
+        if not _fits(values[name], kinds[name]):
+            number = kinds[name] is float
+            raise ConfigError(f"{name} is {'not a finite number' if number else _ODD}")
 
 
 def _fits(value: object, kind: Any) -> bool:
@@ -266,7 +272,7 @@ def _build(config: NetworkConfig, data: bytes, spec: str) -> EmotionNet:
         network.load_state_dict(tensors, strict=True, assign=True)
         if any(tensor.is_complex() for tensor in tensors.values()):
             raise TypeError("complex numbers")
-    except (RuntimeError, TypeError, ValueError, OverflowError) as error:
+    except (RuntimeError, TypeError, ValueError, OverflowError, ConfigError) as error:
         detail = " ".join(str(error).split())[:160]
         raise WeightsError(
             f"The tensors of the weights {spec} do not fit their config ({detail}); {_REMEDY}"

@@ -149,6 +149,18 @@ def test_a_page_whose_weights_can_be_had_has_nothing_to_say(folder: Path) -> Non
     assert (loaded.spec, loaded.notice, loaded.folder) == (str(folder), None, folder)
 
 
+def calibrate(folder: Path, **values: object) -> None:
+    """Give the common layer a calibration, as weights with several layers have one of each."""
+    plain = {
+        "temperature": 1.0,
+        "temperature_slope": [],
+        "temperature_offset": 0.0,
+        "class_offsets": [],
+        "abstain_below": 0.0,
+    }
+    change_config(folder, calibrations={"common": plain | values})
+
+
 def truncate(folder: Path) -> None:
     path = folder / "model.safetensors"
     path.write_bytes(path.read_bytes()[:-100])
@@ -192,6 +204,11 @@ def swell(folder: Path) -> None:
         (lambda f: change_config(f, widths=[8, 8, 8, 16]), "do not fit"),
         (lambda f: change_config(f, zoom=9.0), "zoom"),
         (lambda f: change_config(f, widths=[10**6] * 4), "do not fit"),
+        (lambda f: change_config(f, conventions=["items"]), "'items' cannot name"),
+        (lambda f: change_config(f, conventions=["a.b"]), "'a.b' cannot name"),
+        (lambda f: change_config(f, conventions=[""]), "'' cannot name"),
+        (lambda f: calibrate(f, class_offsets=["a"] * 6), "class_offsets is of another type"),
+        (lambda f: calibrate(f, temperature_offset="a"), "temperature_offset is not a finite"),
         (lambda f: change_config(f, widths=[10**30] * 4), "widths is of another type or size"),
         (lambda f: change_config(f, widths="8888"), "widths is of another type"),
         (lambda f: change_config(f, widths=[True] * 4), "widths is of another type"),
@@ -225,6 +242,11 @@ def swell(folder: Path) -> None:
         "other shapes",
         "impossible zoom",
         "terabytes of weights",
+        "a layer named as a method",
+        "a layer with a dot",
+        "a layer without a name",
+        "words in the calibration of another layer",
+        "a word in the calibration of another layer",
         "absurd widths",
         "widths are text",
         "widths are flags",
