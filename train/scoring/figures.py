@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -190,7 +191,7 @@ def draw_learning_curves(history: Sequence[dict[str, Any]]) -> Figure:
 
 
 def _plot_scores(axes: Axes, history: Sequence[dict[str, Any]], epochs: Sequence[int]) -> None:
-    for corpus, marker in zip(history[0]["validation"], _MARKERS, strict=False):
+    for corpus, marker in zip(history[0]["validation"], cycle(_MARKERS), strict=False):
         for key, line, name in (("accuracy", "-", "accuracy"), ("macro_f1", ":", "macro F1")):
             values = [entry["validation"][corpus][key] for entry in history]
             label = f"{corpus}, {name}"

@@ -10,6 +10,7 @@ import pytest
 
 from emotion.labels import COLORS, LABELS
 from train.cli import main
+from train.scoring.figures import draw_learning_curves
 from train.scoring.metrics import evaluate_probabilities, precision_recall, reliability
 
 LOG = Path("docs/runs/cnn/log.jsonl")
@@ -121,3 +122,14 @@ def test_a_file_of_something_else_is_one_sentence(
     )
 
     assert sentence in capsys.readouterr().err
+
+
+def test_every_corpus_of_a_run_has_its_curves() -> None:
+    corpora = [f"corpus-{number}" for number in range(7)]
+    scores = {name: {"accuracy": 0.5, "macro_f1": 0.4} for name in corpora}
+    line = {"epoch": 1, "loss": 1.0, "size": 64, "validation": scores}
+
+    figure = draw_learning_curves([line])
+
+    labels = figure.axes[1].get_legend_handles_labels()[1]
+    assert {label.partition(",")[0] for label in labels} == set(corpora)

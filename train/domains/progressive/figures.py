@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -45,7 +46,7 @@ def plot_shards(log: Sequence[Line]) -> bytes:
                 facecolor=color if accepted else "none",
                 edgecolor=color,
             )
-        for corpus, marker in zip(corpora, _MARKERS, strict=False):
+        for corpus, marker in zip(corpora, cycle(_MARKERS), strict=False):
             axes.scatter([], [], marker=marker, color=INK, label=corpus)
         axes.axvline(0, color=QUIET, linewidth=0.8)
         axes.set_yticks(range(len(LABELS)), LABELS)
