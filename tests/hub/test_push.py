@@ -158,16 +158,25 @@ def test_the_card_takes_its_numbers_from_the_results(hub, pushing, repository):
     assert card.data.license == "other"
 
 
-def test_results_on_the_split_that_chose_the_epoch_say_so(hub, pushing, repository, run_folder):
+@pytest.mark.parametrize(
+    ("corpus", "split", "title"),
+    [
+        ("fer2013", "public", "FER-2013 public"),
+        ("raf-db", "validation", "RAF-DB validation"),  # a held-out tenth
+        ("mine", "valid", "mine valid"),
+    ],
+)
+def test_results_on_the_split_that_chose_the_epoch_say_so(
+    hub, pushing, repository, run_folder, corpus: str, split: str, title: str
+):
     config = json.loads((run_folder / CONFIG).read_text())
-    (run_folder / CONFIG).write_text(json.dumps({**config, "trained_on": ["fer2013/train"]}))
-    (run_folder / "a.json").write_text(json.dumps(evaluation(corpus="fer2013", split="public")))
+    (run_folder / CONFIG).write_text(json.dumps({**config, "trained_on": [f"{corpus}/train"]}))
+    (run_folder / "a.json").write_text(json.dumps(evaluation(corpus=corpus, split=split)))
     pushing()
 
     text = content(hub, repository)["README.md"].decode()
     assert (
-        "FER-2013 public: 41 images without a detected face. Epoch and calibration were chosen on"
-        in text
+        f"{title}: 41 images without a detected face. Epoch and calibration were chosen on" in text
     )
     assert text.count("were chosen on") == 1
 
@@ -186,6 +195,25 @@ def test_collected_results_take_the_place_of_single_ones_and_bring_the_calibrati
     text = files["README.md"].decode()
     assert text.count("| RAF-DB test |") == 1
     assert "*Not sure* is the answer to 10% of these faces and to 75% of the neutral ones." in text
+
+
+def test_the_card_tells_calm_faces_from_those_that_are_not_sure(
+    hub, pushing, repository, run_folder
+):
+    torch.manual_seed(1000 + int(repository.rpartition("-")[2]))
+    config = NetworkConfig(widths=(8, 8, 8, 8), trained_on=("raf-db/train",), calm=True)
+    EmotionNet(config).save_pretrained(run_folder)
+    about = {"answered": 0.8, "called_calm": 0.14, "neutral": 100, "neutral_answered": 0.2}
+    about["neutral_called_calm"] = 0.7
+    (run_folder / "results.json").write_text(json.dumps([evaluation(calibration=about)]))
+    pushing()
+
+    text = " ".join(content(hub, repository)["README.md"].decode().split())
+    assert (
+        "*Not sure* or *no clear expression* is the answer to 20% (the latter to 14%) of these "
+        "faces and to 80% (the latter to 70%) of the neutral ones." in text
+    )
+    assert "A second output tells calm faces" in text
 
 
 @pytest.fixture

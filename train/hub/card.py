@@ -13,7 +13,7 @@ from emotion.config import NetworkConfig
 from emotion.evaluation import Evaluation
 from emotion.labels import LABELS
 from train.corpora.licences import licence_of
-from train.faces.prepared import validation_split
+from train.faces.prepared import VALIDATION, official_split
 
 _METRICS = (
     ("accuracy", "accuracy", "Accuracy"),
@@ -206,15 +206,25 @@ def _sentence(result: Evaluation, used: Container[str]) -> str:
     parts = [f"{result.faces_not_found:,} images without a detected face."]
     if result.excluded:
         parts.append(f"{result.excluded:,} images were left out by a list.")
-    if result.corpus in used and validation_split(result.corpus) == result.split:
+    if result.corpus in used and official_split(result.corpus, VALIDATION) == result.split:
         parts.append("Epoch and calibration were chosen on this split, which flatters it.")
     calibration = result.calibration
     if calibration:
-        unsure = f"*Not sure* is the answer to {1 - calibration['answered']:.0%} of these faces"
+        unnamed = f"{_unnamed(calibration)} of these faces"
         if calibration.get("neutral"):
-            unsure += f" and to {1 - calibration['neutral_answered']:.0%} of the neutral ones"
-        parts.append(f"{unsure}.")
+            unnamed += f" and to {_unnamed(calibration, 'neutral_')} of the neutral ones"
+        told = (
+            "*Not sure* or *no clear expression*" if "called_calm" in calibration else "*Not sure*"
+        )
+        parts.append(f"{told} is the answer to {unnamed}.")
     return " ".join(parts)
+
+
+def _unnamed(calibration: Mapping[str, Any], kind: str = "") -> str:
+    """Say how many faces get no expression's name, and how many of all are called calm."""
+    share = f"{1 - calibration[f'{kind}answered']:.0%}"
+    calm = calibration.get(f"{kind}called_calm")
+    return share if calm is None else f"{share} (the latter to {calm:.0%})"
 
 
 def _figures(files: Sequence[str]) -> str:
@@ -229,6 +239,11 @@ def _with_interval(result: Evaluation, key: str) -> str:
 
 
 def _abstention(config: NetworkConfig) -> str:
+    if config.calm:
+        return (
+            "A second output tells calm faces, which are answered *no clear expression*; where the "
+            f"highest probability is below {config.abstain_below:.2f}, the answer is *not sure*."
+        )
     if config.abstain_below:
         return (
             "A calm face has no right answer; where the highest probability is below "
