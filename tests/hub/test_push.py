@@ -57,7 +57,14 @@ def run_folder(tmp_path: Path, repository: str) -> Path:
     folder = tmp_path / "my run"
     EmotionNet(config).save_pretrained(folder)
     (folder / "raf-db-test.json").write_text(json.dumps(evaluation()))
-    (folder / "fit.json").write_text(json.dumps({"data": {"corpora": ["raf-db"]}, "seed": 77}))
+    there = "/home/somebody/runs"
+    fit = {
+        "data": {"corpora": ["raf-db"], "teachers": [f"{there}/wide", "hf://me/wide", "embedded"]},
+        "architecture": {"init": f"{there}/first"},
+        "bort2": {"clips": f"{there}/clips"},
+        "seed": 77,
+    }
+    (folder / "fit.json").write_text(json.dumps(fit))
     scores = {"accuracy": 0.5, "macro_f1": 0.4, "ece": 0.1}
     lines = [
         {"epoch": epoch, "size": 64, "loss": 1.5, **scores, "validation": {"raf-db": scores}}
@@ -125,7 +132,11 @@ def test_everything_is_one_commit_with_a_tag(hub, pushing, repository, run_folde
     assert files[CONFIG] == (run_folder / CONFIG).read_bytes()
     assert files[TENSORS] == (run_folder / TENSORS).read_bytes()
     assert files["training/log.jsonl"] == (run_folder / "log.jsonl").read_bytes()
-    assert json.loads(files["training/fit.json"])["seed"] == 77
+    fit = json.loads(files["training/fit.json"])
+    assert fit["seed"] == 77
+    assert fit["data"]["teachers"] == ["wide", "hf://me/wide", "embedded"]
+    assert (fit["architecture"]["init"], fit["bort2"]["clips"]) == ("first", "clips")
+    assert not any(b"/home/somebody" in data for data in files.values())
     expected = {**evaluation(), "weights": f"hf://{repository}"}  # no folder of this machine
     assert json.loads(files["evaluation/raf-db-test.json"]) == expected
 

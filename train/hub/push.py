@@ -18,7 +18,7 @@ from emotion.calibration import Calibration
 from emotion.errors import ConfigError, DataError, EmotionError, HubError
 from emotion.evaluation import RESULTS, Evaluation, read_json
 from emotion.weights import CONFIG, EMBEDDED, INT8, TENSORS, Loaded, load
-from train.config.fit import read_config, to_json
+from train.config.fit import FitConfig, read_config, to_json
 from train.hub import upload
 from train.hub.card import model_card
 from train.scoring.figures import render
@@ -113,7 +113,7 @@ def collect(source: str, loaded: Loaded, name: str) -> dict[str, bytes]:
         files["evaluation/calibration.json"] = _to_json(read_json(folder / "calibration.json"))
     training = None
     if (folder / "fit.json").is_file():
-        training = to_json(read_config(folder / "fit.json"))
+        training = to_json(_without_folders(read_config(folder / "fit.json")))
         files["training/fit.json"] = _to_json(training)
     history = []
     if (folder / LOG).is_file():
@@ -131,6 +131,20 @@ def collect(source: str, loaded: Loaded, name: str) -> dict[str, bytes]:
         list(files),
     )
     return {"README.md": card.encode(), **files}
+
+
+def _without_folders(config: FitConfig) -> FitConfig:
+    """Leave of paths on this machine the last part: the others are nobody's business."""
+
+    def name(spec: str) -> str:
+        return spec if spec.startswith("hf://") else Path(spec).name
+
+    return replace(
+        config,
+        data=replace(config.data, teachers=tuple(map(name, config.data.teachers))),
+        architecture=replace(config.architecture, init=name(config.architecture.init)),
+        bort2=replace(config.bort2, clips=name(config.bort2.clips)),
+    )
 
 
 def _read_evaluations(source: str, loaded: Loaded) -> dict[str, Evaluation]:

@@ -153,7 +153,7 @@ def folded(network: EmotionNet, place: int) -> EmotionNet:
     state = network.state_dict()
     for name, norm in _own_norms(network):
         state |= {f"{name}.{key}": value for key, value in norm.folded(place).items()}
-    plain = EmotionNet(network.config)
+    plain = EmotionNet(network.config).to(next(network.parameters()).device)
     # What a recipe's network has beyond the one that is served stays behind.
     plain.load_state_dict({name: state[name] for name in plain.state_dict()})
     return plain.eval().requires_grad_(False)
