@@ -68,8 +68,10 @@ def template(zoom: float = DEFAULT_ZOOM) -> npt.NDArray[np.float64]:
 def umeyama(source: Points, target: Points) -> Matrix:
     """Fit the least-squares similarity transform without reflection.
 
-    Umeyama, "Least-squares estimation of transformation parameters between two point patterns",
-    IEEE TPAMI 13(4), 1991, eqs. 34-43.
+    What Umeyama solves in any number of dimensions ("Least-squares estimation of transformation
+    parameters between two point patterns", IEEE TPAMI 13(4), 1991, eqs. 34-43). With points of the
+    plane as complex numbers it is a line through the origin, ``b ~ z a``, fitted to the centred
+    points: z is ``sum(b conj(a)) / sum(|a|^2)``.
 
     Args:
         source: (N, 2) points.
@@ -93,13 +95,10 @@ def umeyama(source: Points, target: Points) -> Matrix:
     extent = float(np.abs(source).max())
     if variance <= (1e-6 * max(extent, 1.0)) ** 2:
         raise AlignmentError("The landmarks coincide, so the face cannot be aligned.")
-    covariance = target_centred.T @ source_centred / len(source)
-    u, singular, vt = np.linalg.svd(covariance)
-    sign = np.array([1.0, 1.0 if np.linalg.det(u) * np.linalg.det(vt) > 0 else -1.0])
-    rotation = (u * sign) @ vt
-    scale = float((singular * sign).sum() / variance)
-    translation = target_mean - scale * rotation @ source_mean
-    return np.column_stack([scale * rotation, translation])
+    both = target_centred.T @ source_centred / (len(source) * variance)
+    along, across = both[0, 0] + both[1, 1], both[1, 0] - both[0, 1]
+    linear = np.array([[along, -across], [across, along]])
+    return np.column_stack([linear, target_mean - linear @ source_mean])
 
 
 def invert(matrix: Matrix) -> Matrix:

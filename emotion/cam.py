@@ -32,8 +32,8 @@ def class_activation_maps(features: Tensor, weight: Tensor) -> Tensor:
         (B, C, h, w), non-negative; all zero where nothing speaks for the class.
     """
     height, width = features.shape[-2:]
-    maps = torch.einsum("bkhw,ck->bchw", features, weight) / (height * width)
-    return maps.relu()
+    maps = torch.matmul(weight, features.flatten(2)) / (height * width)
+    return maps.relu().reshape(-1, weight.shape[0], height, width)
 
 
 def regular_maps(maps: npt.NDArray[np.float32], config: NetworkConfig) -> npt.NDArray[np.float32]:

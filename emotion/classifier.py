@@ -90,10 +90,13 @@ def evidence(
     )
     # Models of earlier versions have logits and maps before the features.
     maps = run(np.concatenate([crops[straight], crops[mirrored, :, ::-1]]))[-1]
-    result = np.zeros((len(crops), *maps.shape[1:]), np.float32)
-    result[straight] = maps[: len(straight)]
-    result[mirrored] += maps[len(straight) :, ..., ::-1]
-    result[[at for at, view in enumerate(views) if view is View.BOTH]] /= 2
+    seen = iter(maps[: len(straight)]), iter(maps[len(straight) :, ..., ::-1])
+    result = np.empty((len(crops), *maps.shape[1:]), np.float32)
+    for at, view in enumerate(views):
+        if view is View.BOTH:
+            result[at] = (next(seen[0]) + next(seen[1])) / 2
+        else:
+            result[at] = next(seen[view is View.MIRRORED])
     return result
 
 

@@ -49,8 +49,8 @@ class Detector(Protocol):
             image: uint8 RGB (H, W, 3).
             min_score: lowest accepted confidence, 0..1.
             min_size: smallest accepted side in px of the image, see ``Face.size``.
-            max_side: look only at a copy whose longer side has at most this many px: faster, and
-                blind to small faces.
+            max_side: for frames of a video: look only at a copy whose longer side has at most this
+                many px, which is faster and blind to small faces; places are steadier then.
         """
         ...
 

@@ -61,6 +61,7 @@ class MobileNetRetinaFace(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
+        self.takes_rgb = False
         self.body = MobileNetBody()
         self.fpn = FPN([64, 128, 256], 64)
         self.ssh1, self.ssh2, self.ssh3 = SSH(64, 64), SSH(64, 64), SSH(64, 64)
@@ -68,12 +69,26 @@ class MobileNetRetinaFace(nn.Module):
         self.BboxHead = nn.ModuleList(_Head(4) for _ in range(3))
         self.LandmarkHead = nn.ModuleList(_Head(10) for _ in range(3))
 
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Map (B, 3, H, W) to deltas of boxes (B, N, 4), logits (B, N, 2), deltas of landmarks."""
-        first, second, third = self.fpn(self.body(image))
-        maps = self.ssh1(first), self.ssh2(second), self.ssh3(third)
+    def take_rgb(self) -> None:
+        """Take RGB from now on, where the published weights take BGR: no picture is turned then."""
+        first = self.body.get_submodule("stage1.0.0")
+        assert isinstance(first, nn.Conv2d)
+        first.weight = nn.Parameter(first.weight.flip(1), requires_grad=False)
+        self.takes_rgb = True
+
+    def forward(self, image: Tensor, left_out: int = 0) -> tuple[Tensor, Tensor, Tensor]:
+        """Map (B, 3, H, W) to deltas of boxes (B, N, 4), logits (B, N, 2), deltas of landmarks.
+
+        Args:
+            image: as ``DetectorGraph`` makes it.
+            left_out: how many of the three maps, the finest first, nothing is said about; what is
+                said about the others does not depend on them.
+        """
+        features = self.fpn(self.body(image))[left_out:]
+        modules = (self.ssh1, self.ssh2, self.ssh3)[left_out:]
+        maps = [module(one) for module, one in zip(modules, features, strict=True)]
         boxes, logits, points = (
-            torch.cat([head(features) for head, features in zip(heads, maps, strict=True)], 1)
+            torch.cat([head(one) for head, one in zip(heads[left_out:], maps, strict=True)], 1)
             for heads in (self.BboxHead, self.ClassHead, self.LandmarkHead)
         )
         return boxes, logits, points

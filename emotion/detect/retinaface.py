@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -11,24 +10,19 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
-from retinaface.box_utils import decode, decode_landm
-from retinaface.prior_box import priorbox
 from torch import Tensor, nn
 
 from emotion.boxes import intersection
-from emotion.detect.around import moved, regions, same_face
+from emotion.detect.around import LARGE, Region, is_inside, moved, regions, same_face
 from emotion.detect.base import Face
 from emotion.detect.checkpoint import MOBILENET_WEIGHTS, RESNET50_URL, download, read_weights
 from emotion.detect.mobilenet import MobileNetRetinaFace, resnet50_retinaface
+from emotion.detect.priors import decode, priors_of, steadied, suppress
 from emotion.engine import Engine, TorchEngine
 from emotion.errors import ImageError, WeightsError
 
 Backbone = Literal["mobilenet0.25", "resnet50"]
 
-_STEPS = [8, 16, 32]
-_MIN_SIZES = [[16, 32], [64, 128], [256, 512]]
-_VARIANCES = [0.1, 0.2]
-_NMS_THRESHOLD = 0.4
 
 # Tight crops hold one face that fills the frame; at about this size the network knows such faces.
 _SMALL_SIDE = 192
@@ -86,9 +80,18 @@ class RetinaFaceDetector:
                 f"The detector weights {weights or RESNET50_URL} do not fit the {backbone} "
                 "network; choose the file of that backbone."
             ) from None
+        if isinstance(network, MobileNetRetinaFace):
+            network.take_rgb()
         example = torch.zeros(1, _SMALL_SIDE, _SMALL_SIDE, 3, dtype=torch.uint8)
+        engine = engine or TorchEngine()
         graph = DetectorGraph(network, backbone).eval()
-        self._heads = (engine or TorchEngine()).compile(graph, example, varying=(1, 2))
+        self._heads = engine.compile(graph, example, varying=(1, 2))
+        # The same for known faces that are not small, see ``around.LARGE``.
+        self._left_out = int(mobile)  # maps
+        self._upper_heads = self._heads
+        if self._left_out:
+            graph = DetectorGraph(network, backbone, self._left_out).eval()
+            self._upper_heads = engine.compile(graph, example, varying=(1, 2))
 
     def detect(
         self,
@@ -104,7 +107,8 @@ class RetinaFaceDetector:
             image: uint8 RGB (H, W, 3).
             min_score: lowest accepted confidence, 0..1.
             min_size: smallest accepted side in px. Pictures smaller than 4 x 4 px hold no face.
-            max_side: look only at a copy whose longer side has at most this many px.
+            max_side: look only at a copy whose longer side has at most this many px, and let each
+                place be the mean over all priors that see the face, see ``steadied``.
 
         Raises:
             ImageError: if the array is of another type or shape.
@@ -121,7 +125,8 @@ class RetinaFaceDetector:
         side = max(height, width)
         # A crop shorter than min_size is enlarged anyway, so the limit is relative to the picture.
         smallest = min(min_size, side / 3)
-        faces = self._detect_at(image, _coarse_factor(side, max_side), min_score)
+        steady = max_side is not None
+        faces = self._detect_at(image, _coarse_factor(side, max_side), min_score, steady=steady)
         if side > _COARSE_SIDE and max_side is None:
             factor = min(side, _FINE_SIDE) / side
             fine = self._detect_at(image, factor, max(min_score, _FINE_SCORE))
@@ -148,21 +153,32 @@ class RetinaFaceDetector:
         before = [moved(face, there, nowhere) for face in known]
         parts = regions(before, scaled.shape[1], scaled.shape[0])
         again: list[Face] = []
-        for face, (x0, y0, x1, y1) in zip(before, parts, strict=False):
-            origin = np.array([x0, y0])
-            found = self._detect_at(np.ascontiguousarray(scaled[y0:y1, x0:x1]), 1.0, min_score)
-            place = same_face(face, [moved(one, np.ones(2), origin) for one in found])
-            if place is None:
+        searched: dict[tuple[Region, bool], list[Face]] = {}
+        for face, part in zip(before, parts, strict=False):
+            search = part, face.size >= LARGE
+            if search not in searched:
+                x0, y0, x1, y1 = part
+                pixels = np.ascontiguousarray(scaled[y0:y1, x0:x1])
+                found = self._detect_at(pixels, 1.0, min_score, steady=True, large=search[1])
+                searched[search] = [moved(one, np.ones(2), np.array([x0, y0])) for one in found]
+            place = same_face(face, searched[search])
+            if place is None or not is_inside(place, part, *scaled.shape[1::-1]):
                 return None
             again.append(moved(place, 1 / there, nowhere))
         return again or None
 
     def _detect_at(
-        self, image: npt.NDArray[np.uint8], factor: float, min_score: float
+        self,
+        image: npt.NDArray[np.uint8],
+        factor: float,
+        min_score: float,
+        *,
+        steady: bool = False,
+        large: bool = False,
     ) -> list[Face]:
         """Detect on a resized copy; faces are in px of the given image."""
         scaled = _resize(image, factor)
-        boxes, landmarks, scores = self._run(scaled, min_score)
+        boxes, landmarks, scores = self._run(scaled, min_score, steady, large)
         # Rounding makes the two axes differ slightly; scale each by what was really done.
         back = np.array([image.shape[1], image.shape[0]]) / (scaled.shape[1], scaled.shape[0])
         nowhere = np.zeros(2)
@@ -198,22 +214,22 @@ class RetinaFaceDetector:
         return new
 
     def _run(
-        self, image: npt.NDArray[np.uint8], min_score: float
+        self, image: npt.NDArray[np.uint8], min_score: float, steady: bool, large: bool
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.float32]]:
         """Run the network: boxes (N, 4), landmarks (N, 5, 2) in its pixels, scores (N,)."""
         height, width = image.shape[:2]
-        deltas, scores, point_deltas = self._heads(image[None])
+        deltas, scores, point_deltas = (self._upper_heads if large else self._heads)(image[None])
         chosen = np.flatnonzero(scores > min_score)
         if not len(chosen):
             return _NOTHING
-        priors = _priors(height, width)[chosen]
-        size = torch.tensor([width, height], dtype=torch.float32)
-        places = decode(torch.from_numpy(deltas[chosen]), priors, _VARIANCES) * size.repeat(2)
-        points = decode_landm(torch.from_numpy(point_deltas[chosen]), priors, _VARIANCES)
-        points = (points * size.repeat(5)).reshape(-1, 5, 2)
-        boxes = places.numpy()
-        kept = suppress(boxes, scores[chosen])
-        return boxes[kept], points.numpy()[kept], scores[chosen][kept]
+        priors = priors_of(height, width, self._left_out if large else 0)[chosen]
+        boxes, points = decode(deltas[chosen], point_deltas[chosen], priors)
+        size = np.array([width, height], np.float32)
+        boxes, points, scores = boxes * np.tile(size, 2), points * size, scores[chosen]
+        kept = suppress(boxes, scores)
+        if steady:
+            boxes[kept], points[kept] = steadied(boxes, points, scores, kept)
+        return boxes[kept], points[kept], scores[kept]
 
 
 class DetectorGraph(nn.Module):
@@ -222,14 +238,16 @@ class DetectorGraph(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, network: nn.Module, backbone: Backbone) -> None:
+    def __init__(self, network: nn.Module, backbone: Backbone, left_out: int = 0) -> None:
         super().__init__()
         self.network = network
+        self.options = {"left_out": left_out} if left_out else {}
         # MobileNet was trained on BGR less the channel means of ImageNet, ResNet on standardised
         # RGB; both are written here for RGB in 0..255.
-        self.reverse = backbone == "mobilenet0.25"
-        mean = [123.0, 117.0, 104.0] if self.reverse else [123.675, 116.28, 103.53]
-        std = [1.0, 1.0, 1.0] if self.reverse else [58.395, 57.12, 57.375]
+        mobile = backbone == "mobilenet0.25"
+        self.reverse = mobile and not network.takes_rgb
+        mean = [123.0, 117.0, 104.0] if mobile else [123.675, 116.28, 103.53]
+        std = [1.0, 1.0, 1.0] if mobile else [58.395, 57.12, 57.375]
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
 
@@ -240,20 +258,9 @@ class DetectorGraph(nn.Module):
             Box deltas (N, 4), scores (N,) in 0..1, and landmark deltas (N, 10).
         """
         pixels = (image.permute(0, 3, 1, 2).float() - self.mean) / self.std
-        deltas, logits, points = self.network(pixels.flip(1) if self.reverse else pixels)
+        pixels = pixels.flip(1) if self.reverse else pixels
+        deltas, logits, points = self.network(pixels, **self.options)
         return deltas[0], logits[0].softmax(-1)[:, 1], points[0]
-
-
-def suppress(
-    boxes: npt.NDArray[np.float32], scores: npt.NDArray[np.float32]
-) -> npt.NDArray[np.intp]:
-    """Return which of N boxes (N, 4) overlap no likelier one by more than 0.4, likeliest first.
-
-    OpenCV's greedy suppression; torchvision's is the same but for the order of equal scores.
-    """
-    sized = np.hstack([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]])
-    kept = cv2.dnn.NMSBoxes(sized.tolist(), scores.tolist(), 0.0, _NMS_THRESHOLD)
-    return np.asarray(kept, np.intp)
 
 
 def _tiles(side: int) -> list[tuple[int, int]]:
@@ -282,10 +289,3 @@ def _resize(image: npt.NDArray[np.uint8], factor: float) -> npt.NDArray[np.uint8
     size = (max(1, round(image.shape[1] * factor)), max(1, round(image.shape[0] * factor)))
     how = cv2.INTER_CUBIC if factor > 1 else cv2.INTER_AREA
     return np.asarray(cv2.resize(image, size, interpolation=how), np.uint8)
-
-
-# The package builds the prior boxes in a Python loop (milliseconds); a stream reuses one size.
-@lru_cache(maxsize=32)
-def _priors(height: int, width: int) -> Tensor:
-    boxes: Tensor = priorbox(_MIN_SIZES, _STEPS, clip=False, image_size=(height, width))
-    return boxes

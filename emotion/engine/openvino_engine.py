@@ -107,7 +107,8 @@ class _Compiled:
     def __call__(self, inputs: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.float32], ...]:
         """Map the input to all outputs, in the network's order, as arrays of their own."""
         with self._lock:
-            self._request.infer([np.ascontiguousarray(inputs)], share_inputs=True)
+            arrays = [np.ascontiguousarray(inputs)]
+            self._request.infer(arrays, share_inputs=True, share_outputs=True)
             # The request's memory is written again by the next call.
             outputs = tuple(np.array(tensor.data) for tensor in self._request.output_tensors)
             if inputs.size > _LARGE:

@@ -11,7 +11,7 @@ from emotion.align import CROP_SIZE, MAX_RESIDUAL, template
 from emotion.analyzer import FRAME_SIDE
 from emotion.calibration import CALM_BOUND, MOST, Calibration
 from emotion.cam import GRID, grid_taps
-from emotion.detect import around, plausible, retinaface
+from emotion.detect import around, plausible, priors, retinaface
 from emotion.labels import CALM, LABELS, NOT_SURE
 from emotion.network import EmotionNet, normalise
 from emotion.reliability import MIN_SCORE, RELIABLE
@@ -50,10 +50,10 @@ def numbers(analyzer: Analyzer, graph: GraphFile) -> JSON:
         "maxResidual": MAX_RESIDUAL,
         "reasons": doubt.REASONS,
         "detector": {
-            "steps": retinaface._STEPS,
-            "minSizes": retinaface._MIN_SIZES,
-            "variances": retinaface._VARIANCES,
-            "overlap": retinaface._NMS_THRESHOLD,
+            "steps": priors.STEPS,
+            "minSizes": priors.MIN_SIZES,
+            "variances": priors.VARIANCES,
+            "overlap": priors.OVERLAP,
             "smallSide": retinaface._SMALL_SIDE,
             "coarseSide": retinaface._COARSE_SIDE,
             "fineSide": retinaface._FINE_SIDE,

@@ -13,7 +13,7 @@ from torchvision.ops import nms
 from emotion.detect import Face, RetinaFaceDetector
 from emotion.detect.checkpoint import MOBILENET_WEIGHTS
 from emotion.detect.mobilenet import resnet50_retinaface
-from emotion.detect.retinaface import suppress
+from emotion.detect.priors import suppress
 from emotion.errors import WeightsError
 
 Image = npt.NDArray[np.uint8]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import av
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -13,10 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageSequence
 
+import emotion
 from emotion import Analyzer
 from emotion.analyzer import FRAME_SIDE
 from emotion.detect import Face, RetinaFaceDetector
-from emotion.detect.around import GRID, regions
+from emotion.detect.around import GRID, LARGE, is_inside, regions
 from emotion.followed import Followed, View
 from emotion.result import Faces
 from emotion.tracker import ONE_VIEW_WITHIN, SEARCH_EVERY, Tracker
@@ -25,6 +28,7 @@ from tests.support.corpora import data_root
 Pixels = npt.NDArray[np.uint8]
 
 RATE = 20  # frames a second
+CLIP = Path(emotion.__file__).parent / "assets/examples/clip.mp4"
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +57,9 @@ def scene(astronaut: Pixels, x: int, *, second: bool = False) -> Pixels:
 
 
 @given(st.floats(-50, 330), st.floats(-50, 250), st.floats(8, 240), st.integers(32, 400), st.data())
-def test_a_part_shows_twice_the_face_and_lies_on_the_detectors_grid(x, y, side, width, data):
+def test_a_part_shows_the_face_and_what_lies_around_it_on_the_detectors_grid(
+    x, y, side, width, data
+):
     height = data.draw(st.integers(32, 400))
     face = square(x, y, side)
 
@@ -61,16 +67,27 @@ def test_a_part_shows_twice_the_face_and_lies_on_the_detectors_grid(x, y, side, 
         assert x0 % GRID == y0 % GRID == 0
         assert x1 % GRID == 0 or x1 == width
         assert y1 % GRID == 0 or y1 == height
-        low, high = face.box[:2] - side / 2, face.box[2:] + side / 2
+        reach = max(side / 4, 40 if side >= LARGE else 64)
+        low, high = face.box[:2] - reach, face.box[2:] + reach
         assert (np.array([x0, y0]) <= np.maximum(low, 0)).all()
         assert (np.array([x1, y1]) >= np.minimum(high, [width, height])).all()
-        assert (x1 - x0) * (y1 - y0) < width * height
+        assert (x1 - x0) * (y1 - y0) < width * height or side >= LARGE
 
 
-def test_parts_that_make_up_the_picture_save_nothing():
-    assert regions([square(60, 20, 200)], 320, 240) == []
+def test_parts_that_make_up_the_picture_save_only_the_map_for_small_faces():
+    assert regions([square(60, 20, 200)] * 2, 320, 240) == [(0, 0, 320, 240)] * 2
     assert len(regions([square(60, 60, 40)], 320, 240)) == 1
     assert regions([square(40 + 20 * i, 60, 40) for i in range(9)], 320, 240) == []
+    assert regions([square(60, 20, 200), square(60, 20, 40)], 320, 240) == []
+    assert regions([square(100, 100, 20)], 320, 240) == []
+
+
+@pytest.mark.parametrize(
+    ("x", "inside"), [(100, True), (32, False), (148, False), (68, True), (112, True)]
+)
+def test_the_place_of_a_face_is_not_believed_near_an_inner_border(x: int, inside: bool) -> None:
+    assert is_inside(square(x, 20, 80), (32, 0, 224, 224), 320, 240) == inside
+    assert is_inside(square(x, 20, 80), (0, 0, 320, 240), 320, 240)
 
 
 @pytest.mark.parametrize("scale", [1, 2])
@@ -201,6 +218,49 @@ def test_where_another_answer_is_near_both_views_are_looked_at(
         known = tracker.known(0.05)
         assert known is not None
         assert known.views == [view]
+
+
+@pytest.fixture(scope="module")
+def turning_head() -> list[Pixels]:
+    """The clip of the page, 480 x 270: CC BY 4.0, see ``emotion/assets/NOTICE.md``."""
+    with av.open(str(CLIP)) as video:
+        return [frame.to_ndarray(format="rgb24") for frame in video.decode(video=0)]
+
+
+@pytest.mark.parametrize("width", [204, 240, 360])
+def test_faces_of_any_size_are_found_again_where_the_whole_search_finds_them(
+    detector: RetinaFaceDetector, turning_head: list[Pixels], width: int
+) -> None:
+    known: list[Face] = []
+    parts = 0
+    for number, picture in enumerate(turning_head):
+        small = cv2.resize(picture, (width, width * 9 // 16), interpolation=cv2.INTER_AREA)
+        frame = np.full((240, 320, 3), 110, np.uint8)
+        left = max(0, width - 320) // 2
+        frame[-len(small) :, : width - 2 * left] = small[:, left : width - left]
+        expected = detector.detect(frame, max_side=FRAME_SIDE)
+        again = detector.detect_around(frame, known, max_side=FRAME_SIDE) if number % 4 else None
+        if again:
+            off = np.abs(again[0].box - expected[0].box).max()
+            assert off < 0.03 * (expected[0].box[2] - expected[0].box[0]), number
+            parts += 1
+        known = again or expected
+    assert parts > 20
+
+
+def test_a_large_face_is_found_without_the_map_for_small_ones(
+    detector: RetinaFaceDetector, astronaut: Pixels
+) -> None:
+    picture = np.ascontiguousarray(astronaut[:240, 70:390])
+    (expected,) = detector.detect(picture, max_side=FRAME_SIDE)
+    assert expected.size > LARGE
+
+    again = detector.detect_around(picture, [expected, expected], max_side=FRAME_SIDE)
+
+    assert again is not None
+    for face in again:
+        np.testing.assert_allclose(face.box, expected.box, atol=1e-3)
+        np.testing.assert_allclose(face.landmarks, expected.landmarks, atol=1e-3)
 
 
 @pytest.mark.corpora
