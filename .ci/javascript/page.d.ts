@@ -1,6 +1,6 @@
 /** What the page and Gradio hand to our scripts, and looser types for what we look up by selector. */
 
-/** From markup.page_head(). */
+/** From markup.page_scripts(). */
 declare const facts: {
   strings: Record<string, Record<string, string>>;
   labels: string[];

@@ -35,7 +35,7 @@ def film(url: str) -> list[tuple[Image.Image, int]]:
         # By the server: the film is of the page, not of how fast this machine's browser is.
         page.add_init_script(f"localStorage.setItem('emotion-where', '{CHOICE}')")
         page.goto(url)
-        page.wait_for_selector(".em-live")
+        page.wait_for_selector("#early", state="detached")
         page.wait_for_selector(".loading", state="detached")
         page.wait_for_function("[...document.images].every((image) => image.complete)")
         pictures.append((_shot(page), round(FIRST_LOOK * 1000)))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 import json
 import os
 from collections.abc import Iterator, Sequence
@@ -13,6 +12,7 @@ from typing import Any
 from emotion import locks
 from emotion.errors import ConfigError, DataError
 from emotion.files import cannot_write
+from emotion.shell.cells import csv_lines, name_of
 from emotion.shell.growing import GrowingFile
 
 
@@ -26,12 +26,12 @@ class CsvTable:
 
     def begin(self) -> None:
         """Write the header."""
-        self.file.write(_lines([self._header]))
+        self.file.write(csv_lines([self._header]))
 
     def add(self, name: str, rows: list[list[str]]) -> None:
         """Write a picture's rows, without its name; without any its row has empty cells."""
         empty = [[""] * (self._width - 1)]
-        self.file.write(_lines([[name, *row] for row in rows or empty]))
+        self.file.write(csv_lines([[name, *row] for row in rows or empty]))
 
     def finish(self) -> None:
         """Give the file its name."""
@@ -55,9 +55,10 @@ class CsvTable:
             for row in rows:
                 if len(row) != self._width or not read.whole:
                     break
-                if found and found[-1][0] == row[0]:
+                name = name_of(row[0])
+                if found and found[-1][0] == name:
                     found.pop()
-                found.append((row[0], read.bytes))
+                found.append((name, read.bytes))
         return found
 
 
@@ -243,9 +244,3 @@ def _lock(record: Path) -> int:
 
 def _exists(path: Path | None) -> bool:
     return path is not None and path.exists()
-
-
-def _lines(rows: list[list[str]]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue()

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Sequence
 from pathlib import Path
 
 from emotion.labels import LABELS
+from emotion.shell.cells import csv_lines
 from emotion.shell.growing import GrowingFile
 from emotion.video.people import Sighting
 
@@ -29,7 +27,7 @@ class Table:
     def __init__(self, path: Path, *, named: bool = False) -> None:
         self.file = GrowingFile(path)
         self._named = named
-        self.file.write(_line([*(["filepath"] if named else []), *HEADER]))
+        self.file.write(csv_lines([[*(["filepath"] if named else []), *HEADER]]))
 
     def add(self, video: str, one: Sighting) -> None:
         """Write a row; coordinates are px of the frame."""
@@ -41,10 +39,4 @@ class Table:
         told = [int(one.sure), score, calm, one.answer]
         before = [video] if self._named else []
         row = [*before, one.frame, f"{one.time_s:.3f}", one.face, *place, *scores, *told]
-        self.file.write(_line(row))
-
-
-def _line(cells: Sequence[object]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerow(cells)
-    return text.getvalue()
+        self.file.write(csv_lines([row]))

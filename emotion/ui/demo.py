@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from html import escape
 from typing import TYPE_CHECKING
 
 import gradio as gr
 import torch
 
-from emotion.labels import COLORS, LABELS
 from emotion.ui import api
 from emotion.ui.about import about_markup
 from emotion.ui.clips import Clips
 from emotion.ui.decoder import Decoder
+from emotion.ui.early import header_markup
 from emotion.ui.gate import Gate
 from emotion.ui.live import live_tab
 from emotion.ui.markup import read
@@ -111,24 +110,6 @@ def _cards(serving: Serving) -> tuple[str, str, str]:
 
 def _static(markup: str, name: str) -> gr.HTML:
     return gr.HTML(value=markup, js_on_load=_TRANSLATE, apply_default_css=False, elem_id=name)
-
-
-def header_markup(analyzer: Analyzer) -> str:
-    """Return the header: the name, and a notice where something about what runs is unusual."""
-    facts = api.description(analyzer)
-    heights = (10, 22, 15, 26, 12, 18)
-    mark = "".join(
-        f'<rect x="{5 * index}" y="{28 - height}" width="3.6" height="{height}" rx="1.8" '
-        f'fill="{COLORS[name]}"/>'
-        for index, (name, height) in enumerate(zip(LABELS, heights, strict=True))
-    )
-    notice = facts.get("notice")
-    banner = f'<p class="em-notice" role="status">{escape(str(notice))}</p>' if notice else ""
-    return f"""
-<header class="em-header">
-  <svg viewBox="0 0 29 28" width="36" height="35" aria-hidden="true">{mark}</svg>
-  <div class="em-name">{text("name", "h1")}{text("tagline", "p")}</div>
-</header>{banner}"""
 
 
 _NAMES = {"en": "English", "de": "Deutsch"}

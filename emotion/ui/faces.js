@@ -69,14 +69,14 @@ function drawChip(context, text, color, { x, y, w, h }, unit) {
   context.fillText(text, x + 23 * unit, y + h / 2 + unit * 0.5);
 }
 
-/** @param {CanvasRenderingContext2D} context */
-function drawBox(context, box, color, unit, chosen) {
-  for (const [stroke, line] of [["rgba(15,16,19,.55)", 4], [color, 2]]) {
+/** @param {CanvasRenderingContext2D} context @param {number[]} widths of its two lines, in CSS px */
+function drawBox(context, box, color, unit, widths) {
+  ["rgba(15,16,19,.55)", color].forEach((stroke, line) => {
     context.strokeStyle = stroke;
-    context.lineWidth = (line + (chosen ? 2 : 0)) * unit;
+    context.lineWidth = widths[line] * unit;
     roundedBox(context, box.x, box.y, box.w, box.h, Math.min(14 * unit, box.w / 6));
     context.stroke();
-  }
+  });
 }
 
 /**
@@ -87,14 +87,16 @@ function drawBox(context, box, color, unit, chosen) {
 function drawFaces(context, faces, frame, look) {
   const many = faces.length > 1;
   const boxes = faces.map((face) => boxOnCanvas(face, frame));
+  const crowded = isCrowded(boxes, frame);
   const shows = (index) =>
-    !many || index === look.selected || boxes[index].h >= SMALLEST * frame.unit;
+    !many || (!crowded && (index === look.selected || boxes[index].h >= SMALLEST * frame.unit));
   if (look.heat)
     faces.forEach((face, index) => shows(index) && drawEvidence(context, face, frame, look));
   const colors = faces.map(colorOf);
+  const [usual, heavy] = crowded ? [[2.6, 1.4], [5, 3]] : [[4, 2], [6, 4]];
   faces.forEach((face, index) => {
-    const chosen = many && index === look.selected;
-    if (face.box) drawBox(context, boxes[index], colors[index], frame.unit, chosen);
+    const line = many && index === look.selected ? heavy : usual;
+    if (face.box) drawBox(context, boxes[index], colors[index], frame.unit, line);
   });
   if (look.group ?? isGroup(faces)) return drawDots(context, faces, boxes, frame, look.selected);
   placeChips(context, faces.map((face) => chipWords(face, many)), boxes, frame).forEach(

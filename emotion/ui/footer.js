@@ -3,18 +3,18 @@
  * What stands around the tabs: their addresses, the language and the colours of the page. Gradio runs
  * this with `element` (the component).
  */
-const { language, say, sleep, store, stored, translate } = window.emotionPage;
+const {
+  language, say, sleep, store, stored, translate, showColours, system, tabOfAddress, TABS,
+} = window.emotionPage;
 
-const TABS = ["live", "photo", "video", "about"];
 const TRIES = 40;
 const TRY_EVERY = 100; // ms
-const system = matchMedia("(prefers-color-scheme: dark)");
 const tabOf = (name) => document.getElementById(`${name}-tab-button`);
 
 /** Open the tab that the address names; when the page is new, Gradio is still making its tabs. */
 async function follow() {
-  const name = location.hash.slice(1);
-  if (!TABS.includes(name)) return;
+  const name = tabOfAddress();
+  if (!name) return;
   for (let tries = 0; tries < TRIES; tries++) {
     tabOf(name)?.click();
     await sleep(TRY_EVERY);
@@ -31,11 +31,6 @@ function nameTabs() {
   }
 }
 
-function paint() {
-  const choice = stored("emotion-theme") ?? "auto";
-  document.body.classList.toggle("dark", choice === "dark" || (choice === "auto" && system.matches));
-}
-
 const [languages, themes] = ["language", "theme"].map((name) => element.querySelector(`[data-do=${name}]`));
 languages.value = language;
 languages.addEventListener("change", () => {
@@ -45,11 +40,11 @@ languages.addEventListener("change", () => {
 themes.value = stored("emotion-theme") ?? "auto";
 themes.addEventListener("change", () => {
   store("emotion-theme", themes.value);
-  paint();
+  showColours();
 });
-if (themes.value !== "auto") paint();
+if (themes.value !== "auto") showColours();
 // Gradio follows the system, too; ours comes after it.
-system.addEventListener("change", () => setTimeout(paint));
+system.addEventListener("change", () => setTimeout(showColours));
 
 document.addEventListener("click", ({ target }) => {
   const tab = /** @type {Element} */ (target).closest?.("[role=tab]");

@@ -18,6 +18,7 @@ from emotion.ui.admission import Admission
 from emotion.ui.bodies import Body
 from emotion.ui.calls import Calls
 from emotion.ui.clients import address_of
+from emotion.ui.early import with_early_view
 from emotion.ui.markup import page_name
 from emotion.ui.preview import described
 from emotion.ui.refusals import MAX_BODY, Message, Receive, RefusedError, Send, answer
@@ -45,6 +46,7 @@ class Front:
         self._app: App = app
         one_session.share(app)
         page = app.get_blocks()
+        self._serving = page.services.serving
         self._uploads = page.services.uploads
         self._calls = Calls(page, self._uploads)
         self._admission = Admission()
@@ -149,7 +151,7 @@ class Front:
         await self._app({**scope, "headers": fixed}, replay, send)
 
     async def _page(self, scope: Message, body: Body, send: Send) -> None:
-        """Hand the page out with what it says of itself where it is shared."""
+        """Hand the page out with its first view, and what it says of itself where it is shared."""
         start: Message = {}
         parts: list[bytes] = []
 
@@ -164,7 +166,7 @@ class Front:
         page = b"".join(parts)
         # What is encoded, or no page, stays as it is.
         if start["status"] == 200 and b"content-encoding" not in dict(headers):
-            page = described(page)
+            page = with_early_view(described(page), self._serving.analyzer)
             headers.append((b"vary", b"accept-encoding"))
             if b"gzip" in dict(scope["headers"]).get(b"accept-encoding", b""):
                 page = _zipped(page)  # styles, scripts and texts stand in it: a quarter is left

@@ -5,6 +5,7 @@
  */
 const GROUP = 4; // faces from which on words over each of them would hide the others
 const CROWD = 12; // faces from which on the numbers themselves must be smaller
+const CROWDED = 40; // CSS px of their usual height below which numbers would hide more than they tell
 const ROW = 0.7; // of a face's height: how far below the others of its row it may lie
 
 /** @param {unknown[]} faces */
@@ -20,8 +21,7 @@ function inReadingOrder(faces, mirrored = false) {
   const frame = { width: 1, height: 1, mirrored };
   const place = new Map(faces.map((face) => [face, boxOnCanvas(face, frame)]));
   const middle = (face) => place.get(face).y + place.get(face).h / 2;
-  const heights = faces.map((face) => place.get(face).h).sort((one, other) => one - other);
-  const gap = ROW * (heights[heights.length >> 1] ?? 0);
+  const gap = ROW * usualHeight([...place.values()]);
   /** @type {T[][]} */
   const rows = [];
   for (const face of [...faces].sort((one, other) => middle(one) - middle(other))) {
@@ -32,6 +32,14 @@ function inReadingOrder(faces, mirrored = false) {
   }
   return rows.flatMap((row) => row.sort((one, other) => place.get(one).x - place.get(other).x));
 }
+
+/** The middle one of the heights of some boxes, or 0. @param {{h: number}[]} boxes */
+const usualHeight = (boxes) =>
+  boxes.map(({ h }) => h).sort((one, other) => one - other)[boxes.length >> 1] ?? 0;
+
+/** Whether only the chosen face gets a number. @param {{h: number}[]} boxes @param {Frame} frame */
+const isCrowded = (boxes, { unit }) =>
+  boxes.length >= GROUP && usualHeight(boxes) < CROWDED * unit;
 
 /**
  * "15 faces: 11 happiness, 1 disgust, 3 not sure".
@@ -49,13 +57,15 @@ function groupSummary(faces, count) {
 }
 
 /**
- * Number faces: a dot where each one's box begins, a line to its number, which covers nobody.
+ * Number faces: a dot where each one's box begins, a line to its number, which covers nobody. In a
+ * crowd of small faces the strip of thumbnails tells who is who, and the chosen one has a number.
  * @param {CanvasRenderingContext2D} context @param {Face[]} faces @param {Frame} frame
  */
 function drawDots(context, faces, boxes, frame, selected) {
   const { unit } = frame;
   const radius = (faces.length > CROWD ? 9.5 : 12) * unit;
-  const places = placeNumbers(boxes, radius, frame);
+  const numbered = isCrowded(boxes, frame) ? [selected] : [...boxes.keys()];
+  const places = placeNumbers(boxes, numbered.filter((index) => boxes[index]), radius, frame);
   places.forEach((place, index) => {
     const { x, y, w, h } = boxes[index];
     const end = {
@@ -93,13 +103,14 @@ function disc(context, { x, y }, radius, color) {
   context.fill();
 }
 
-/** Find a place for each number: near its box, over no face and no other number. */
-function placeNumbers(boxes, radius, { width, height }) {
+/** Find a place for some boxes' numbers: near the box, over no face and no other number. */
+function placeNumbers(boxes, numbered, radius, { width, height }) {
   const around = (place) => ({
     x: place.x - radius, y: place.y - radius, w: 2 * radius, h: 2 * radius,
   });
   const taken = [...boxes];
-  return boxes.map((box) => {
+  return new Map(numbered.map((index) => {
+    const box = boxes[index];
     const fits = (place) => {
       const own = around(place);
       const inside = own.x >= 0 && own.y >= 0 && own.x + own.w <= width && own.y + own.h <= height;
@@ -107,8 +118,8 @@ function placeNumbers(boxes, radius, { width, height }) {
     };
     const place = spots(box, radius).find(fits) ?? { x: box.x + radius, y: box.y + radius };
     taken.push(around(place));
-    return place;
-  });
+    return [index, place];
+  }));
 }
 
 /** Where the number of a box may stand, the best place first. */

@@ -12,10 +12,10 @@ from emotion.errors import ConfigError
 from emotion.ui import examples, preview, routes, server
 from emotion.ui.clip_routes import ClipRoutes
 from emotion.ui.device import DeviceFiles
-from emotion.ui.markup import page_head
+from emotion.ui.early import TABS
 from emotion.ui.plain import Plain
 from emotion.ui.probes import Probes
-from emotion.ui.strings import LANGUAGES, table
+from emotion.ui.strings import LANGUAGES, Language, say
 from emotion.ui.theme import theme
 from emotion.ui.uploads import MAX_FILE, refusal
 
@@ -46,8 +46,7 @@ def settings(page: Page, *, mcp: bool = False) -> dict[str, Any]:
     ]
     return {
         "theme": theme(),
-        "head": page_head(),
-        "i18n": gr.I18n(**{language: table()[language] for language in LANGUAGES}),
+        "i18n": gr.I18n(**{language: _tabs(language) for language in LANGUAGES}),
         "app_kwargs": {"routes": own},  # they come before Gradio's
         "max_file_size": MAX_FILE,
         "footer_links": ["api"],
@@ -61,6 +60,10 @@ def settings(page: Page, *, mcp: bool = False) -> dict[str, Any]:
         "mcp_server": False,
         "quiet": True,
     }
+
+
+def _tabs(language: Language) -> dict[str, str]:
+    return {f"tab_{name}": say(f"tab_{name}", language) for name in TABS}
 
 
 async def _no_mcp(_request: Request) -> Response:

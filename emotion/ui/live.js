@@ -1,6 +1,6 @@
 // @ts-check
 /**
- * The Live tab. Gradio runs this with `element` (the component) and `server` (our functions).
+ * The Live tab. It runs with `element` and `server` (our functions) before Gradio does: early.js.
  *
  * One frame is under way at a time: capture, send, wait for the answer, draw, repeat. So a slow
  * server gives fewer answers, never a growing delay. The video itself runs at the camera's rate.
@@ -263,7 +263,7 @@ function explainAnew() {
 
 /** Where to go without a camera. */
 function openPhotoTab() {
-  document.getElementById("photo-tab-button").click();
+  location.hash = "photo";
 }
 
 const actions = {

@@ -52,10 +52,10 @@ _log = logging.getLogger(__name__)
 
 
 def live_tab(serving: Serves, gate: Gate) -> gr.HTML:
-    """Build the Live tab's component."""
+    """Build the place of the Live tab, which runs already when Gradio comes to it: ``early``."""
     return gr.HTML(
-        value=_markup(str(serving.analyzer.description["engine"])),
-        js_on_load=markup.read("live.js"),
+        value="",
+        js_on_load="window.emotionPage.arrive(element, server);",
         server_functions=[frame_analysis(serving, gate)],
         apply_default_css=False,
         elem_id="live",
@@ -216,7 +216,12 @@ def _settings() -> str:
     <p class="em-pace em-quiet"></p>"""
 
 
-def _markup(engine: str) -> str:
+def live_markup(engine: str) -> str:
+    """Return the Live tab.
+
+    Args:
+        engine: what runs the network on the server.
+    """
     return f"""
 <section class="em-live em-spot" data-state="idle" data-engine="{escape(engine)}"
   data-clip="{CLIP}">

@@ -39,6 +39,7 @@ _ICONS = {
 SHARED_SCRIPTS = (
     "storage.js",
     "common.js",
+    "early.js",
     "csv.js",
     "camera.js",
     "controls.js",
@@ -89,13 +90,19 @@ def read(name: str) -> str:
     return resources.files("emotion.ui").joinpath(name).read_text("utf-8")
 
 
-def page_head() -> str:
-    """Return the page's style sheet and the scripts that the tabs share; they run before any tab's.
+@cache
+def page_styles() -> str:
+    """Return the page's style sheet, for its head.
 
-    The styles stand here because Gradio rewrites those it is given as ``css``: it splits selectors
-    at every comma, which breaks ``:is(a, b)``.
+    Gradio would rewrite it as ``css``: it splits selectors at every comma, which breaks
+    ``:is(a, b)``.
     """
-    styles = "\n".join(read(name) for name in STYLES)
+    return f"<style>{''.join(map(read, STYLES))}</style>"
+
+
+@cache
+def page_scripts() -> str:
+    """Return the scripts that the tabs share; they run before any tab's."""
     facts = {
         "strings": table(),
         "labels": LABELS,
@@ -112,8 +119,7 @@ def page_head() -> str:
     # "</" would end the script element wherever it stands in a sentence.
     values = json.dumps(facts, ensure_ascii=False).replace("</", "<\\/")
     shared = "\n".join(read(name) for name in SHARED_SCRIPTS)
-    script = f"(() => {{ const facts = {values};\n{shared} }})();"
-    return f"<style>{styles}</style><script>{script}</script>"
+    return f"<script>(() => {{ const facts = {values};\n{shared} }})();</script>"
 
 
 @cache

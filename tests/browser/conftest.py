@@ -154,7 +154,7 @@ def _visits(app: App) -> Iterator[Callable[..., Visit]]:
         if script:
             page.add_init_script(script)
         page.goto(url or app.url)
-        page.wait_for_selector(".em-live")
+        page.wait_for_selector("#early", state="detached")  # then Gradio has made its tabs
         page.wait_for_selector(".loading", state="detached")  # Gradio's own, over the whole page
         visits.append(seen)
         return seen

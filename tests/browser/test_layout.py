@@ -59,6 +59,18 @@ def test_start_brings_face_and_answer_onto_the_screen_and_focus_to_freeze(runnin
     assert all(control.bounding_box()["height"] >= 44 for control in controls)
 
 
+def test_on_a_phone_on_its_side_nothing_stays_empty_under_the_picture(running):
+    page = running(*SIDEWAYS)
+    stage, record, more = (
+        page.locator(part).bounding_box()
+        for part in (".em-stage", "#live [data-do=record]", ".em-more")
+    )
+    assert record["x"] > stage["x"] + stage["width"]
+    bottoms = [box["y"] + box["height"] for box in (stage, record)]
+    assert 0 <= more["y"] - max(bottoms) <= 20
+    assert more["width"] > 1.5 * stage["width"]
+
+
 def test_the_settings_are_in_a_sheet_on_a_phone_and_escape_closes_it(running):
     page = running(*PHONE)
     button, evidence = (

@@ -201,6 +201,28 @@ def test_a_crowd_is_summed_up_and_gets_a_thumbnail_each_and_one_card(page, astro
     assert name == "Explain face 20"
 
 
+def test_on_a_phone_only_the_chosen_one_of_a_crowd_has_a_number(page, astronaut):
+    page.evaluate(
+        """() => {
+          const { fillText } = CanvasRenderingContext2D.prototype;
+          CanvasRenderingContext2D.prototype.fillText = function (text, ...place) {
+            if (this.canvas.closest(".em-picture")) window.numbers.push(text);
+            fillText.call(this, text, ...place);
+          };
+          window.numbers = [];
+        }"""
+    )
+    upload(page, png(np.tile(astronaut[20:210, 130:320], (4, 6, 1))))
+    wait_for_cards(page)
+    page.wait_for_function("new Set(numbers).size === 20")
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.wait_for_timeout(200)  # for what was still to be drawn in the old size
+    page.evaluate("numbers.length = 0")
+    page.locator("#photo .em-strip button").nth(4).click()
+    assert page.evaluate("[...new Set(numbers)]") == ["5"]
+    page.set_viewport_size({"width": 1280, "height": 900})
+
+
 @pytest.mark.parametrize("width", [390, 1280])
 def test_faces_are_numbered_row_by_row_and_a_tapped_one_shows_its_card(page, astronaut, width):
     page.set_viewport_size({"width": width, "height": 844})

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import emotion
 from emotion.analyzer import Analyzer
-from emotion.ui.demo import header_markup
+from emotion.ui.early import header_markup
 from emotion.ui.serving import weights_markup
 
 
