@@ -184,11 +184,13 @@ def test_a_graphics_processor_answers_as_python_does_until_it_is_lost(launch, vi
         change(page, {"worker.js": ("", KEEP_DEVICE), **patient})
         assert page.evaluate(OPENED) == ""
         assert page.evaluate(GRAPHICS) is True
-        for time, lost in ((1, False), (10, True)):
+        for time, lost in ((1, False), (1.5, False), (2, True)):
             if lost:
                 page.workers[0].evaluate("self.graphicsDevice.destroy()")
             answer = page.evaluate(FRAME, [opaque.ravel().tolist(), 320, 240, time])
             assert "error" not in answer
+            if time == 1:
+                continue  # a face counts when it was seen for a while
             (face,) = answer["faces"]
             box = np.array(face["box"]) * [320, 240, 320, 240]
             assert np.abs(box - expected.box).max() <= 2
