@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Makes emotion/assets/runtime/ from npm: ONNX Runtime for browsers, one thread or several, with SIMD.
+# Makes emotion/assets/runtime/ from npm: ONNX Runtime for browsers, one thread or several, with SIMD;
+# and the same with WebGPU, for browsers with JavaScript Promise Integration.
 # The same release gives the same bytes; checksums.txt is theirs.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
@@ -9,7 +10,8 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 (cd "$work" && npm pack --silent "onnxruntime-web@$release" && tar xzf onnxruntime-web-*.tgz)
 mkdir -p "$target"
-for name in ort.wasm.min.mjs ort-wasm-simd-threaded.mjs ort-wasm-simd-threaded.wasm; do
+for name in ort.wasm.min.mjs ort-wasm-simd-threaded.{mjs,wasm} \
+    ort.jspi.min.mjs ort-wasm-simd-threaded.jspi.{mjs,wasm}; do
     # What debuggers would look for is not here.
     if [[ $name == *.mjs ]]; then
         sed '/^\/\/# sourceMappingURL=/d' "$work/package/dist/$name"

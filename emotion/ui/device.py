@@ -1,7 +1,7 @@
 """What the page needs to look at faces in the browser itself: files, and the numbers they share.
 
-Nothing here analyses anything: the browser fetches a runtime, two networks and one JSON, each under
-a name that holds its hash, and sends no picture.
+Nothing here analyses anything: the browser fetches one of two runtimes, two networks and one JSON,
+each under a name that holds its hash, and sends no picture.
 """
 
 from __future__ import annotations
@@ -40,6 +40,9 @@ DETECTOR = MOBILENET_WEIGHTS.with_suffix(".onnx")
 MODULES = (
     "worker.js",
     "files.js",
+    "engine.js",
+    "graphics.js",
+    "trial.js",
     "pipeline.js",
     "pixels.js",
     "align.js",
@@ -54,10 +57,18 @@ MODULES = (
 
 _SCRIPT, _WASM = "text/javascript", "application/wasm"
 _JSON, _BINARY = "application/json", "application/octet-stream"
-_RUNTIME = {
-    "ort.wasm.min.mjs": _SCRIPT,
-    "ort-wasm-simd-threaded.mjs": _SCRIPT,
-    "ort-wasm-simd-threaded.wasm": _WASM,
+_RUNTIMES = {
+    "plain": {
+        "api": "ort.wasm.min.mjs",
+        "glue": "ort-wasm-simd-threaded.mjs",
+        "wasm": "ort-wasm-simd-threaded.wasm",
+    },
+    # Computes on processors as the plain one does, and on graphics processors.
+    "graphics": {
+        "api": "ort.jspi.min.mjs",
+        "glue": "ort-wasm-simd-threaded.jspi.mjs",
+        "wasm": "ort-wasm-simd-threaded.jspi.wasm",
+    },
 }
 _FOR_EVER = "public, max-age=31536000, immutable"
 _CHUNK = 256 * 1024  # bytes; who reads one within ``connections.READ_WITHIN`` is not too slow
@@ -108,9 +119,10 @@ class DeviceFiles:
         """Say what there is to fetch.
 
         Returns:
-            ``files``, name -> ``{"url": relative to this, "bytes": of the file itself}``, and
-            ``network``, which changes with the weights; or ``{"reason": key of strings.json}``
-            where the weights cannot run in a browser.
+            ``files``, name -> ``{"url": relative to this, "bytes": of the file itself}``;
+            ``runtimes``, of which a browser fetches one, part -> name; and ``network``, which
+            changes with the weights. Or ``{"reason": key of strings.json}`` where the weights
+            cannot run in a browser.
         """
         analyzer = self._serving.analyzer
         with self._lock:
@@ -162,7 +174,7 @@ def _manifest(own: dict[str, File]) -> JSON:
     }
     urls["worker.js"] = {"url": f"{code[0]}/worker.js", "bytes": code[1]["worker.js"].size}
     network = [own[name].digest for name in sorted(own)]
-    return {"files": urls, "network": "-".join(network)}
+    return {"files": urls, "runtimes": _RUNTIMES, "network": "-".join(network)}
 
 
 def _network_files(analyzer: Analyzer) -> dict[str, File]:
@@ -183,10 +195,11 @@ def _network_files(analyzer: Analyzer) -> dict[str, File]:
 
 @lru_cache(maxsize=1)
 def _fixed_files() -> dict[str, File]:
-    """Return what is the same for all weights: the runtime and the detector."""
+    """Return what is the same for all weights: the runtimes and the detector."""
     files = {}
-    for name, kind in _RUNTIME.items():
+    for name in (name for parts in _RUNTIMES.values() for name in parts.values()):
         content = (RUNTIME / f"{name}.gz").read_bytes()
+        kind = _WASM if name.endswith(".wasm") else _SCRIPT
         files[name] = File(content, kind, int.from_bytes(content[-4:], "little"))
     for path in (DETECTOR, MOBILENET_WEIGHTS):
         files[path.name] = _zipped(path.read_bytes(), _BINARY)

@@ -27,6 +27,7 @@ class Device {
     this.pace = 0; // answers a second, of the self-test
     this.kept = true; // whether the browser keeps the files
     this.threads = 1; // that the network runs in
+    this.graphics = false; // whether it runs on the graphics processor
     this.last = 0; // number of the newest question
     /** @type {Map<number, {settle: (answer: any) => void, told?: (share: number) => void}>} */
     this.asked = new Map();
@@ -85,8 +86,9 @@ class Device {
   }
 
   /** @param {any} manifest @param {(share: number) => void} told */
-  async launch({ files, network }, told, threads = Device.threads()) {
+  async launch(manifest, told, how = { threads: Device.threads(), graphics: true }) {
     this.close();
+    const { files, runtimes, network } = manifest;
     const entries = Object.entries(files).map(([name, { url, bytes }]) => [
       name, { url: Device.address(url), bytes },
     ]);
@@ -98,14 +100,17 @@ class Device {
     }
     this.worker.addEventListener("message", ({ data }) => this.hear(data));
     this.worker.addEventListener("error", () => this.close());
-    const answer = await this.post("open", { files: fetched, threads }, [], told);
+    const answer = await this.post("open", { files: fetched, runtimes, ...how }, [], told);
     if (answer.error) {
       console.warn(answer.detail);
       this.close();
       if (answer.error !== "device_failed") return answer.error;
-      return threads > 1 ? this.launch({ files, network }, told, 1) : "device_not_started";
+      if (answer.offered) return this.launch(manifest, told, { ...how, graphics: false });
+      if (how.threads > 1) return this.launch(manifest, told, { threads: 1, graphics: false });
+      return "device_not_started";
     }
-    Object.assign(this, { network, pace: answer.pace, kept: answer.kept, threads: answer.threads });
+    const { pace, kept, threads, graphics } = answer;
+    Object.assign(this, { network, pace, kept, threads, graphics });
     return "";
   }
 
@@ -265,9 +270,17 @@ class Where {
     return !this.here;
   }
 
+  /** Go on without the graphics processor, in the way that is fast enough. @param {number} pace */
+  fall(pace) {
+    Object.assign(device, { pace, graphics: false });
+    if (pace < DEVICE_PACE) this.fail("device_no_graphics");
+    this.problem = "device_no_graphics";
+    this.show();
+  }
+
   /** What runs, for the line below the picture; undefined: the server's. */
   get engine() {
-    return this.here ? say("where_engine") : undefined;
+    if (this.here) return say(device.graphics ? "where_engine_graphics" : "where_engine");
   }
 
   /**
@@ -286,6 +299,7 @@ class Where {
     const answer = await device.ask("frame", { pixels, width, height, ...request }, [pixels]);
     if (!answer.error) {
       for (const face of answer.faces) if (face.finding) face.why = findingSentence(face.finding);
+      if (answer.fallen && device.graphics) this.fall(answer.fallen);
       return answer;
     }
     console.warn(answer.detail);

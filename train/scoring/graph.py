@@ -147,9 +147,30 @@ def _point_into(model: Any, tensors: bytes, name: str) -> None:
     model.graph.node.extend(nodes)
 
 
+def _in_single(model: Any) -> None:
+    """Make constants in double precision that are cast to float32 what they are cast to.
+
+    The tracing exporter writes a bound of ``clamp`` so, and the runtime for graphics processors
+    knows no double precision.
+    """
+    import onnx
+
+    doubles = {
+        node.output[0]: node.attribute[0]
+        for node in model.graph.node
+        if node.op_type == "Constant" and node.attribute[0].t.data_type == onnx.TensorProto.DOUBLE
+    }
+    for cast in [node for node in model.graph.node if node.op_type == "Cast"]:
+        constant = doubles.get(cast.input[0])
+        if constant is not None and cast.attribute[0].i == onnx.TensorProto.FLOAT:
+            values = onnx.numpy_helper.to_array(constant.t).astype("float32")
+            constant.t.CopyFrom(onnx.numpy_helper.from_array(values))
+
+
 def _finished(model: Any, properties: dict[str, str]) -> bytes:
     import onnx
 
+    _in_single(model)
     for node in model.graph.node:
         node.ClearField("doc_string")  # lines of this machine's files
         node.ClearField("metadata_props")

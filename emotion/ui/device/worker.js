@@ -7,19 +7,22 @@
  * @typedef {import("./pixels.js").Picture} Picture
  */
 import { finding, partMasks, smoothFill } from "./cover.js";
+import { Engine } from "./engine.js";
 import { FetchError, Files } from "./files.js";
+import { faster, hasGraphics, withSpare } from "./graphics.js";
 import { Pipeline, geometry, heat } from "./pipeline.js";
 import { withoutAlpha } from "./pixels.js";
 import { Tracker, judged } from "./tracker.js";
+import { MAX_FACES, trial } from "./trial.js";
 
-const TRIALS = 5; // frames of the self-test, after one that warms up
-const MAX_FACES = 5; // of a frame, as on the server
 const MAX_CARDS = 20;
 
 /** @type {Pipeline} */
 let pipeline;
 /** @type {Record<string, any>} */
 let numbers;
+let offered = false; // whether the graphics processor was asked
+let fallen = 0; // pace of the processor, once the graphics processor is lost
 let tracker = { visitor: "", follows: /** @type {Tracker | null} */ (null) };
 
 /** @type {Record<string, (request: any) => Promise<object>>} */
@@ -30,70 +33,38 @@ self.addEventListener("message", async ({ data: { id, ask, ...request } }) => {
     self.postMessage({ id, ...(await answers[ask]({ id, ...request })) });
   } catch (error) {
     const key = error instanceof FetchError ? error.key : "device_failed";
-    self.postMessage({ id, error: key, detail: String(error) });
+    self.postMessage({ id, error: key, detail: String(error), offered });
   }
 });
 
 /**
  * Fetch runtime and networks, and try how fast they are here.
- * @param {{id: number, files: Record<string, import("./files.js").Entry>, threads: number}} request
+ * @param {{id: number, files: Record<string, import("./files.js").Entry>, threads: number,
+ *          runtimes: Record<"plain" | "graphics", import("./engine.js").Runtime>,
+ *          graphics: boolean}} request graphics: whether a graphics processor may be used
  */
-async function open({ id, files, threads }) {
-  const { "ort.wasm.min.mjs": api, "ort-wasm-simd-threaded.mjs": glue, ...rest } = files;
-  const fetched = new Files(rest, (share) => self.postMessage({ id, share }));
+async function open({ id, files, threads, runtimes, graphics }) {
+  offered = graphics && (await hasGraphics());
+  const runtime = runtimes[offered ? "graphics" : "plain"];
+  const wanted = { ...files };
+  // The browser fetches scripts by itself when they are imported.
+  for (const name of Object.values(runtimes).flatMap(Object.values))
+    if (name !== runtime.wasm) delete wanted[name];
+  const fetched = new Files(wanted, (share) => self.postMessage({ id, share }));
   const content = await fetched.all();
-  const ort = await import(api.url).catch((error) => {
-    throw new FetchError("device_broken_off", String(error));
-  });
-  Object.assign(ort.env.wasm, {
-    numThreads: threads,
-    wasmBinary: content["ort-wasm-simd-threaded.wasm"],
-    wasmPaths: { mjs: glue.url },
-  });
-  ort.env.logLevel = "error";
   numbers = JSON.parse(new TextDecoder().decode(content["numbers.json"]));
-  const session = (graph, tensors) =>
-    ort.InferenceSession.create(content[graph], {
-      executionProviders: ["wasm"],
-      externalData: [{ path: tensors, data: content[tensors] }],
-    });
-  // One after the other: while one is made, its constants lie in memory twice.
-  const detector = await session("retinaface-mobilenet025.onnx", "retinaface-mobilenet025.safetensors");
-  const network = await session("model.onnx", "model.safetensors");
-  pipeline = new Pipeline(
-    {
-      async detect({ data, width, height }) {
-        const image = new ort.Tensor("uint8", data, [1, height, width, 3]);
-        const { deltas, scores, points } = await detector.run({ image });
-        return { deltas: deltas.data, scores: scores.data, points: points.data };
-      },
-      async classify(crops, count) {
-        const { size } = numbers;
-        const { features } = await network.run({
-          crops: new ort.Tensor("uint8", crops, [count, size, size]),
-        });
-        return features.data;
-      },
-    },
-    numbers,
-  );
-  return { kept: fetched.kept, pace: await selfTest(), threads: ort.env.wasm.numThreads };
-}
-
-/** @returns {Promise<number>} frames with one face a second */
-async function selfTest() {
-  const { frameSide, size } = numbers;
-  const height = Math.round(frameSide * 0.75);
-  const picture = { data: new Uint8Array(frameSide * height * 3), width: frameSide, height };
-  const crop = Uint8Array.from({ length: size * size }, (_, at) => (at * 7) % 256);
-  const took = [];
-  for (let trial = 0; trial <= TRIALS; trial++) {
-    const began = performance.now();
-    await pipeline.analyze(picture, { maxSide: frameSide, maxFaces: MAX_FACES });
-    await pipeline.classify([crop]);
-    if (trial) took.push(performance.now() - began);
-  }
-  return 1000 / took.sort((one, other) => one - other)[TRIALS >> 1];
+  const urls = { api: files[runtime.api].url, glue: files[runtime.glue].url };
+  const engine = await Engine.start(urls, content[runtime.wasm], threads, content, numbers.size);
+  const networks = await engine.networks("wasm");
+  const { kept } = fetched;
+  const measured = await trial(networks, numbers);
+  const better = offered ? await faster(engine, measured, numbers) : null;
+  const answered = better
+    ? withSpare(better.networks, networks, () => (fallen = measured.pace))
+    : networks;
+  pipeline = new Pipeline(answered, numbers);
+  const { pace } = better ?? measured;
+  return { kept, pace, threads: engine.threads, graphics: better !== null };
 }
 
 /**
@@ -124,7 +95,7 @@ async function frame({ pixels, width, height, explain, visitor, time, cover }) {
     }
   }
   const count = found - results.length + tracked.length;
-  return { faces, count, ms: performance.now() - began };
+  return { faces, count, ms: performance.now() - began, fallen };
 }
 
 /** What both kinds of pictures say of a face. */
