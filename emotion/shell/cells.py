@@ -7,7 +7,7 @@ import io
 import re
 from collections.abc import Iterable, Sequence
 
-_FORMULA = re.compile(r"'*[=+\-@\t\r]")
+_FORMULA = re.compile(r"'*[=+\-@\t\r].", re.DOTALL)  # a sign alone is none
 
 
 def csv_lines(rows: Iterable[Sequence[object]]) -> str:

@@ -8,7 +8,7 @@
  */
 function csvCell(cell) {
   const text = String(cell);
-  const formula = /^[=+\-@\t\r]/.test(text) && Number.isNaN(Number(text));
+  const formula = /^[=+\-@\t\r]./s.test(text) && Number.isNaN(Number(text));
   const safe = formula ? `'${text}` : text;
   return /[",\n\r]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
 }

@@ -22,6 +22,7 @@ from emotion.shell.resume import CsvTable
         ("a=b.png", "a=b.png"),
         ("'a.png", "'a.png"),
         ("-1.5", "-1.5"),
+        ("-", "-"),  # standard input
     ],
 )
 def test_a_name_is_no_formula_and_comes_back(name: str, cell: str) -> None:
