@@ -102,9 +102,11 @@ def _first_visit(app: App, number: int) -> None:
     http = Client(app, _address(number)).http
     http.get("/")
     manifest = http.get("/device/manifest.json").json()
+    plain = {*manifest["runtimes"]["plain"].values(), *manifest["graphs"]["plain"]}
+    plain -= set(manifest["graphs"]["graphics"])
     for name, entry in manifest["files"].items():
-        if name in manifest["runtimes"]["plain"].values():
-            continue  # of the two runtimes it fetches one, here the larger
+        if name in plain:
+            continue  # of the two runtimes and their graphs it fetches one, here the larger
         with http.stream("GET", f"/device/{entry['url']}") as answer:
             for _ in answer.iter_raw():
                 pass

@@ -34,7 +34,8 @@ INT8 = ("int8.json", "int8.xml", "int8.bin")
 # In bytes. The default network has 45 MB in float32; the rest is room for wider ones.
 _LIMITS = {CONFIG: 1 << 20, TENSORS: 256 << 20}
 _EXTRAS = dict(zip(INT8, (1 << 20, 8 << 20, 64 << 20), strict=True)) | {
-    graph_file.NAME: graph_file.MAX_BYTES
+    graph_file.NAME: graph_file.MAX_BYTES,
+    graph_file.INT8: graph_file.MAX_INT8_BYTES,
 }
 _LONGEST_TEXT, _LONGEST_LIST = 200, 1 << 16
 _ODD = "of another type or size than it should be"

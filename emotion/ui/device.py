@@ -1,7 +1,8 @@
 """What the page needs to look at faces in the browser itself: files, and the numbers they share.
 
-Nothing here analyses anything: the browser fetches one of two runtimes, two networks and one JSON,
-each under a name that holds its hash, and sends no picture.
+Nothing here analyses anything: the browser fetches one of two runtimes with the expression network
+in the numbers that suit it, the detector and one JSON, each under a name that holds its hash, and
+sends no picture.
 """
 
 from __future__ import annotations
@@ -120,9 +121,10 @@ class DeviceFiles:
 
         Returns:
             ``files``, name -> ``{"url": relative to this, "bytes": of the file itself}``;
-            ``runtimes``, of which a browser fetches one, part -> name; and ``network``, which
-            changes with the weights. Or ``{"reason": key of strings.json}`` where the weights
-            cannot run in a browser.
+            ``runtimes``, of which a browser fetches one, part -> name; ``graphs``, what each of
+            them runs, the graph and then the file of its constants if they lie outside; and
+            ``network``, which changes with the weights. Or ``{"reason": key of strings.json}``
+            where the weights cannot run in a browser.
         """
         analyzer = self._serving.analyzer
         with self._lock:
@@ -174,7 +176,13 @@ def _manifest(own: dict[str, File]) -> JSON:
     }
     urls["worker.js"] = {"url": f"{code[0]}/worker.js", "bytes": code[1]["worker.js"].size}
     network = [own[name].digest for name in sorted(own)]
-    return {"files": urls, "runtimes": _RUNTIMES, "network": "-".join(network)}
+    exact = [graph_file.NAME, TENSORS]
+    graphs = {
+        "plain": [graph_file.INT8] if graph_file.INT8 in own else exact,
+        # Graphics processors have no fast 8 bits, and both together would be too much to fetch.
+        "graphics": exact,
+    }
+    return {"files": urls, "runtimes": _RUNTIMES, "graphs": graphs, "network": "-".join(network)}
 
 
 def _network_files(analyzer: Analyzer) -> dict[str, File]:
@@ -186,11 +194,15 @@ def _network_files(analyzer: Analyzer) -> dict[str, File]:
     tensors = (source.folder / TENSORS).read_bytes() if graph else b""
     if graph is None or hashlib.sha256(tensors).hexdigest() != source.digest:
         return {}
-    return {
+    files = {
         graph_file.NAME: _zipped(graph.content, _BINARY),
         TENSORS: File(tensors, _BINARY, len(tensors), zipped=False),  # it hardly shrinks
         "numbers.json": _zipped(json.dumps(numbers(analyzer, graph)).encode(), _JSON),
     }
+    int8 = graph_file.read_int8(source.folder, source.digest, analyzer.network.config)
+    if int8 is not None and not graph.mirrors:  # else the numbers would fit one of them only
+        files[graph_file.INT8] = _zipped(int8, _BINARY)
+    return files
 
 
 @lru_cache(maxsize=1)

@@ -88,7 +88,7 @@ class Device {
   /** @param {any} manifest @param {(share: number) => void} told */
   async launch(manifest, told, how = { threads: Device.threads(), graphics: true }) {
     this.close();
-    const { files, runtimes, network } = manifest;
+    const { files, runtimes, graphs, network } = manifest;
     const entries = Object.entries(files).map(([name, { url, bytes }]) => [
       name, { url: Device.address(url), bytes },
     ]);
@@ -100,7 +100,7 @@ class Device {
     }
     this.worker.addEventListener("message", ({ data }) => this.hear(data));
     this.worker.addEventListener("error", () => this.close());
-    const answer = await this.post("open", { files: fetched, runtimes, ...how }, [], told);
+    const answer = await this.post("open", { files: fetched, runtimes, graphs, ...how }, [], told);
     if (answer.error) {
       console.warn(answer.detail);
       this.close();

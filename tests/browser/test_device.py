@@ -5,17 +5,21 @@ from __future__ import annotations
 import base64
 import io
 import os
+import shutil
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from PIL import Image, ImageSequence
 
 from emotion.analyzer import Analyzer
 from emotion.detect import RetinaFaceDetector
-from emotion.weights import load_weights
+from emotion.graph_file import INT8
+from emotion.weights import EMBEDDED, load_weights
 from tests.browser.conftest import DEVICE, _astronaut, _hopper
 from tests.browser.test_media_clip import CLIP
+from tests.support.visit import REPOSITORY, served
 from tests.support.visit import one_face as one_face_frame
 
 pytestmark = pytest.mark.browser
@@ -46,6 +50,24 @@ def visited(shared_visit, one_face):
 def opened(visited):
     """That page with the network in its worker."""
     page = visited.page
+    assert page.evaluate(OPENED) == ""
+    return page
+
+
+@pytest.fixture(scope="module")
+def in_float32(tmp_path_factory):
+    """Address of a page whose weights have no 8-bit graph."""
+    made = tmp_path_factory.mktemp("float32")
+    shutil.copytree(EMBEDDED, made / "weights", ignore=shutil.ignore_patterns(INT8))
+    environment = {**os.environ, "EMOTION_WEIGHTS": str(made / "weights")}
+    with served(made / "app.log", environment) as running:
+        yield running.url
+
+
+@pytest.fixture(scope="module")
+def opened_in_float32(shared_visit, one_face, in_float32):
+    """That page with the network in its worker."""
+    page = shared_visit(one_face, url=in_float32, place=DEVICE).page
     assert page.evaluate(OPENED) == ""
     return page
 
@@ -98,14 +120,14 @@ def check(found: list[dict], expected, shape, exact) -> None:
 
 
 @pytest.mark.parametrize("name", portraits())
-def test_the_browser_answers_as_python_does(opened, exact, name):
+def test_the_browser_answers_as_python_does(opened_in_float32, exact, name):
     picture = portraits()[name]
-    check(ask(opened, picture), exact.analyze(picture), picture.shape, exact)
+    check(ask(opened_in_float32, picture), exact.analyze(picture), picture.shape, exact)
 
 
-def test_a_picture_that_is_one_face_is_answered_as_python_does(opened, exact):
+def test_a_picture_that_is_one_face_is_answered_as_python_does(opened_in_float32, exact):
     picture = np.ascontiguousarray(_astronaut()[58:177, 168:280])
-    (face,) = ask(opened, picture, detect=False)
+    (face,) = ask(opened_in_float32, picture, detect=False)
     (reference,) = exact.analyze(picture, detect=False)
     assert np.abs(np.array(face["crop"]).reshape(64, 64) - reference.crop.astype(int)).max() <= 2
     assert np.abs(np.array(face["probabilities"]) - reference.probabilities).max() <= 0.02
@@ -113,9 +135,11 @@ def test_a_picture_that_is_one_face_is_answered_as_python_does(opened, exact):
     assert np.abs(cells / 255 - reference.cams / reference.cams.max()).max() <= 0.02
 
 
-def test_the_page_is_alone_with_itself_so_threads_share_the_work(shared_visit, one_face, exact):
+def test_the_page_is_alone_with_itself_so_threads_share_the_work(
+    shared_visit, one_face, exact, in_float32
+):
     cores = "Object.defineProperty(navigator, 'hardwareConcurrency', { get: () => 3 })"
-    page = shared_visit(one_face, place=DEVICE, script=cores).page
+    page = shared_visit(one_face, url=in_float32, place=DEVICE, script=cores).page
     assert page.evaluate("window.crossOriginIsolated")
     assert page.evaluate(OPENED) == ""
     assert page.evaluate("window.emotionPage.device.threads") == 2
@@ -124,7 +148,9 @@ def test_the_page_is_alone_with_itself_so_threads_share_the_work(shared_visit, o
 
 
 @pytest.mark.corpora
-def test_the_browser_answers_as_python_does_while_a_head_turns(opened, exact, shared_data):
+def test_the_browser_answers_as_python_does_while_a_head_turns(
+    opened_in_float32, exact, shared_data
+):
     path = Path(os.environ.get("EMOTION_MEDIA_ROOT", shared_data.parent / "media")) / CLIP
     if not path.is_file():
         pytest.skip(f"no {CLIP} in {path.parent}")
@@ -133,7 +159,37 @@ def test_the_browser_answers_as_python_does_while_a_head_turns(opened, exact, sh
     for frame in frames[:: max(1, len(frames) // 6)]:
         frame.thumbnail((320, 320))
         picture = np.array(frame)
-        check(ask(opened, picture), exact.analyze(picture), picture.shape, exact)
+        check(ask(opened_in_float32, picture), exact.analyze(picture), picture.shape, exact)
+
+
+def frames_of_the_example() -> list[np.ndarray]:
+    with av.open(str(REPOSITORY / "emotion" / "assets" / "examples" / "clip.mp4")) as clip:
+        frames = [frame.to_ndarray(format="rgb24") for frame in clip.decode(video=0)]
+    return frames[::4]
+
+
+def test_in_8_bits_the_answers_stay_within_what_those_cost(opened, exact):
+    differences, maps = [], []
+    for picture in (*portraits().values(), *frames_of_the_example()):
+        found, expected = ask(opened, picture), exact.analyze(picture)
+        assert len(found) == len(expected)
+        size = np.array([picture.shape[1], picture.shape[0]] * 2)
+        for face, reference in zip(found, expected, strict=True):
+            assert np.abs(np.array(face["box"]) * size - reference.box).max() <= 2
+            assert face["reason"] == reference.reason
+            assert abs(face["calm"] - reference.calm) <= 0.15
+            probabilities = np.array(face["probabilities"])
+            first, second = np.sort(reference.probabilities)[::-1][:2]
+            if first - second > 0.3:
+                assert probabilities.argmax() == reference.index
+            differences.append(np.abs(probabilities - reference.probabilities).max())
+            cells = np.array(face["heats"][reference.index]["cells"])
+            maps.append(np.corrcoef(cells, reference.cams[reference.index].ravel())[0, 1])
+    assert len(differences) > 12
+    assert max(differences) <= 0.15
+    assert np.median(differences) <= 0.03
+    assert min(maps) > 0.95
+    assert np.median(differences) > 0
 
 
 def test_live_on_the_device_sends_nothing_and_outlives_the_server(visited, opened):
@@ -193,7 +249,7 @@ def test_a_slow_device_leaves_it_to_the_server_and_is_remembered(visit, one_face
 def test_a_download_that_breaks_off_asks_who_chose_the_device(visit, one_face):
     seen = visit(one_face, place=DEVICE)
     page = seen.page
-    page.route("**/model.safetensors", lambda route: route.abort())
+    page.route("**/int8.onnx", lambda route: route.abort())
     page.locator("[data-do=start]").click()
     page.get_by_text("could not be fetched completely").first.wait_for()
     assert page.locator(".em-live").get_attribute("data-state") == "idle"

@@ -236,6 +236,8 @@ def export(run_folder: Path) -> dict[str, bytes]:
         "files": [hashlib.sha256(data).hexdigest() for data in model.values()],
     }
     files = {"int8.json": (json.dumps(record, indent=2) + "\n").encode(), **model}
+    config = EmotionNet.from_pretrained(run_folder).config
+    files[graph_file.INT8] = b"graph" + graph_file.mark(record["weights"], config).encode()
     for name, data in files.items():
         (run_folder / name).write_bytes(data)
     return files
@@ -257,10 +259,11 @@ def test_an_8_bit_export_travels_with_the_weights_and_goes_with_them(
     assert {name: there[name] for name in export} == export
 
     (run_folder / "int8.json").unlink()
+    (run_folder / graph_file.INT8).unlink()
     assert set(client.call(folder_of, pushing().value.spec)) == {CONFIG, TENSORS, graph_file.NAME}
 
 
-@pytest.mark.parametrize("damage", ["int8.bin", "weights"])
+@pytest.mark.parametrize("damage", ["int8.bin", "int8.onnx", "weights"])
 def test_an_8_bit_export_of_other_weights_is_refused(hub, pushing, run_folder, export, damage):
     if damage == "weights":
         record = json.loads(export["int8.json"]) | {"weights": "0" * 64}
@@ -268,7 +271,7 @@ def test_an_8_bit_export_of_other_weights_is_refused(hub, pushing, run_folder, e
     else:
         (run_folder / damage).write_bytes(b"")
 
-    check_sentence(pushing(), "8-bit export", "made from other weights or is damaged")
+    check_sentence(pushing(), "made from other weights or is damaged", "python -m train export")
     assert hub.requests == []
 
 

@@ -17,11 +17,11 @@ import pytest
 from emotion import graph_file
 from emotion.analyzer import Analyzer
 from emotion.labels import LABELS
-from emotion.ui.device import MODULES, RUNTIME, DeviceFiles
+from emotion.ui.device import MODULES, RUNTIME, DeviceFiles, _fixed_files
 from emotion.weights import EMBEDDED, load
 
-LARGEST = 16_000_000
-"""Bytes that everything one browser fetches may take on its way."""
+LARGEST = {"plain": 11_000_000, "graphics": 16_000_000}
+"""Bytes that everything one browser fetches may take on its way, with each runtime."""
 
 
 def files_of(analyzer) -> DeviceFiles:
@@ -48,10 +48,61 @@ def test_everything_is_fetched_once_and_kept_for_ever(served):
         if name != "worker.js":
             assert entry["url"] == f"{hashlib.sha256(raw).hexdigest()[:16]}/{name}"
         travelled[name] = len(raw)
-    runtimes = [list(parts.values()) for parts in manifest.json()["runtimes"].values()]
-    assert len(runtimes) == 2
-    for left_out in runtimes:
-        assert sum(travelled.values()) - sum(travelled[name] for name in left_out) < LARGEST
+    for kind, most in LARGEST.items():
+        assert sum(travelled[name] for name in fetched(manifest.json(), kind)) < most
+
+
+def fetched(manifest: dict, kind: str) -> set[str]:
+    """Names of all that a browser fetches with this runtime."""
+    runtimes, graphs = manifest["runtimes"], manifest["graphs"]
+    assert set(runtimes) == set(graphs) == set(LARGEST)
+    either = {name for parts in runtimes.values() for name in parts.values()}
+    either |= {name for parts in graphs.values() for name in parts}
+    return set(manifest["files"]) - either | {*runtimes[kind].values(), *graphs[kind]}
+
+
+EXACT = [graph_file.NAME, "model.safetensors"]
+
+
+def test_the_processor_runs_8_bits_and_the_graphics_processor_does_not(embedded):
+    graphs = files_of(embedded).manifest()["graphs"]
+    assert graphs == {"plain": [graph_file.INT8], "graphics": EXACT}
+
+
+@pytest.mark.parametrize("damage", ["gone", "other weights", "cut off"])
+def test_without_8_bits_of_these_weights_float32_runs_and_is_not_too_much(tmp_path, damage):
+    for path in EMBEDDED.iterdir():
+        shutil.copy(path, tmp_path)
+    int8 = tmp_path / graph_file.INT8
+    content, digest = int8.read_bytes(), load("embedded").digest.encode()
+    assert content.count(digest) == 1
+    if damage == "gone":
+        int8.unlink()
+    elif damage == "cut off":
+        int8.write_bytes(content[:-8])
+    else:
+        int8.write_bytes(content.replace(digest, b"0" * 64))
+
+    files = files_of(Analyzer.from_weights(str(tmp_path)))
+
+    manifest = files.manifest()
+    assert manifest["graphs"] == {"plain": EXACT, "graphics": EXACT}
+    assert graph_file.INT8 not in manifest["files"]
+    on_the_way = {name: len(file.content) for (_, name), file in files._files.items()}
+    on_the_way |= {name: len(file.content) for name, file in _fixed_files().items()}
+    for kind in LARGEST:
+        names = fetched(manifest, kind) - {"worker.js"}
+        assert sum(on_the_way[name] for name in names) < LARGEST["graphics"]
+
+
+def test_8_bits_that_do_not_fit_the_numbers_are_not_served(tmp_path):
+    for path in EMBEDDED.iterdir():
+        shutil.copy(path, tmp_path)
+    loaded = load(str(tmp_path))
+    older = graph_file.mark(loaded.digest, loaded.network.config, mirrors=True)
+    (tmp_path / graph_file.NAME).write_bytes(older.encode())
+    manifest = files_of(Analyzer.from_weights(str(tmp_path))).manifest()
+    assert manifest["graphs"]["plain"] == EXACT
 
 
 def test_the_workers_modules_stand_under_one_name(served):

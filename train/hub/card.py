@@ -91,7 +91,8 @@ _FILES = {
     "model.onnx": "their graph, over model.safetensors, for browsers and other ONNX runtimes",
     "evaluation/": "every number behind the results, confusion matrices among them",
     "figures/": "drawn from them",
-    "int8.": "an 8-bit export that runs in their place where it is faster (OpenVINO)",
+    "int8.json": "an 8-bit export that runs in their place where it is faster (OpenVINO)",
+    "int8.onnx": "the same for browsers (ONNX Runtime)",
     "training/": "the configuration of the training run and its log",
 }
 

@@ -26,7 +26,7 @@ from train.scoring.graph import network_graph
 from train.scoring.history import LOG, read_history, to_lines
 
 _MANAGED = re.compile(
-    r"README\.md|config\.json|model\.safetensors|int8\.(json|xml|bin)|model\.onnx"
+    r"README\.md|config\.json|model\.safetensors|int8\.(json|xml|bin|onnx)|model\.onnx"
     r"|figures/[\w.-]+\.svg|evaluation/[\w.-]+\.json|training/(fit\.json|log\.jsonl)"
 )
 """Paths that a push may write, and that the next one deletes if it has them no more."""
@@ -107,7 +107,7 @@ def collect(source: str, loaded: Loaded, name: str) -> dict[str, bytes]:
         files[f"evaluation/{stem}.json"] = _to_json(
             replace(evaluation, weights=f"hf://{name}").to_json()
         )
-    files |= _read_int8(folder, loaded)
+    files |= _read_int8(folder, loaded) | _read_browser_int8(folder, loaded)
     files[graph_file.NAME] = network_graph(loaded)
     if (folder / "calibration.json").is_file():
         files["evaluation/calibration.json"] = _to_json(read_json(folder / "calibration.json"))
@@ -200,6 +200,19 @@ def _read_int8(folder: Path, loaded: Loaded) -> dict[str, bytes]:
             f"python -m train export, or remove {record}."
         )
     return files
+
+
+def _read_browser_int8(folder: Path, loaded: Loaded) -> dict[str, bytes]:
+    """Read the browser's 8-bit graph, if ``export`` laid one beside the weights."""
+    if not (folder / graph_file.INT8).is_file():
+        return {}
+    graph = graph_file.read_int8(folder, loaded.digest, loaded.network.config)
+    if graph is None:
+        raise DataError(
+            f"The file {folder / graph_file.INT8} was made from other weights or is damaged; "
+            "repeat python -m train export, or remove it."
+        )
+    return {graph_file.INT8: graph}
 
 
 def _to_json(values: Mapping[str, Any]) -> bytes:

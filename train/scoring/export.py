@@ -1,4 +1,4 @@
-"""The 8-bit model that the page runs in place of the weights."""
+"""The 8-bit models that server and browsers run in place of the weights."""
 
 from __future__ import annotations
 
@@ -14,16 +14,19 @@ from torch import Tensor
 from torchmetrics.functional.regression import spearman_corrcoef
 from tqdm import tqdm
 
-from emotion import int8
+from emotion import graph_file, int8
 from emotion.calibration import Calibration
 from emotion.classifier import EXAMPLE, VARYING, ClassifierGraph, evidence, read_out
 from emotion.engine import Run
 from emotion.engine.openvino_engine import OpenVINOEngine
 from emotion.errors import ConfigError, DataError
+from emotion.files import write_bytes
 from emotion.followed import View
 from emotion.network import EmotionNet
+from emotion.weights import Loaded
 from train.faces.prepared import HELD_OUT, VALIDATION, prepared_corpora, validation_split
 from train.faces.store import FaceStore, hold_out, read_split
+from train.scoring import browser
 from train.scoring.graph import load_here, write_graph
 from train.scoring.metrics import calibration_error
 
@@ -43,7 +46,7 @@ Array = npt.NDArray[np.float32]
 
 
 def export(weights: str, data: Path | None, calibration: int, limit: int) -> int:
-    """Make, measure and, within the limits, write the 8-bit model.
+    """Make, measure and, within the limits, write the 8-bit models of server and browsers.
 
     Args:
         weights: embedded, or the folder of a run.
@@ -52,10 +55,10 @@ def export(weights: str, data: Path | None, calibration: int, limit: int) -> int
         limit: measure on this many validation faces of each corpus; 0 takes all.
 
     Returns:
-        Exit code: 0 if it was written, 1 if it was not good enough.
+        Exit code: 0 if both were written, 1 if one was not good enough.
 
     Raises:
-        ConfigError: if an option cannot work, or OpenVINO or nncf is missing.
+        ConfigError: if an option cannot work, or OpenVINO, nncf or ONNX Runtime is missing.
         DataError: if the prepared faces are missing, or the folder cannot be written.
         WeightsError: if the weights cannot be used.
     """
@@ -76,8 +79,50 @@ def export(weights: str, data: Path | None, calibration: int, limit: int) -> int
         engine = OpenVINOEngine()
     except ImportError as error:
         raise ConfigError(f"{error}; install it: pip install openvino") from None
+    browser.runtime()  # that it is missing is said before anything slow begins
     model = quantise(loaded.network, training, engine)
     measured = measure(loaded.network, engine.load(*model), engine, validation)
+    good = _within_limits("The 8-bit model", measured)
+    if good:
+        write_graph(weights)
+        int8.write(loaded.folder, model, loaded.digest, loaded.network.config, measured)
+        size = sum(map(len, model)) / 1e6
+        print(f"Wrote {loaded.folder / int8.RECORD} and its model ({size:.1f} MB).")
+    return 0 if export_browser(loaded, training, validation, engine) and good else 1
+
+
+def export_browser(
+    loaded: Loaded, training: Tensor, validation: dict[str, FaceStore], engine: OpenVINOEngine
+) -> bool:
+    """Make, measure and, within the limits, write the browser's 8-bit graph.
+
+    Args:
+        loaded: weights in a folder.
+        training: uint8 (N, 64, 64), faces that set the ranges.
+        validation: name -> faces with labels.
+        engine: runs the weights in float32.
+
+    Returns:
+        Whether it was written.
+
+    Raises:
+        ConfigError: if ONNX Runtime is missing.
+        DataError: if the folder cannot be written.
+    """
+    graph = browser.quantise(loaded, _views(loaded.network, training))
+    measured = measure(loaded.network, browser.run_of(graph), engine, validation)
+    if not _within_limits("The browser's 8-bit graph", measured):
+        return False
+    path = loaded.folder / graph_file.INT8
+    write_graph(loaded.folder)
+    write_bytes(path, browser.marked(graph, loaded, measured))
+    print(f"Wrote {path} ({path.stat().st_size / 1e6:.1f} MB).")
+    return True
+
+
+def _within_limits(what: str, measured: dict[str, dict[str, float]]) -> bool:
+    """Print what was measured, and tell whether it may run."""
+    print(f"{what}:")
     for name, numbers in measured.items():
         print(
             f"{name}: {numbers['n']} faces, accuracy {numbers['accuracy_float32']:.4f} -> "
@@ -88,12 +133,13 @@ def export(weights: str, data: Path | None, calibration: int, limit: int) -> int
     failure = too_costly(measured["all"])
     if failure:
         print(f"Not written, the weights run as they are: {failure}.")
-        return 1
-    write_graph(weights)
-    int8.write(loaded.folder, model, loaded.digest, loaded.network.config, measured)
-    size = sum(map(len, model)) / 1e6
-    print(f"Wrote {loaded.folder / int8.RECORD} and its model ({size:.1f} MB).")
-    return 0
+    return failure is None
+
+
+def _views(network: EmotionNet, faces: Tensor) -> list[Tensor]:
+    """Return the views of each face that the network answers from, uint8 (V, 64, 64)."""
+    own = [faces, faces.flip(-1)] if network.config.mirror else [faces]
+    return list(torch.stack(own, 1))
 
 
 def read_faces(
@@ -159,10 +205,9 @@ def quantise(network: EmotionNet, faces: Tensor, engine: OpenVINOEngine) -> tupl
         # It makes every logger of the process say each sentence only once.
         logging.setLoggerClass(logger_class)
     logging.getLogger("nncf").setLevel(logging.ERROR)  # its own function silences the root, too
-    own = [faces, faces.flip(-1)] if network.config.mirror else [faces]
     model = nncf.quantize(
         engine.convert(ClassifierGraph(network), EXAMPLE, VARYING),
-        nncf.Dataset([views.numpy() for views in torch.stack(own, 1)]),
+        nncf.Dataset([views.numpy() for views in _views(network, faces)]),
         subset_size=len(faces),
         preset=nncf.QuantizationPreset.MIXED,
         ignored_scope=nncf.IgnoredScope(types=[*_STANDARDISING], validate=False),

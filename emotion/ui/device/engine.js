@@ -8,27 +8,29 @@
 import { FetchError } from "./files.js";
 
 const DETECTOR = ["retinaface-mobilenet025.onnx", "retinaface-mobilenet025.safetensors"];
-const NETWORK = ["model.onnx", "model.safetensors"];
 
 export class Engine {
   /**
    * Start a runtime.
    * @param {{api: string, glue: string}} urls @param {Uint8Array} wasm @param {number} threads
-   * @param {Record<string, Uint8Array>} content of graphs and tensors @param {number} size of a crop
+   * @param {{content: Record<string, Uint8Array>, graph: string[], size: number}} network content of
+   *        graphs and tensors; name of the expression network's graph, and of its constants if they
+   *        lie outside; side of a crop
    */
-  static async start({ api, glue }, wasm, threads, content, size) {
+  static async start({ api, glue }, wasm, threads, network) {
     const ort = await import(api).catch((error) => {
       throw new FetchError("device_broken_off", String(error));
     });
     Object.assign(ort.env.wasm, { numThreads: threads, wasmBinary: wasm, wasmPaths: { mjs: glue } });
     ort.env.logLevel = "error";
-    return new Engine(ort, content, size);
+    return new Engine(ort, network);
   }
 
-  /** @param {any} ort @param {Record<string, Uint8Array>} content @param {number} size */
-  constructor(ort, content, size) {
+  /** @param {any} ort @param {{content: Record<string, Uint8Array>, graph: string[], size: number}} network */
+  constructor(ort, { content, graph, size }) {
     this.ort = ort;
     this.content = content;
+    this.graph = graph;
     this.size = size;
     /** @type {Promise<any>} */
     this.last = Promise.resolve();
@@ -46,14 +48,14 @@ export class Engine {
    */
   async networks(provider) {
     const { Tensor, InferenceSession } = this.ort;
-    const session = (/** @type {string[]} */ [graph, tensors]) =>
+    const session = (/** @type {string[]} */ [graph, ...outside]) =>
       InferenceSession.create(this.content[graph], {
         executionProviders: [provider],
-        externalData: [{ path: tensors, data: this.content[tensors] }],
+        externalData: outside.map((path) => ({ path, data: this.content[path] })),
       });
     // One after the other: while one is made, its constants lie in memory twice.
     const detector = await session(DETECTOR);
-    const network = await session(NETWORK);
+    const network = await session(this.graph);
     return {
       detect: ({ data, width, height }) =>
         this.inTurn(async () => {

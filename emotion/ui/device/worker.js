@@ -41,20 +41,24 @@ self.addEventListener("message", async ({ data: { id, ask, ...request } }) => {
  * Fetch runtime and networks, and try how fast they are here.
  * @param {{id: number, files: Record<string, import("./files.js").Entry>, threads: number,
  *          runtimes: Record<"plain" | "graphics", import("./engine.js").Runtime>,
- *          graphics: boolean}} request graphics: whether a graphics processor may be used
+ *          graphs: Record<"plain" | "graphics", string[]>, graphics: boolean}} request graphs: what
+ *        each runtime runs; graphics: whether a graphics processor may be used
  */
-async function open({ id, files, threads, runtimes, graphics }) {
+async function open({ id, files, threads, runtimes, graphs, graphics }) {
   offered = graphics && (await hasGraphics());
-  const runtime = runtimes[offered ? "graphics" : "plain"];
+  const kind = offered ? "graphics" : "plain";
+  const [runtime, graph] = [runtimes[kind], graphs[kind]];
   const wanted = { ...files };
   // The browser fetches scripts by itself when they are imported.
-  for (const name of Object.values(runtimes).flatMap(Object.values))
-    if (name !== runtime.wasm) delete wanted[name];
+  const own = [runtime.wasm, ...graph];
+  for (const name of [...Object.values(runtimes), ...Object.values(graphs)].flatMap(Object.values))
+    if (!own.includes(name)) delete wanted[name];
   const fetched = new Files(wanted, (share) => self.postMessage({ id, share }));
   const content = await fetched.all();
   numbers = JSON.parse(new TextDecoder().decode(content["numbers.json"]));
   const urls = { api: files[runtime.api].url, glue: files[runtime.glue].url };
-  const engine = await Engine.start(urls, content[runtime.wasm], threads, content, numbers.size);
+  const network = { content, graph, size: numbers.size };
+  const engine = await Engine.start(urls, content[runtime.wasm], threads, network);
   const networks = await engine.networks("wasm");
   const { kept } = fetched;
   const measured = await trial(networks, numbers);

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,13 +12,14 @@ import pytest
 import torch
 from scipy.stats import spearmanr
 
-from emotion import int8
+from emotion import graph_file, int8
 from emotion.classifier import EXAMPLE, VARYING, Classifier, ClassifierGraph
 from emotion.config import NetworkConfig
 from emotion.engine.openvino_engine import OpenVINOEngine
 from emotion.network import EmotionNet
 from emotion.weights import load
 from train.cli import main
+from train.scoring import browser
 from train.scoring import export as exporter
 from train.scoring.export import cam_correlation, measure, quantise, read_faces, too_costly
 from train.scoring.inference import save_network
@@ -55,6 +57,11 @@ def test_the_model_is_written_measured_and_then_used(
     loaded = load(str(run_folder))
     place = (loaded.folder, loaded.digest)
     engine = OpenVINOEngine()
+    graph = graph_file.read_int8(run_folder, loaded.digest, loaded.network.config)
+    assert graph is not None
+    costs = browser.measured_of(graph)["all"]
+    assert costs["n"] == 12
+    assert f"{costs['cam_correlation']:.4f}" in output
     ours, exact = Classifier(loaded.network, engine, place), Classifier(loaded.network, engine)
     crops = np.random.default_rng(0).integers(0, 256, (4, 64, 64), np.uint8)
     assert ours.engine == "OpenVINO int8"
@@ -76,6 +83,25 @@ def test_a_face_in_the_dark_is_the_same_face_in_8_bits(prepared: Path) -> None:
 
     (bright,) = model(dark * 8)
     np.testing.assert_allclose(features, bright, atol=1e-3)
+
+
+def test_without_the_browsers_quantiser_one_sentence_says_so_and_nothing_is_written(
+    run_folder: Path,
+    prepared: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    before = sorted(run_folder.iterdir())
+
+    code = main(["export", "--run", str(run_folder), "--data", str(prepared)])
+
+    errors = capsys.readouterr().err
+    assert code == 2
+    assert "onnxruntime" in errors
+    assert "requirements-dev.txt" in errors
+    assert errors.count("\n") == 1
+    assert sorted(run_folder.iterdir()) == before
 
 
 def test_answers_are_measured_as_they_are_calibrated(run_folder: Path, prepared: Path) -> None:
