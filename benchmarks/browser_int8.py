@@ -1,9 +1,8 @@
 """The expression network in Chromium in 8 bits against float32: milliseconds, and what it costs.
 
-ONNX Runtime's own quantiser makes the 8-bit graph from training faces: weights with a scale per
-channel and 7 bits, since some processors saturate sums of products of 8, activations with one per
-tensor. Both graphs then take turns in one page, so that a busy machine slows both alike. What the
-answers lose is measured on validation faces with ONNX Runtime outside the browser.
+The 8-bit graph is made as ``python -m train export`` makes it. Both graphs then take turns in one
+page, so that a busy machine slows both alike. What the answers lose is measured on validation faces
+with ONNX Runtime outside the browser.
 
     python -m benchmarks.browser_int8 --data DIR [--limit N] [--threads N] [--json F]
 """
@@ -34,6 +33,7 @@ from emotion.graph_file import NAME
 from emotion.ui.device import RUNTIME
 from emotion.ui.front import ISOLATED
 from emotion.weights import load
+from train.scoring.browser import float_graph, int8_graph, run_of
 from train.scoring.export import measure, read_faces
 
 ROUNDS = 20
@@ -80,8 +80,9 @@ def main() -> int:
     print(machine(), end="\n\n")
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
-        graphs = float_graph(loaded.folder / NAME, folder), int8_graph(folder, training)
-        runs = [partial(run, session(path)) for path in graphs]
+        source = float_graph(loaded.folder / NAME, folder)
+        graphs = source, int8_graph(source, list(torch.stack([training, training.flip(-1)], 1)))
+        runs = [run_of(path) for path in graphs]
         measured = measure(loaded.network, runs[1], _Exact(runs[0]), validation)["all"]
         known = training[:2].numpy()
         took, found = in_chromium(browser, folder, arguments.threads, graphs, known)
@@ -104,52 +105,6 @@ def main() -> int:
     return 0
 
 
-def float_graph(graph: Path, folder: Path) -> Path:
-    """Write the graph with its constants inside, folded, and return its path."""
-    import onnxruntime
-
-    path = folder / "float32.onnx"
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
-    options.optimized_model_filepath = str(path)
-    onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
-    return path
-
-
-def int8_graph(folder: Path, faces: torch.Tensor) -> Path:
-    """Quantise the convolutions and what lies between them, and return the graph's path."""
-    import onnx
-    from onnxruntime import quantization
-
-    source, path = folder / "float32.onnx", folder / "int8.onnx"
-    nodes = onnx.load(source).graph.node
-    first = next(at for at, node in enumerate(nodes) if node.op_type == "Conv")
-    quantization.quantize_static(
-        source,
-        path,
-        _Views(faces),
-        quant_format=quantization.QuantFormat.QDQ,
-        op_types_to_quantize=["Conv", "Sigmoid", "Mul", "MaxPool", "AveragePool"],
-        nodes_to_exclude=[node.name for node in nodes[:first]],  # what standardises the crop
-        per_channel=True,
-        reduce_range=True,
-        activation_type=quantization.QuantType.QUInt8,
-        weight_type=quantization.QuantType.QInt8,
-    )
-    return path
-
-
-class _Views:
-    """Hands the quantiser each face and its mirror image."""
-
-    def __init__(self, faces: torch.Tensor) -> None:
-        self._left = iter(faces)
-
-    def get_next(self) -> dict[str, Any] | None:
-        face = next(self._left, None)
-        return None if face is None else {"crops": torch.stack([face, face.flip(-1)]).numpy()}
-
-
 class _Exact:
     """Stands where ``measure`` expects what compiles the weights: they are compiled already."""
 
@@ -158,19 +113,6 @@ class _Exact:
 
     def compile(self, *_: object) -> Any:
         return self._run
-
-
-def session(path: Path) -> Any:
-    """Return a session of ONNX Runtime outside the browser."""
-    import onnxruntime
-
-    return onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-
-
-def run(session: Any, crops: np.ndarray) -> list[np.ndarray]:
-    """Compute feature maps (B, K, 8, 8) of crops uint8 (B, 64, 64)."""
-    result: list[np.ndarray] = session.run(None, {"crops": np.ascontiguousarray(crops)})
-    return result
 
 
 def in_chromium(

@@ -13,15 +13,16 @@ from emotion.errors import ConfigError
 
 @dataclass(frozen=True)
 class Arguments:
-    """Make the 8-bit model that the page runs, or the network as one file for another runtime.
+    """Make the 8-bit models that the page runs, or the network as one file for another runtime.
 
-    The 8-bit model runs in place of the weights, two to four times as fast. It is calibrated on
-    training faces and measured on validation faces, of the corpora that the weights were trained
-    on, and written beside the weights if it costs less than 0.3 points of accuracy and keeps the
-    heat maps (rank correlation above 0.98). Other weights in that folder are never run with it.
+    There are two, for the server (OpenVINO) and for browsers (int8.onnx). They run in place of the
+    weights, two to four times as fast. Each is calibrated on training faces and measured on
+    validation faces, of the corpora that the weights were trained on, and written beside the
+    weights if it costs less than 0.3 points of accuracy and keeps the heat maps (rank correlation
+    above 0.98). Other weights in that folder are never run with it.
 
     The graph, model.onnx, lets browsers run the weights; fit and push write it by themselves. The
-    8-bit model brings it along.
+    8-bit models bring it along.
 
     The other formats need no corpora. The file takes crops and gives calibrated probabilities,
     logits, maps and calm. It is compared with torch on 500 drawn faces before it is written.
