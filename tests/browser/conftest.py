@@ -161,8 +161,9 @@ def _visits(app: App) -> Iterator[Callable[..., Visit]]:
 
     yield opened
     for seen in visits:
-        # Else a request that is being answered fails in the next test.
-        seen.page.unroute_all(behavior="ignoreErrors")
+        if not seen.page.is_closed():
+            # Else a request that is being answered fails in the next test.
+            seen.page.unroute_all(behavior="ignoreErrors")
         seen.page.context.close()
     assert [complaint for seen in visits for complaint in seen.complaints] == []
 
