@@ -84,7 +84,7 @@ def test_the_best_frame_of_each_of_six_prompts_is_on_the_card(page):
         tile = card.crop((left, top, left + 320, top + 320))
         assert len(tile.resize((32, 32)).getcolors(1024)) > 100
     page.get_by_role("button", name="Close", exact=True).click()
-    assert page.evaluate("document.activeElement.dataset.do") == "game"
+    page.wait_for_function("document.activeElement.dataset.do === 'game'")
 
 
 def test_without_a_face_the_card_says_so(page):
@@ -108,7 +108,7 @@ def test_the_game_is_played_and_ended_by_keyboard_and_ends_with_the_camera(page,
     assert page.evaluate("document.activeElement.dataset.do") == "game-end"
     page.keyboard.press("Enter")
     assert page.locator(".em-game").is_hidden()
-    assert page.evaluate("document.activeElement.dataset.do") == "game"
+    page.wait_for_function("document.activeElement.dataset.do === 'game'")
     begin(page)
     open_tab(page, "Photo")
     page.wait_for_selector(".em-game[hidden]", state="attached")
