@@ -23,7 +23,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from playwright.sync_api import sync_playwright
 
 from benchmarks import _rows
@@ -34,7 +33,7 @@ from emotion.ui.device import RUNTIME
 from emotion.ui.front import ISOLATED
 from emotion.weights import load
 from train.scoring.browser import float_graph, int8_graph, run_of
-from train.scoring.export import measure, read_faces
+from train.scoring.export import measure, read_faces, views_of
 
 ROUNDS = 20
 TIMED = """async ([threads, rounds, names, known]) => {
@@ -81,7 +80,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
         source = float_graph(loaded.folder / NAME, folder)
-        graphs = source, int8_graph(source, list(torch.stack([training, training.flip(-1)], 1)))
+        graphs = source, int8_graph(source, views_of(loaded.network, training))
         runs = [run_of(path) for path in graphs]
         measured = measure(loaded.network, runs[1], _Exact(runs[0]), validation)["all"]
         known = training[:2].numpy()

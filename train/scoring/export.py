@@ -84,11 +84,13 @@ def export(weights: str, data: Path | None, calibration: int, limit: int) -> int
     measured = measure(loaded.network, engine.load(*model), engine, validation)
     good = _within_limits("The 8-bit model", measured)
     if good:
-        write_graph(weights)
         int8.write(loaded.folder, model, loaded.digest, loaded.network.config, measured)
         size = sum(map(len, model)) / 1e6
         print(f"Wrote {loaded.folder / int8.RECORD} and its model ({size:.1f} MB).")
-    return 0 if export_browser(loaded, training, validation, engine) and good else 1
+    written = export_browser(loaded, training, validation, engine)
+    if good or written:
+        write_graph(weights)
+    return 0 if good and written else 1
 
 
 def export_browser(
@@ -109,12 +111,11 @@ def export_browser(
         ConfigError: if ONNX Runtime is missing.
         DataError: if the folder cannot be written.
     """
-    graph = browser.quantise(loaded, _views(loaded.network, training))
+    graph = browser.quantise(loaded, views_of(loaded.network, training))
     measured = measure(loaded.network, browser.run_of(graph), engine, validation)
     if not _within_limits("The browser's 8-bit graph", measured):
         return False
     path = loaded.folder / graph_file.INT8
-    write_graph(loaded.folder)
     write_bytes(path, browser.marked(graph, loaded, measured))
     print(f"Wrote {path} ({path.stat().st_size / 1e6:.1f} MB).")
     return True
@@ -136,7 +137,7 @@ def _within_limits(what: str, measured: dict[str, dict[str, float]]) -> bool:
     return failure is None
 
 
-def _views(network: EmotionNet, faces: Tensor) -> list[Tensor]:
+def views_of(network: EmotionNet, faces: Tensor) -> list[Tensor]:
     """Return the views of each face that the network answers from, uint8 (V, 64, 64)."""
     own = [faces, faces.flip(-1)] if network.config.mirror else [faces]
     return list(torch.stack(own, 1))
@@ -207,7 +208,7 @@ def quantise(network: EmotionNet, faces: Tensor, engine: OpenVINOEngine) -> tupl
     logging.getLogger("nncf").setLevel(logging.ERROR)  # its own function silences the root, too
     model = nncf.quantize(
         engine.convert(ClassifierGraph(network), EXAMPLE, VARYING),
-        nncf.Dataset([views.numpy() for views in _views(network, faces)]),
+        nncf.Dataset([views.numpy() for views in views_of(network, faces)]),
         subset_size=len(faces),
         preset=nncf.QuantizationPreset.MIXED,
         ignored_scope=nncf.IgnoredScope(types=[*_STANDARDISING], validate=False),

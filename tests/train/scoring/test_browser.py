@@ -9,21 +9,16 @@ import pytest
 import torch
 
 from emotion import graph_file
-from emotion.classifier import ClassifierGraph
 from emotion.config import NetworkConfig
 from emotion.network import EmotionNet
 from emotion.weights import EMBEDDED, load
 from tests.train.domains.conftest import draw
+from tests.train.scoring.conftest import features
 from train.scoring.browser import marked, measured_of, quantise, run_of
 from train.scoring.export import too_costly
 from train.scoring.inference import save_network
 
 pytest.importorskip("onnxruntime")
-
-
-def features(network: EmotionNet, crops: np.ndarray) -> np.ndarray:
-    with torch.inference_mode():
-        return ClassifierGraph(network)(torch.from_numpy(crops))[0].numpy()
 
 
 @pytest.mark.parametrize(

@@ -10,12 +10,12 @@ import pytest
 import torch
 
 from emotion import graph_file
-from emotion.classifier import ClassifierGraph
 from emotion.config import NetworkConfig
 from emotion.detect.checkpoint import MOBILENET_WEIGHTS
 from emotion.detect.retinaface import RetinaFaceDetector
 from emotion.network import EmotionNet
 from emotion.weights import EMBEDDED, load
+from tests.train.scoring.conftest import features
 from train.scoring.graph import detector_graph, network_graph, write_graph
 from train.scoring.inference import save_network
 
@@ -29,11 +29,6 @@ def run(path, name: str, value: np.ndarray) -> list[np.ndarray]:
 
 def crops(count: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (count, 64, 64), dtype=np.uint8)
-
-
-def features(network: EmotionNet, values: np.ndarray) -> np.ndarray:
-    with torch.inference_mode():
-        return ClassifierGraph(network)(torch.from_numpy(values))[0].numpy()
 
 
 @pytest.mark.parametrize(
