@@ -31,7 +31,26 @@ def page(mirror, start):
     mirror.page.locator("#live select").select_option("-1")
     mirror.page.locator("#live").get_by_label("Evidence", exact=True).check()
     mirror.page.locator("#live").get_by_label("Strength of the evidence").fill("75")
+    spotlight(mirror.page, on=True)
     mirror.page.get_by_role("button", name="Stop").click()
+
+
+def spotlight(page, on: bool) -> None:
+    """Draw evidence as a spotlight, which dims what is no evidence, or as heat."""
+    button = page.locator("#live [data-do=spotlight]")
+    if (button.get_attribute("aria-pressed") == "true") != on:
+        button.click()
+
+
+def heated_face(page) -> np.ndarray:
+    """Wait until heat lies on the face; the middle of the face's box."""
+    spotlight(page, on=False)
+    for _ in range(100):
+        face = inner(fractions(page, ".em-targets button"))
+        if canvas_alpha(page, face) > 0.02:
+            return face
+        page.wait_for_timeout(100)
+    raise AssertionError("There is no heat on the face after ten seconds.")
 
 
 def fractions(page, selector: str) -> np.ndarray:
@@ -105,20 +124,17 @@ def test_the_box_lies_on_the_face_of_a_back_camera(visit, one_face, start, face_
 
 
 def test_the_heat_map_lies_on_the_face_and_can_be_switched_off(page):
-    page.locator("#live [data-do=spotlight]").click()  # a spotlight dims what is no evidence
-    page.wait_for_timeout(500)
-    face = inner(fractions(page, ".em-targets button"))
-    assert canvas_alpha(page, face) > 0.02
+    face = heated_face(page)
     assert canvas_alpha(page, np.array([0.05, 0.7, 0.4, 0.95])) == 0
     page.locator("#live").get_by_label("Evidence", exact=True).uncheck()
     assert canvas_alpha(page, face) == 0
 
 
 def test_opacity_fades_the_heat_map(page):
-    page.locator("#live [data-do=spotlight]").click()  # a spotlight dims what is no evidence
+    heated_face(page)
     page.get_by_role("button", name="Freeze").click()
     page.wait_for_timeout(500)
-    face = inner(fractions(page, ".em-targets button"))
+    face = heated_face(page)
     slider = page.locator("#live").get_by_label("Strength of the evidence")
     slider.fill("100")
     strong = canvas_alpha(page, face)

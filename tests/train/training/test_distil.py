@@ -64,7 +64,7 @@ def test_targets_are_labels_mixed_with_the_teachers_mean_calibrated_answer(
             calibration = Calibration.of(network.config)
             return said.probabilities(calibration)
 
-        answers.append(average_over_views(classify, before.faces[:count].numpy(), "ten-crop"))
+        answers.append(average_over_views(classify, before.faces[:count].numpy(), "flip"))
     expected = 0.75 * before.targets[:count] + 0.25 * torch.from_numpy(np.mean(answers, 0))
     torch.testing.assert_close(after.targets[:count], expected)
     assert (after.targets[:count] - before.targets[:count]).abs().amax(1).min() > 0.01
