@@ -120,7 +120,10 @@ def _align_and_classify(
 
 def classify(analyzer: Analyzer, crops: Crops, tta: Averaging = "none") -> npt.NDArray[np.float32]:
     """Classify faces in batches: float32 (N, 6), rows sum to 1."""
-    return average_over_views(lambda view: analyzer.classify(view)[0], crops.px, tta)
+    mirrors = analyzer.network.config.mirror
+    return average_over_views(
+        lambda view: analyzer.classify(view)[0], crops.px, tta, mirrors=mirrors
+    )
 
 
 def _parse(config: EvaluateConfig) -> tuple[str, str | None, str]:

@@ -25,6 +25,8 @@ def average_over_views(
     crops: Crops,
     averaging: Averaging,
     description: str = "classifying",
+    *,
+    mirrors: bool = False,
 ) -> npt.NDArray[np.float32]:
     """Classify each view and average the probabilities, batch by batch.
 
@@ -35,21 +37,24 @@ def average_over_views(
             the centre and their mirror images, enlarged to 64x64 (Krizhevsky et al., NeurIPS 2012,
             section 4.1).
         description: for the progress bar.
+        mirrors: whether ``classify`` itself answers from crop and mirror image, see
+            ``NetworkConfig.mirror``; mirrored views, which say the same then, are left out.
 
     Returns:
         float32 (N, 6), rows sum to 1.
     """
     starts = tqdm(range(0, len(crops), _BATCH), description, leave=False)
     batches = (crops[start : start + _BATCH] for start in starts)
-    means = [np.mean([classify(v) for v in _views(batch, averaging)], axis=0) for batch in batches]
+    parts = (_views(batch, averaging, mirrors) for batch in batches)
+    means = [np.mean([classify(view) for view in views], axis=0) for views in parts]
     return np.asarray(np.concatenate(means), np.float32)
 
 
-def _views(crops: Crops, averaging: Averaging) -> Iterator[Crops]:
+def _views(crops: Crops, averaging: Averaging, mirrors: bool) -> Iterator[Crops]:
     parts = _five_parts(crops) if averaging == "ten-crop" else [crops]
     for part in parts:
         yield part
-        if averaging != "none":
+        if averaging != "none" and not mirrors:
             yield np.ascontiguousarray(part[:, :, ::-1])
 
 

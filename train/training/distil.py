@@ -34,9 +34,9 @@ def distil(config: FitConfig, data: TrainingData, out: Path, device: torch.devic
     """Mix the answers of the config's teachers into the targets of the training faces.
 
     A target t becomes (1 - a) t + a q, where a is ``teacher_weight`` and q the mean of the
-    teachers' calibrated probabilities of the face and its mirror image, as they are served: Hinton
-    et al., "Distilling the Knowledge in a Neural Network", 2015, with each teacher's own
-    calibration in place of one temperature. The face is not augmented, so it has one target.
+    teachers' calibrated probabilities of the face and its mirror image: Hinton et al., "Distilling
+    the Knowledge in a Neural Network", 2015, with each teacher's own calibration in place of one
+    temperature. The face is not augmented, so it has one target.
     Outliers, which have no class, keep theirs.
 
     Args:
@@ -100,7 +100,9 @@ def _ask(network: EmotionNet, faces: Tensor) -> Tensor:
     def classify(crops: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         return predict(network, torch.from_numpy(crops), CROP_SIZE).probabilities(calibration)
 
-    answers = average_over_views(classify, faces.numpy(), "flip", "asking the teacher")
+    answers = average_over_views(
+        classify, faces.numpy(), "flip", "asking the teacher", mirrors=network.config.mirror
+    )
     return torch.from_numpy(answers)
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from train.config.faces import Averaging
 from train.scoring.views import VIEW_SIZE, average_over_views
 
 
@@ -48,3 +49,20 @@ def test_ten_crop_sees_four_corners_the_centre_and_their_mirror_images() -> None
     single = [tuple(k == i for k in range(4)) for i in range(4)]
     assert corners == [*single, (False,) * 4]
     assert VIEW_SIZE < 64
+
+
+@pytest.mark.parametrize(("averaging", "count"), [("none", 1), ("flip", 1), ("ten-crop", 5)])
+def test_who_answers_from_the_mirror_image_too_is_not_asked_about_it_again(
+    crops: np.ndarray, averaging: Averaging, count: int
+) -> None:
+    asked = 0
+
+    def both(views: np.ndarray) -> np.ndarray:
+        nonlocal asked
+        asked += 1
+        return (brightness(views) + brightness(views[:, :, ::-1])) / 2
+
+    answer = average_over_views(both, crops, averaging, mirrors=True)
+
+    assert asked == count
+    assert np.allclose(answer, average_over_views(both, crops, averaging), atol=1e-3)

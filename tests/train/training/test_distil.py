@@ -25,12 +25,13 @@ Tiny = Callable[..., FitConfig]
 CPU = torch.device("cpu")
 
 
-def teacher(folder: Path, seed: int, temperature: float = 1.0) -> str:
+def teacher(folder: Path, seed: int, temperature: float = 1.0, mirror: bool = False) -> str:
     torch.manual_seed(seed)
     config = NetworkConfig(
         backbone="cnn",
         widths=(8, 8, 16, 16),
         temperature=temperature,
+        mirror=mirror,
         trained_on=(f"corpus-{seed}/train",),
     )
     network = EmotionNet(config)
@@ -48,7 +49,7 @@ def exposed(prepared: Path, tiny: Tiny) -> TrainingData:
 def test_targets_are_labels_mixed_with_the_teachers_mean_calibrated_answer(
     tmp_path: Path, exposed: TrainingData, tiny: Tiny
 ) -> None:
-    specs = teacher(tmp_path / "a", 1, 2.0), teacher(tmp_path / "b", 2)
+    specs = teacher(tmp_path / "a", 1, 2.0), teacher(tmp_path / "b", 2, mirror=True)
     config = tiny(outlier_exposure=True, teachers=specs, teacher_weight=0.25)
 
     taught = distil(config, exposed, tmp_path, CPU)
