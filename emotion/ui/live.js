@@ -231,9 +231,9 @@ function accept(answer) {
     return Math.min(Math.max(answer.wait, 30), 1000) * (1 + Math.random() / 4);
   }
   if (!answer) comeback.prepare({ source: view.source, recording: recorder.runs });
-  if (!answer && now - view.lastAnswer > RESTARTED_AFTER) {
+  if ((!answer || answer.late) && now - view.lastAnswer > RESTARTED_AFTER) {
     questions.meetAnew();
-    comeback.reloadIfBack();
+    if (!answer) comeback.reloadIfBack(); // a server that is only late has not refused us
   }
   interrupt(answer?.error ?? (navigator.onLine ? "live_unreachable" : "live_offline"));
   return 1000;

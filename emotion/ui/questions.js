@@ -53,7 +53,7 @@ class Questions {
    * Ask about the picture of this moment.
    * @param {number} explain index of a class, or -1: the strongest
    * @param {number} cover id of the face that is to be explained by the cover test, or 0
-   * @returns {Promise<any>} undefined: no answer
+   * @returns {Promise<any>} undefined: no answer; {late: true}: none yet
    */
   async ask(explain, cover) {
     const { canvas, video, where } = this;
@@ -66,7 +66,8 @@ class Questions {
       .drawImage(video, 0, 0, canvas.width, canvas.height);
     try {
       const said = { explain, visitor: this.visitor, time: this.clock.now, cover };
-      return (await Promise.race([where.answer(canvas, said), sleep(ANSWER_TIMEOUT)])) ?? undefined;
+      const late = sleep(ANSWER_TIMEOUT).then(() => ({ late: true }));
+      return (await Promise.race([where.answer(canvas, said), late])) ?? undefined;
     } catch {
       return undefined;
     }

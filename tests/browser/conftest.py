@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page, Playwright, sync_playwright
+from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwright
 
 from tests.browser.exchange import EXCHANGE
 from tests.support.visit import (
@@ -24,6 +24,9 @@ from tests.support.visit import (
     write_clip,
 )
 from tests.support.visit import one_face as one_face_frame
+
+# As patient as everything else that waits for the page; five seconds are few on a busy machine.
+expect.set_options(timeout=30_000)
 
 CAMERA_WIDTH, CAMERA_HEIGHT = CAMERA_SIZE
 SERVER, DEVICE = {"choice": "server"}, {"choice": "device"}

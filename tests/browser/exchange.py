@@ -57,6 +57,29 @@ def answer(page: Page, *faces: dict, **other) -> None:
     settle(page)
 
 
+def hold_when(page: Page, condition: str, *, pace: float = 0) -> None:
+    """Wait until a condition of JavaScript holds; at that very moment stop the page's clock.
+
+    What happens on that clock in the meantime would else depend on when the test hears of it.
+    """
+    page.wait_for_function(f"() => ({condition}) && (setPace({pace}), true)")
+
+
+QUIET = """() => {
+  const count = exchange.sent.length;
+  if (exchange.underWay || count !== window.quiet?.count)
+    window.quiet = { count, turns: 0, from: Date.now() };
+  return ++quiet.turns > 20 && Date.now() - quiet.from > 500;
+}"""
+"""For half a second nothing was sent, and the page was not merely too busy to send it."""
+
+
+def wait_until_quiet(page: Page) -> None:
+    """Wait until nothing is under way and nothing comes after it."""
+    page.evaluate("delete window.quiet")
+    page.wait_for_function(QUIET)
+
+
 def settle(page: Page) -> None:
     """Wait until two more frames were sent: the answer to the first of them is on the screen."""
     page.evaluate("window.before = exchange.sent.length")
