@@ -157,9 +157,17 @@ def test_switching_the_camera_keeps_the_focus(visit, launch):
         page = visit(browser, viewport={"width": 390, "height": 844}).page
         page.locator("[data-do=start]").click()
         page.wait_for_selector(".em-live[data-state=running]")
+        page.evaluate(
+            """() => {
+              window.states = [];
+              const section = document.querySelector(".em-live");
+              new MutationObserver(() => states.push(section.dataset.state))
+                .observe(section, { attributeFilter: ["data-state"] });
+            }"""
+        )
         page.locator("[data-do=switch]").focus()
         page.keyboard.press("Enter")
-        page.wait_for_selector(".em-live[data-state=starting]", state="attached")
-        page.wait_for_selector(".em-live[data-state=running]")
+        page.wait_for_function("states.at(-1) === 'running'")
+        assert page.evaluate("states[0]") == "starting"
         assert page.evaluate("document.activeElement.dataset.do") == "switch"
         page.context.close()

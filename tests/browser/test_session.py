@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from emotion.labels import LABELS
-from tests.browser.exchange import SURE, UNDECIDED, answer, face
+from tests.browser.exchange import SURE, UNDECIDED, answer, face, hold_when
 from tests.browser.test_page import violations
 
 pytestmark = pytest.mark.browser
@@ -60,14 +60,11 @@ def table(page) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(download.value.path().read_text("utf-8"))))
 
 
-def wait_for(page, length: int) -> None:
-    """Wait until the recording is that long; its clock may run fast."""
-    page.evaluate("setPace(5)")
-    page.wait_for_function(
-        "(length) => document.querySelector('.em-session time').textContent >= `0:0${length}`",
-        arg=length,
-    )
-    page.evaluate("setPace(1)")
+def wait_for(page, length: int, *, pace: float = 5, then: float = 1) -> None:
+    """Wait on a clock that may run fast until the recording says that it is that long."""
+    page.evaluate("(pace) => setPace(pace)", pace)
+    said = "document.querySelector('.em-session time').textContent"
+    hold_when(page, f"{said} >= '0:{length:02}'", pace=then)
 
 
 def test_the_table_has_a_line_for_each_face_and_moment(page):
@@ -109,9 +106,10 @@ def test_while_paused_nothing_is_recorded_and_its_clock_stands_still(page):
     before = table(page)
     answer(page, face(1, probabilities=UNDECIDED))
     assert table(page) == before
+    page.evaluate("window.paused = performance.now(); setPace(8)")
+    hold_when(page, "performance.now() - paused > 4000", pace=1)
     record(page, "Go on")
-    page.wait_for_function("window.before = exchange.sent.length")
-    answer(page, face(1, probabilities=UNDECIDED))
+    wait_for(page, 2, pace=2)
     after = table(page)
     assert after[: len(before)] == before
     assert float(after[len(before)]["time"]) - float(before[-1]["time"]) < 2
@@ -148,11 +146,9 @@ def reach(page) -> float:
 def test_the_timeline_grows_to_its_width(page):
     answer(page, face(1))
     record(page)
-    page.wait_for_function("document.querySelector('.em-session time').textContent === '0:02'")
+    wait_for(page, 2, pace=2, then=0)
     assert 0.05 < reach(page) < 0.7
-    page.evaluate("setPace(8)")
-    page.wait_for_function("document.querySelector('.em-session time').textContent >= '0:12'")
-    page.evaluate("setPace(1)")
+    wait_for(page, 12, then=0)
     assert reach(page) > 0.8
     label = page.locator(".em-session canvas").get_attribute("aria-label")
     assert label.startswith("Recording of 0:1")
