@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from playwright.sync_api import expect
 
 from tests.browser.test_page import violations
 from tests.ui.test_clips import TIMES, write_clip
@@ -164,7 +165,7 @@ def test_many_pictures_get_a_table_that_sorts_and_a_csv_file(photo, astronaut, f
     photo.locator(".em-scroll tbody button", has_text="one.png").click()
     photo.wait_for_selector(".em-photo[data-state=result] .em-face", timeout=30_000)
     photo.locator("[data-do=back]").click()
-    assert photo.locator(".em-scroll").is_visible()
+    expect(photo.locator(".em-scroll")).to_be_visible()
 
 
 DROP_FOLDER = """(names) => {
@@ -206,18 +207,20 @@ def test_a_stalled_upload_is_said_and_can_be_cancelled(photo, astronaut, folder)
     photo.unroute("**/component_server/**")
 
 
-def test_an_upload_that_does_not_move_ends_by_itself(photo, astronaut, folder):
-    photo.route("**/component_server/**", lambda route: None)
-    photo.clock.install()
-    photo.set_input_files(PICTURES, saved(folder / "stalled.png", astronaut))
-    photo.wait_for_selector(".em-photo[data-state=working]")
-    for _ in range(12):  # the request begins somewhere in between
-        photo.clock.run_for(10_000)
-    photo.wait_for_selector(IDLE)
-    error = photo.locator(".em-photo .em-error").inner_text()
+def test_an_upload_that_does_not_move_ends_by_itself(visit, one_face, open_tab, astronaut, folder):
+    page = visit(one_face).page  # its own: the clock of a page stays in the test's hand
+    open_tab(page, "Photo")
+    page.route("**/component_server/**", lambda route: None)
+    page.clock.install()
+    with page.expect_request("**/component_server/**"):
+        page.set_input_files(PICTURES, saved(folder / "stalled.png", astronaut))
+    for _ in range(100):
+        if page.locator(IDLE).count():
+            break
+        page.clock.run_for(10_000)
+    page.wait_for_selector(IDLE)
+    error = page.locator(".em-photo .em-error").inner_text()
     assert error.startswith(("Nothing has been sent", "The server takes too long"))
-    photo.unroute("**/component_server/**")
-    photo.clock.resume()
 
 
 def test_a_page_that_was_renewed_says_so(page):
@@ -277,7 +280,7 @@ def test_a_file_that_is_no_video_gets_one_sentence(page, open_tab, folder):
 def test_addresses_name_tabs_and_choices_stay(visited, page, app):
     page.evaluate("location.hash = 'about'")
     page.wait_for_selector(".em-about", state="visible")
-    assert page.get_by_role("tab", name="About").get_attribute("aria-selected") == "true"
+    expect(page.get_by_role("tab", name="About")).to_have_attribute("aria-selected", "true")
     page.get_by_role("tab", name="Photo").click()
     assert page.evaluate("location.hash") == "#photo"
     theme = page.locator("#footer [data-do=theme]")
@@ -288,6 +291,6 @@ def test_addresses_name_tabs_and_choices_stay(visited, page, app):
     page.locator("#footer [data-do=language]").select_option("de")
     page.get_by_role("tab", name="Foto").wait_for()
     page.wait_for_selector(".em-photo", state="visible")  # the tab that was open is open again
-    assert page.locator("#photo h2").first.inner_text() == "Bild hier ablegen"
+    expect(page.locator("#photo h2").first).to_have_text("Bild hier ablegen")
     page.locator("#footer [data-do=language]").select_option("en")
     page.get_by_role("tab", name="Photo", exact=True).wait_for()
