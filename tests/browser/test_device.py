@@ -12,6 +12,7 @@ import av
 import numpy as np
 import pytest
 from PIL import Image, ImageSequence
+from playwright.sync_api import expect
 
 from emotion.analyzer import Analyzer
 from emotion.detect import RetinaFaceDetector
@@ -192,18 +193,18 @@ def test_in_8_bits_the_answers_stay_within_what_those_cost(opened, exact):
     assert np.median(differences) > 0
 
 
-def test_live_on_the_device_sends_nothing_and_outlives_the_server(visited, opened):
+def test_live_on_the_device_sends_nothing_and_outlives_the_server(visited, opened, open_tab):
+    open_tab(opened, "Live")
     bodies = []
     opened.on("request", lambda request: request.post_data and bodies.append(request.url))
     opened.locator("[data-do=start]").click()
     opened.wait_for_selector(".em-targets button", timeout=120_000)
-    opened.wait_for_timeout(3000)
     pace = "document.querySelector('.em-pace').textContent"
     opened.wait_for_function(f"{pace}.includes('on this device')", timeout=60_000)
     opened.context.set_offline(True)
     opened.evaluate(f"{pace} = ''")
     opened.wait_for_function(f"{pace} !== ''", timeout=120_000)
-    assert opened.locator(".em-targets button").count() == 1
+    expect(opened.locator(".em-targets button")).to_have_count(1)
     assert bodies == []
     opened.context.set_offline(False)
     opened.locator("[data-do=stop]").click()
@@ -252,7 +253,7 @@ def test_a_download_that_breaks_off_asks_who_chose_the_device(visit, one_face):
     page.route("**/int8.onnx", lambda route: route.abort())
     page.locator("[data-do=start]").click()
     page.get_by_text("could not be fetched completely").first.wait_for()
-    assert page.locator(".em-live").get_attribute("data-state") == "idle"
+    expect(page.locator(".em-live")).to_have_attribute("data-state", "idle")
     seen.complaints.clear()  # Chromium's own line about the request
 
 

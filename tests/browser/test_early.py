@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 import pytest
-from playwright.sync_api import Page, Route
+from playwright.sync_api import Page, Route, expect
 
 pytestmark = pytest.mark.browser
 
@@ -90,7 +90,7 @@ def test_the_camera_runs_before_gradio_does_and_plays_on(early):
 def test_this_device_answers_before_gradio_does(early):
     opened = early(script=SERVER.replace("server", "device"))
     opened.page.locator("[data-do=start]").click()
-    opened.page.wait_for_selector(".em-targets button", timeout=60_000)
+    opened.page.wait_for_selector(".em-targets button", timeout=120_000)
     assert opened.page.locator("#early").count() == 1
 
 
@@ -98,10 +98,10 @@ def test_a_tab_that_is_pressed_early_opens_as_soon_as_it_can(early):
     opened = early()
     page = opened.page
     page.locator("#early [data-tab=photo]").click()
-    assert not page.locator(".em-live").is_visible()
+    expect(page.locator(".em-live")).to_be_hidden()
     opened.go_on()
     page.wait_for_selector(".em-photo")
-    assert page.locator("#photo-tab-button").get_attribute("aria-selected") == "true"
+    expect(page.locator("#photo-tab-button")).to_have_attribute("aria-selected", "true")
 
 
 def test_the_chosen_colours_and_language_are_there_from_the_beginning(early):

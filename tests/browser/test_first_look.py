@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from playwright.sync_api import expect
 
 pytestmark = pytest.mark.browser
 
@@ -22,9 +23,10 @@ def visited(shared_visit, one_face):
 
 
 @pytest.fixture
-def page(visited):
-    """That page on a phone."""
+def page(visited, open_tab):
+    """Its Live tab on a phone."""
     visited.page.set_viewport_size({"width": 390, "height": 844})
+    open_tab(visited.page, "Live")
     return visited.page
 
 
@@ -80,6 +82,5 @@ def test_frames_and_drawn_faces_are_one_click_away(page, open_tab, example):
     page.wait_for_selector(".em-face", timeout=30_000)
     assert page.locator(".em-face").count() == 1
     page.get_by_role("button", name="Another picture").click()
-    assert "A drawn face:" in page.locator(".em-drop").inner_text()
-    assert "CC BY 4.0" in page.locator(".em-drop").inner_text()
-    open_tab(page, "Live")
+    expect(page.locator(".em-drop")).to_contain_text("A drawn face:")
+    expect(page.locator(".em-drop")).to_contain_text("CC BY 4.0")

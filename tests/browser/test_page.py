@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
 
 import emotion
 from emotion.engine import choose
@@ -76,6 +77,7 @@ def test_axe_finds_nothing_on_any_tab_of_either_colour_scheme(visit, one_face, o
     found = violations_in_both_schemes(page)
     page.emulate_media(color_scheme="light")
     page.wait_for_function("!document.body.classList.contains('dark')")
+    page.evaluate(SETTLED)
     assert brightness(page) > 200
     start(page)
     found += violations_in_both_schemes(page)
@@ -124,9 +126,9 @@ def test_nothing_scrolls_sideways(visit, one_face, open_tab, start):
 
 def test_a_german_visitor_reads_german(visit, one_face):
     page = visit(one_face, locale="de-DE").page
-    assert page.get_by_role("button", name="Kamera starten").is_visible()
-    assert page.get_by_role("tab").all_inner_texts() == ["Live", "Foto", "Video", "Über"]
-    assert page.locator("#live .em-bar-name").first.inner_text() == "Freude"
+    expect(page.get_by_role("button", name="Kamera starten")).to_be_visible()
+    expect(page.get_by_role("tab")).to_have_text(["Live", "Foto", "Video", "Über"])
+    expect(page.locator("#live .em-bar-name").first).to_have_text("Freude")
     assert page.evaluate("document.documentElement.lang") == "de"
 
 
