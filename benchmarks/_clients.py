@@ -18,7 +18,7 @@ import httpx
 import numpy as np
 from PIL import Image
 
-from emotion.ui.wire import data_url
+from emotion.ui.wire import data_url, encoded
 from tests.support.visit import CAMERA_SIZE, App, one_face
 
 _API = "/gradio_api"
@@ -35,16 +35,18 @@ class Client:
         self.http = httpx.Client(base_url=app.url, transport=transport, timeout=_TIMEOUT)
         config = self.http.get("/config").json()
         parts = {part["props"].get("elem_id"): part["id"] for part in config["components"]}
-        self._live, self._photo = parts["live"], parts["photo"]
+        self._photo = parts["photo"]
 
-    def frame(self, jpeg: str, visitor: str) -> dict[str, Any]:
+    def frame(self, jpeg: bytes, visitor: str) -> dict[str, Any]:
         """Send a camera frame; return the answer."""
-        data = {"jpeg": jpeg, "visitor": visitor, "time": time.monotonic(), "explain": -1}
-        return self._component(self._live, "analyze_frame", data)
+        said = {"visitor": visitor, "time": time.monotonic(), "explain": -1}
+        return _answer(self.http.post("/frame", params=said, content=jpeg))
 
     def photo(self, picture: str) -> dict[str, Any]:
         """Send a photo as the Photo tab does; return the answer."""
-        return self._component(self._photo, "analyze_photo", {"image": picture})
+        data = {"image": picture}
+        part = {"component_id": self._photo, "fn_name": "analyze_photo", "session_hash": "x"}
+        return _answer(self.http.post(f"{_API}/component_server/", json={**part, "data": data}))
 
     def classify(self, content: bytes) -> bool:
         """Upload a picture and call ``/classify``; say whether faces came."""
@@ -83,10 +85,9 @@ class Client:
         """Say that nobody wants a clip any more."""
         self.http.post(f"/video/{name}/end")
 
-    def _component(self, part: int, function: str, data: object) -> dict[str, Any]:
-        call = {"component_id": part, "fn_name": function, "session_hash": "x", "data": data}
-        answer = self.http.post(f"{_API}/component_server/", json=call)
-        return answer.json() if answer.status_code == 200 else {"refused": answer.status_code}
+
+def _answer(answer: httpx.Response) -> dict[str, Any]:
+    return answer.json() if answer.status_code == 200 else {"refused": answer.status_code}
 
 
 class Watch:
@@ -120,9 +121,9 @@ class Watch:
                 self._over.wait(answer.get("wait", 500) / 1000)
 
 
-def camera_frame() -> str:
+def camera_frame() -> bytes:
     """Return a frame of 640x480 px with one face, as the page sends it."""
-    return data_url(np.asarray(one_face()))
+    return encoded(np.asarray(one_face()), "image/jpeg")
 
 
 def portrait() -> bytes:

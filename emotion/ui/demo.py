@@ -76,7 +76,7 @@ def build(
         header = _static(header_markup(analyzer), "header")
         with gr.Tabs():
             with gr.Tab(gr.I18n()("tab_live"), id="live", elem_id="live-tab"):
-                live_tab(serving, gate)
+                live_tab()
             with gr.Tab(gr.I18n()("tab_photo"), id="photo", elem_id="photo-tab"):
                 photo_tab(serving, gate, decoder)
             with gr.Tab(gr.I18n()("tab_video"), id="video", elem_id="video-tab"):

@@ -19,11 +19,6 @@ function showColours() {
 /** The tab that the address names, or "". */
 const tabOfAddress = () => TABS.find((name) => location.hash === `#${name}`) ?? "";
 
-/** @type {(functions: typeof server) => void} */
-let came;
-/** Gradio's way to our functions, once it is there. @type {Promise<typeof server>} */
-const functions = new Promise((resolve) => { came = resolve; });
-
 /** Let Gradio begin, once what is seen first is there: it keeps a browser busy. */
 function callGradio() {
   const entry = /** @type {HTMLLinkElement} */ (document.querySelector("[data-entry]"));
@@ -32,7 +27,7 @@ function callGradio() {
   document.head.append(script);
 }
 
-/** Open the first view. @returns {[HTMLElement, typeof server]} what the Live tab's script is given */
+/** Open the first view. @returns {HTMLElement} what the Live tab's script is given */
 function begin() {
   const view = document.getElementById("early");
   const open = (name) => {
@@ -47,13 +42,11 @@ function begin() {
   translate(view);
   const loaded = new Promise((resolve) => window.addEventListener("load", resolve));
   Promise.race([loaded, sleep(LONGEST_WAIT)]).then(() => sleep(BREATH)).then(callGradio);
-  const analyze_frame = async (frame) => (await functions).analyze_frame(frame);
-  return [view.querySelector("#live"), { analyze_frame }];
+  return view.querySelector("#live");
 }
 
-/** Gradio's tabs are there: move the Live tab into its own. @param {any} place @param {typeof server} functions */
-function arrive(place, functions) {
-  came(functions);
+/** Gradio's tabs are there: move the Live tab into its own. @param {any} place */
+function arrive(place) {
   const view = document.getElementById("early");
   const live = view.querySelector("#live");
   live.removeAttribute("id"); // it is Gradio's from here on

@@ -60,12 +60,12 @@ def _view(analyzer: Analyzer) -> bytes:
         f'<button type="button" data-tab="{name}">{text(f"tab_{name}")}</button>' for name in TABS
     )
     engine = str(analyzer.description["engine"])
-    run = "((element, server) => {" + markup.read("live.js") + "\n})"
+    run = "((element) => {" + markup.read("live.js") + "\n})"
     return f"""{markup.page_scripts()}
 <div id="early" class="gradio-container gradio-container-{gr.__version__.replace(".", "-")}">
 <div class="main app">{header_markup(analyzer)}<nav>{tabs}</nav>
 <div id="live">{live_markup(engine)}</div></div></div>
-<script>{run}(...window.emotionPage.begin());</script>
+<script>{run}(window.emotionPage.begin());</script>
 """.encode()
 
 

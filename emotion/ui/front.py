@@ -10,7 +10,9 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from functools import lru_cache
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, parse_qsl, urlsplit
+
+import anyio
 
 from emotion.errors import EmotionError
 from emotion.ui import one_session, routes
@@ -19,9 +21,18 @@ from emotion.ui.bodies import Body
 from emotion.ui.calls import Calls
 from emotion.ui.clients import address_of
 from emotion.ui.early import with_early_view
+from emotion.ui.frames import frame_answers
 from emotion.ui.markup import page_name
 from emotion.ui.preview import described
-from emotion.ui.refusals import MAX_BODY, Message, Receive, RefusedError, Send, answer
+from emotion.ui.refusals import (
+    MAX_BODY,
+    Message,
+    Receive,
+    RefusedError,
+    Send,
+    answer,
+    send_json,
+)
 from emotion.ui.uploads import FULL
 
 ANCESTORS = "EMOTION_FRAME_ANCESTORS"
@@ -47,6 +58,7 @@ class Front:
         one_session.share(app)
         page = app.get_blocks()
         self._serving = page.services.serving
+        self._frames = frame_answers(page.services.serving, page.services.gate)
         self._uploads = page.services.uploads
         self._calls = Calls(page, self._uploads)
         self._admission = Admission()
@@ -106,6 +118,8 @@ class Front:
                 raise RefusedError(429, FULL, waited)
             await self._app(scope, body.receive, send)
             body.check()
+        elif path == routes.FRAME:
+            await self._frame(scope, body, send, address)
         elif routes.is_whole(path):
             await self._app(scope, body.receive, send)
             body.check()
@@ -120,6 +134,12 @@ class Front:
             if event and not self._calls.is_known(event[1]):
                 raise RefusedError(404, "There is no such call, or its answer was fetched.")
             await self._app(scope, body.receive, send)
+
+    async def _frame(self, scope: Message, body: Body, send: Send, address: str) -> None:
+        """Answer a camera frame here: Gradio's way would cost as much as finding the face."""
+        said = dict(parse_qsl(scope["query_string"].decode("latin-1")))
+        jpeg = await body.read()
+        await send_json(send, await anyio.to_thread.run_sync(self._frames, jpeg, said, address))
 
     async def _call(self, scope: Message, path: str, body: Body, send: Send, address: str) -> None:
         self._calls.forget_unfetched()

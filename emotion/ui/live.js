@@ -1,6 +1,6 @@
 // @ts-check
 /**
- * The Live tab. It runs with `element` and `server` (our functions) before Gradio does: early.js.
+ * The Live tab. It runs with `element` before Gradio does: early.js.
  *
  * One frame is under way at a time: capture, send, wait for the answer, draw, repeat. So a slow
  * server gives fewer answers, never a growing delay. The video itself runs at the camera's rate.
@@ -28,7 +28,7 @@ const recorder = new Recorder(find(".em-session"));
 const game = new Game(element, stage);
 const pace = new Pace(find(".em-pace"), section.dataset.engine);
 const comeback = new Comeback();
-const where = new Where(section, (frame) => server.analyze_frame(frame));
+const where = new Where(section);
 const clock = new FrameClock();
 const questions = new Questions(video, where, clock, forgetFaces);
 

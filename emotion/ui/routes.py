@@ -11,6 +11,7 @@ CALL = f"{API}/call"
 JOIN = f"{API}/queue/join"
 COMPONENT = f"{API}/component_server"
 DEVICE = "/device"
+FRAME = "/frame"
 CLASSIFY, BATCH, OPENAPI = "/classify", "/classify_batch", "/openapi.json"
 MCP = "/mcp"
 EXAMPLES = "/examples"
@@ -52,7 +53,8 @@ ALLOWED = (
     Route(("POST",), rf"{JOIN}/?", "the page; gradio_client"),
     Route(("GET",), f"{API}/queue/data", "the page; gradio_client"),
     Route(("POST",), f"{API}/cancel", "the page; gradio_client"),
-    Route(("POST",), f"{COMPONENT}/?", "the page's own functions"),
+    Route(("POST",), FRAME, "the Live tab: a camera frame in, numbers out"),
+    Route(("POST",), f"{COMPONENT}/?", "the functions of the other tabs"),
     Route(("POST",), f"{CALL}/(v2/)?{_ENDPOINT}/?", "the HTTP interface"),
     Route(("GET",), f"{CALL}/(v2/)?{_ENDPOINT}/{NAME}", "its answers"),
     Route(("POST",), UPLOAD, "its pictures"),

@@ -9,6 +9,7 @@
  */
 const STALLED_AFTER = 20_000; // ms without a byte that leaves
 const ANSWER_WITHIN = 90_000; // ms from the last byte to the answer
+const FRAME_QUALITY = 0.75; // of a camera frame
 const TRIES = 6; // of a request that the server has no time for
 const TRY_AGAIN_AFTER = 1500; // ms, and longer each time
 
@@ -117,6 +118,26 @@ async function callServer(tab, name, payload, how) {
   throw new SendError(status === 429 || status === 503 ? "photo_busy" : "send_refused", json?.error);
 }
 
+/**
+ * Have the server answer a camera frame.
+ * @param {HTMLCanvasElement} canvas the picture @param {object} said what goes with it
+ * @returns {Promise<any>} see ``emotion/ui/frames.py``; undefined: refused
+ */
+async function sendFrame(canvas, said) {
+  // Not toBlob: browsers put that off while the page is busy, by up to a second.
+  const jpeg = atob(canvas.toDataURL("image/jpeg", FRAME_QUALITY).split(",")[1]);
+  const query = new URLSearchParams({ ...said, language });
+  const answer = await fetch(new URL(`frame?${query}`, document.baseURI), {
+    method: "POST",
+    headers: { "content-type": "image/jpeg" },
+    body: Uint8Array.from(jpeg, (letter) => letter.charCodeAt(0)),
+  });
+  notice(answer.headers.get("x-page"));
+  if (answer.ok) return answer.json();
+  const busy = answer.status === 429 || answer.status === 503;
+  return busy ? { busy: true, wait: TRY_AGAIN_AFTER } : undefined;
+}
+
 /** The sentence for a request that failed. @param {unknown} error */
 function failure(error) {
   if (!(error instanceof SendError)) return say("photo_unreachable");
@@ -156,4 +177,4 @@ document.addEventListener("visibilitychange", () => {
   else if (Date.now() - left > LOOKED_AWAY) lookForNewer();
 });
 
-Object.assign(window.emotionPage, { SendError, request, requestPatiently, callServer, failure, lookForNewer });
+Object.assign(window.emotionPage, { SendError, request, requestPatiently, callServer, sendFrame, failure, lookForNewer });

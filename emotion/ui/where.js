@@ -165,12 +165,8 @@ const rememberPlace = (news) => storeValues(WHERE_KEY, news);
 
 /** The choice of the Live tab, and what it asks. */
 class Where {
-  /**
-   * @param {HTMLElement} section the Live tab's
-   * @param {(frame: object) => Promise<any>} send asks the server
-   */
-  constructor(section, send) {
-    this.send = send;
+  /** @param {HTMLElement} section the Live tab's */
+  constructor(section) {
     this.problem = ""; // key of the sentence for what failed last
     const find = (selector) => section.querySelector(selector);
     this.radios = [...section.querySelectorAll(".em-where input")];
@@ -287,13 +283,10 @@ class Where {
    * Have a frame answered.
    * @param {HTMLCanvasElement} canvas the picture @param {{explain: number, visitor: string,
    *        time: number, cover: number}} request
-   * @returns {Promise<any>} see ``emotion/ui/live.py``; {lost: true} if the visitor is to choose
+   * @returns {Promise<any>} see ``emotion/ui/frames.py``; {lost: true} if the visitor is to choose
    */
   async answer(canvas, request) {
-    if (!this.here) {
-      const jpeg = canvas.toDataURL("image/jpeg", 0.75);
-      return this.send({ jpeg, ...request, language });
-    }
+    if (!this.here) return sendFrame(canvas, request);
     const { width, height } = canvas;
     const pixels = canvas.getContext("2d").getImageData(0, 0, width, height).data.buffer;
     const answer = await device.ask("frame", { pixels, width, height, ...request }, [pixels]);

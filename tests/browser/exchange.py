@@ -16,10 +16,12 @@ window.exchange = { sent: [], underWay: 0, most: 0, delay: 0, answer: { faces: [
 const fetched = window.fetch;
 window.fetch = async (target, options) => {
   if (options?.method === "HEAD" && !window.exchange.answer) throw new TypeError("no connection");
-  if (!String(target.url ?? target).includes("component_server")) return fetched(target, options);
+  const { pathname, searchParams } = new URL(target.url ?? target, location.href);
+  if (pathname !== "/frame") return fetched(target, options);
   const { exchange } = window;
-  const { jpeg, ...frame } = JSON.parse(options.body).data;
-  exchange.sent.push({ ...frame, at: performance.now() / 1000 });
+  const { visitor, ...numbers } = Object.fromEntries(searchParams);
+  const [explain, time, cover] = ["explain", "time", "cover"].map((name) => Number(numbers[name]));
+  exchange.sent.push({ visitor, explain, time, cover, at: performance.now() / 1000 });
   exchange.most = Math.max(exchange.most, ++exchange.underWay);
   await new Promise((resolve) => setTimeout(resolve, exchange.delay));
   exchange.underWay--;

@@ -73,15 +73,15 @@ def test_nothing_moves_when_gradio_comes(early, width, height):
     assert opened.page.evaluate("document.activeElement.dataset.do") == "clip"
 
 
-def test_the_camera_runs_before_gradio_does_and_plays_on(early):
+def test_the_camera_runs_and_the_server_answers_before_gradio_comes(early):
     opened = early()
     page = opened.page
     page.locator("[data-do=start]").click()
     page.wait_for_function("document.querySelector('.em-stage video').currentTime > 0")
     page.evaluate("document.querySelector('.em-stage video').same = true")
-    assert page.locator(".em-targets button").count() == 0  # the server is not reached yet
-    opened.go_on()
     page.wait_for_selector(".em-targets button", timeout=30_000)
+    assert page.locator("#early").count() == 1
+    opened.go_on()
     assert page.evaluate(
         "(({ same, paused }) => same && !paused)(document.querySelector('.em-stage video'))"
     )

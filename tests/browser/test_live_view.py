@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 import io
-import json
+from urllib.parse import parse_qsl, urlsplit
 
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import expect
+from playwright.sync_api import Request, expect
 
 pytestmark = pytest.mark.browser
 
@@ -106,12 +106,17 @@ def inner(box: np.ndarray) -> np.ndarray:
     return np.concatenate([box[:2] + size, box[2:] - size])
 
 
-def frames_sent(page) -> list[dict]:
-    sent: list[dict] = []
+def said_with(request: Request) -> dict[str, str]:
+    """What goes with a frame."""
+    return dict(parse_qsl(urlsplit(request.url).query))
+
+
+def frames_sent(page) -> list[dict[str, str]]:
+    sent: list[dict[str, str]] = []
 
     def note(request) -> None:
-        if "component_server" in request.url:
-            sent.append(json.loads(request.post_data)["data"])
+        if "/frame?" in request.url:
+            sent.append(said_with(request))
 
     page.on("request", note)
     return sent
@@ -122,13 +127,16 @@ def wait_until_nothing_is_sent(page) -> None:
     under_way, sent = set(), []
 
     def begins(request) -> None:
-        if "component_server" in request.url:
+        if "/frame?" in request.url:
             under_way.add(request)
             sent.append(request)
 
+    def ends(request) -> None:
+        under_way.discard(request)
+
     page.on("request", begins)
-    page.on("requestfinished", under_way.discard)
-    page.on("requestfailed", under_way.discard)
+    page.on("requestfinished", ends)
+    page.on("requestfailed", ends)
     for _ in range(60):
         page.wait_for_timeout(600)
         if not sent and not under_way:
@@ -137,8 +145,8 @@ def wait_until_nothing_is_sent(page) -> None:
     else:
         raise AssertionError("Frames are sent all the time.")
     page.remove_listener("request", begins)
-    page.remove_listener("requestfinished", under_way.discard)
-    page.remove_listener("requestfailed", under_way.discard)
+    page.remove_listener("requestfinished", ends)
+    page.remove_listener("requestfailed", ends)
 
 
 def test_the_box_lies_on_the_face_in_the_mirror(page, face_on_the_left):
@@ -187,7 +195,7 @@ COUNTED = """
 window.seen = { sent: 0, underWay: 0, most: 0, largest: 0 };
 const fetched = window.fetch;
 window.fetch = async (target, options) => {
-  if (!String(target.url ?? target).includes("component_server")) return fetched(target, options);
+  if (!String(target.url ?? target).includes("/frame?")) return fetched(target, options);
   seen.sent++;
   seen.most = Math.max(seen.most, ++seen.underWay);
   seen.largest = Math.max(seen.largest, options.body.length);
@@ -205,9 +213,7 @@ def test_frames_are_small_and_one_at_a_time(visit, one_face, start):
 
 
 def test_the_chosen_class_is_asked_for(page):
-    with page.expect_request(
-        lambda r: "component_server" in r.url and json.loads(r.post_data)["data"]["explain"] == 5
-    ):
+    with page.expect_request(lambda r: "/frame?" in r.url and said_with(r)["explain"] == "5"):
         page.locator("#live select").select_option(label="Fear")
 
 
@@ -248,7 +254,7 @@ def test_a_hidden_page_sends_nothing(page):
     page.wait_for_timeout(600)
     assert sent == []
     page.evaluate("delete document.hidden")
-    with page.expect_request("**/component_server/**"):
+    with page.expect_request("**/frame?*"):
         pass
 
 
@@ -294,18 +300,18 @@ def test_the_result_is_announced_politely(page):
 
 
 def test_a_busy_server_is_said_and_the_view_goes_on_by_itself(page):
-    page.route("**/component_server/**", lambda route: route.fulfill(json={"busy": True}))
+    page.route("**/frame?*", lambda route: route.fulfill(json={"busy": True}))
     page.wait_for_selector(".em-note:has-text('busy with other visitors')")
-    page.unroute("**/component_server/**")
+    page.unroute("**/frame?*")
     page.wait_for_selector(".em-note", state="hidden")
     assert sum(page.evaluate(PANEL)["values"]) == pytest.approx(1, abs=1e-3)
 
 
 def test_an_unreachable_server_is_said_and_the_view_recovers(page, mirror):
-    page.route("**/component_server/**", lambda route: route.abort())
+    page.route("**/frame?*", lambda route: route.abort())
     page.wait_for_selector(".em-note:has-text('does not answer')")
     assert page.locator(".em-targets button").count() == 0
-    page.unroute("**/component_server/**")
+    page.unroute("**/frame?*")
     page.wait_for_selector(".em-targets button")
     page.wait_for_selector(".em-note", state="hidden")
     # The browser itself logs a failed request; nothing else may be there.

@@ -47,7 +47,7 @@ def test_a_turning_head_stays_one_face_with_a_growing_timeline(visit, turning_he
     start(page)
     page.wait_for_timeout(6000)
     page.get_by_role("button", name="Stop").click()
-    answers = [request.response() for request in finished if "component_server" in request.url]
+    answers = [request.response() for request in finished if "/frame?" in request.url]
     bodies = [answer.json() for answer in answers if answer]
     faces = [body["faces"] for body in bodies if "faces" in body]
     assert len(faces) >= 3

@@ -162,8 +162,8 @@ def test_names_have_a_length(http, served):
             {
                 "data": {},
                 "session_hash": "x" * 10_000_000,
-                "fn_name": "analyze_frame",
-                "component_id": served.components["live"],
+                "fn_name": "analyze_photo",
+                "component_id": served.components["photo"],
             },
             "component_server",
         ),
@@ -194,8 +194,8 @@ def test_sessions_that_never_return_leave_nothing(http, page, served, monkeypatc
             call = {"data": [], "fn_index": quick, "session_hash": session}
             assert http.post("/gradio_api/queue/join", json=call).status_code == 200
         else:
-            part = {"component_id": served.components["live"], "fn_name": "analyze_frame"}
-            call = {**part, "data": {"visitor": session}, "session_hash": session}
+            part = {"component_id": served.components["photo"], "fn_name": "analyze_photo"}
+            call = {**part, "data": {"image": session}, "session_hash": session}
             assert http.post("/gradio_api/component_server", json=call).status_code == 200
     deadline = time.monotonic() + 60
     while queue.event_ids_to_events and time.monotonic() < deadline:

@@ -18,7 +18,8 @@ from emotion.cover import PARTS, landmarks_on_crop, part_masks
 from emotion.fills import smooth_fill
 from emotion.labels import LABELS
 from emotion.ui import gate
-from emotion.ui.wire import data_url
+from emotion.ui.markup import page_name
+from emotion.ui.wire import encoded
 
 
 @pytest.fixture(scope="module")
@@ -147,7 +148,7 @@ def test_an_unknown_class_gets_one_sentence(client, portrait, capfd):
     assert "Traceback" not in capfd.readouterr().err
 
 
-def component_call(served, name="live", function="analyze_frame", **body) -> httpx.Response:
+def component_call(served, name="photo", function="analyze_photo", **body) -> httpx.Response:
     url = f"{served.url}gradio_api/component_server/"
     call = {"component_id": served.components[name], "fn_name": function, "session_hash": "test"}
     return httpx.post(url, timeout=60, **(body or {"json": {**call, "data": None}}))
@@ -171,23 +172,36 @@ def test_the_gate_knows_visitors_by_address_and_name(served, monkeypatch):
         return enter(self, client, *patience)
 
     monkeypatch.setattr(gate.Gate, "enter_at_once", watched)
-    call = {
-        "component_id": served.components["live"],
-        "fn_name": "analyze_frame",
-        "session_hash": "test",
-        "data": {"jpeg": data_url(np.zeros((64, 64, 3), np.uint8)), "visitor": "ann", "time": 1.5},
-    }
-    url = f"{served.url}gradio_api/component_server/"
     # uvicorn believes in this header because the request comes from this machine.
-    answer = httpx.post(url, json=call, headers={"x-forwarded-for": "203.0.113.1"}, timeout=60)
+    answer = frame_call(served, headers={"x-forwarded-for": "203.0.113.1"})
     assert answer.json()["faces"] == []
     assert seen == [gate.Client("203.0.113.1", "ann")]
+
+
+def frame_call(served, jpeg: bytes | None = None, **options) -> httpx.Response:
+    content = encoded(np.zeros((64, 64, 3), np.uint8), "image/jpeg") if jpeg is None else jpeg
+    said = {"visitor": "ann", "time": 1.5}
+    url = f"{served.url}frame"
+    return httpx.post(url, params=said, content=content, timeout=60, **options)
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"\xff\xd8\xff\xe0" + b"\0" * 50, b"x" * 300_000])
+def test_what_is_no_frame_is_answered_with_a_sentence(served, content, caplog):
+    answer = frame_call(served, content)
+    assert answer.status_code == 200
+    assert answer.json()["error"] == "bad_frame"
+    assert answer.json()["detail"].endswith(".")
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+def test_an_answer_to_a_frame_says_which_page_it_belongs_to(served):
+    assert frame_call(served).headers["x-page"] == page_name()
 
 
 def test_garbage_for_a_server_function_is_answered_with_a_sentence(served):
     answer = component_call(served)
     assert answer.status_code == 200
-    assert answer.json()["error"] == "bad_frame"
+    assert answer.json()["error"] == "photo_unreadable"
 
 
 def test_every_part_of_the_page_is_drawn_by_gradio(served):
@@ -199,7 +213,7 @@ def test_every_part_of_the_page_is_drawn_by_gradio(served):
 @pytest.mark.parametrize(
     "call",
     [
-        {"data": 1, "component_id": 10**6, "fn_name": "analyze_frame", "session_hash": "test"},
+        {"data": 1, "component_id": 10**6, "fn_name": "analyze_photo", "session_hash": "test"},
         {"data": 1, "component_id": 4, "fn_name": "__init__", "session_hash": "test"},
         {"data": 1, "component_id": 4, "fn_name": "postprocess", "session_hash": "test"},
         {"data": 1},

@@ -72,7 +72,7 @@ async function open({ id, files, threads, runtimes, graphs, graphics }) {
 }
 
 /**
- * Answer a camera frame as the server does, see ``emotion/ui/live.py``.
+ * Answer a camera frame as the server does, see ``emotion/ui/frames.py``.
  * @param {{pixels: ArrayBuffer, width: number, height: number, explain: number, visitor: string,
  *          time: number, cover: number}} request
  */
