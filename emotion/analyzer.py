@@ -44,8 +44,8 @@ class Analyzer:
         detector: finds them.
         weights: SPEC of the network, for the description.
         classifier: runs the network; by default torch does.
-        exact: runs it in float32, where ``classifier`` does not: pictures and explanations are
-            worth the time, frames of a video are not.
+        exact: runs it in float32 and with all threads, where ``classifier`` does not: pictures and
+            explanations are worth the time, frames of a video are not.
     """
 
     def __init__(
@@ -88,8 +88,9 @@ class Analyzer:
             ConfigError: if the engine that was asked for is not there.
         """
         engine = choose()
-        classifier = Classifier(loaded.network, engine, (loaded.folder, loaded.digest))
-        exact = None if classifier.exact else Classifier(loaded.network, engine)
+        files = loaded.folder, loaded.digest
+        classifier = Classifier(loaded.network, engine, files, shared=True)
+        exact = Classifier(loaded.network, engine)
         detector = RetinaFaceDetector(engine=engine)
         analyzer = cls(loaded.network, detector, loaded.spec, classifier, exact)
         analyzer.source = loaded

@@ -116,10 +116,16 @@ class Classifier:
         engine: where to run it.
         weights: folder of the network's files and the digest of its tensors; where an 8-bit model
             that belongs to them lies there, and helps on this processor, it is used.
+        shared: let several calls run at a time, see ``emotion.engine.base.Engine.compile``.
     """
 
     def __init__(
-        self, network: EmotionNet, engine: Engine, weights: tuple[Path, str] | None = None
+        self,
+        network: EmotionNet,
+        engine: Engine,
+        weights: tuple[Path, str] | None = None,
+        *,
+        shared: bool = False,
     ) -> None:
         self.engine = engine.name
         self._network = network.eval()
@@ -127,12 +133,16 @@ class Classifier:
         if weights and isinstance(engine, OpenVINOEngine) and int8.helps():
             # What is installed with the code is trusted as the code is.
             graph = None if weights[0] == EMBEDDED else partial(ClassifierGraph, network)
-            model = int8.load(*weights, network.config, engine, graph)
+            model = int8.load(*weights, network.config, engine, graph, shared=shared)
             self.engine += " int8" if model else ""
         self.exact = model is None
         """Whether it computes in float32."""
+        self.lanes = engine.lanes if shared else 1
+        """How many calls run at a time."""
         self._run = (
-            model.run if model else engine.compile(ClassifierGraph(network), EXAMPLE, VARYING)
+            model.run
+            if model
+            else engine.compile(ClassifierGraph(network), EXAMPLE, VARYING, shared=shared)
         )
         inside = model is not None and model.mirrors
         self._view = View.BOTH if network.config.mirror and not inside else View.STRAIGHT

@@ -54,6 +54,8 @@ def load(
     config: NetworkConfig,
     engine: OpenVINOEngine,
     stranger: Callable[[bool], nn.Module] | None = None,
+    *,
+    shared: bool = False,
 ) -> Model | None:
     """Compile the 8-bit model of a folder.
 
@@ -65,6 +67,7 @@ def load(
         stranger: makes the float32 graph, with the mean with the mirror image inside or without,
             with which a model of somebody else is compared before it is parsed in this process, see
             ``emotion.engine.trial``; None for one that is trusted.
+        shared: see ``emotion.engine.base.Engine.compile``.
 
     Returns:
         None if there is no such model, or the weights are others than it was made from; a line of
@@ -83,7 +86,7 @@ def load(
             raise ValueError("its files do not belong together")
         if stranger is not None:
             trial.check(files[0], files[1], stranger(mirrors))
-        return Model(engine.load(*files), mirrors)
+        return Model(engine.load(*files, shared=shared), mirrors)
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         _log.warning("The 8-bit model in %s is not used: %s.", folder, reason.rstrip("."))

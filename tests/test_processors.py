@@ -157,5 +157,5 @@ def test_openvino_computes_in_float32_where_the_processor_has_bfloat16_too() -> 
 
     run = engine.compile(ClassifierGraph(network), EXAMPLE, VARYING)
 
-    compiled = run._request.get_compiled_model()
+    compiled = run._compiled
     assert compiled.get_property("INFERENCE_PRECISION_HINT") == import_openvino().Type.f32

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -18,7 +19,7 @@ from emotion.detect.base import Face
 from emotion.detect.checkpoint import MOBILENET_WEIGHTS, RESNET50_URL, download, read_weights
 from emotion.detect.mobilenet import MobileNetRetinaFace, resnet50_retinaface
 from emotion.detect.priors import decode, priors_of, steadied, suppress
-from emotion.engine import Engine, TorchEngine
+from emotion.engine import Engine, Run, TorchEngine
 from emotion.errors import ImageError, WeightsError
 
 Backbone = Literal["mobilenet0.25", "resnet50"]
@@ -82,16 +83,27 @@ class RetinaFaceDetector:
             ) from None
         if isinstance(network, MobileNetRetinaFace):
             network.take_rgb()
+        self._network, self._engine = network, engine or TorchEngine()
+        self._left_out = int(mobile)  # maps, where known faces are not small: ``around.LARGE``
+
+    # Each is compiled when it is first needed: photos need one, frames the others.
+    @cached_property
+    def _heads(self) -> Run:
+        return self._compiled()
+
+    @cached_property
+    def _frame_heads(self) -> Run:
+        return self._compiled(shared=True)
+
+    @cached_property
+    def _upper_heads(self) -> Run:
+        left_out = self._left_out
+        return self._compiled(left_out, shared=True) if left_out else self._frame_heads
+
+    def _compiled(self, left_out: int = 0, *, shared: bool = False) -> Run:
         example = torch.zeros(1, _SMALL_SIDE, _SMALL_SIDE, 3, dtype=torch.uint8)
-        engine = engine or TorchEngine()
-        graph = DetectorGraph(network, backbone).eval()
-        self._heads = engine.compile(graph, example, varying=(1, 2))
-        # The same for known faces that are not small, see ``around.LARGE``.
-        self._left_out = int(mobile)  # maps
-        self._upper_heads = self._heads
-        if self._left_out:
-            graph = DetectorGraph(network, backbone, self._left_out).eval()
-            self._upper_heads = engine.compile(graph, example, varying=(1, 2))
+        graph = DetectorGraph(self._network, self.backbone, left_out).eval()
+        return self._engine.compile(graph, example, varying=(1, 2), shared=shared)
 
     def detect(
         self,
@@ -218,7 +230,10 @@ class RetinaFaceDetector:
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.float32]]:
         """Run the network: boxes (N, 4), landmarks (N, 5, 2) in its pixels, scores (N,)."""
         height, width = image.shape[:2]
-        deltas, scores, point_deltas = (self._upper_heads if large else self._heads)(image[None])
+        heads = self._heads
+        if steady:  # a frame, not a photo
+            heads = self._upper_heads if large else self._frame_heads
+        deltas, scores, point_deltas = heads(image[None])
         chosen = np.flatnonzero(scores > min_score)
         if not len(chosen):
             return _NOTHING

@@ -26,12 +26,26 @@ class Engine(Protocol):
 
     name: str
 
-    def compile(self, network: nn.Module, example: Tensor, varying: tuple[int, ...]) -> Run:
+    @property
+    def lanes(self) -> int:
+        """How many calls of a shared network run at a time without slowing each other."""
+        ...
+
+    def compile(
+        self,
+        network: nn.Module,
+        example: Tensor,
+        varying: tuple[int, ...],
+        *,
+        shared: bool = False,
+    ) -> Run:
         """Prepare a network once, so that calls are fast.
 
         Args:
             network: in evaluation mode; takes one uint8 tensor and returns a tuple of float32 ones.
             example: an input, only its type and shape matter.
             varying: axes of the input whose length changes from call to call.
+            shared: let ``lanes`` calls run at a time, each with its share of the threads; otherwise
+                calls take turns, each with all of them.
         """
         ...

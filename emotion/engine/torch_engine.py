@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -11,11 +13,23 @@ from emotion.engine.base import Run
 
 
 class TorchEngine:
-    """Runs networks in torch, float32."""
+    """Runs networks in torch, float32; every call uses all of torch's threads."""
 
     name = "torch"
 
-    def compile(self, network: nn.Module, example: Tensor, varying: tuple[int, ...]) -> Run:
+    @property
+    def lanes(self) -> int:
+        """How many calls have threads of their own."""
+        return max(1, (os.cpu_count() or 1) // torch.get_num_threads())
+
+    def compile(
+        self,
+        network: nn.Module,
+        example: Tensor,
+        varying: tuple[int, ...],
+        *,
+        shared: bool = False,
+    ) -> Run:
         """Return the network as it is; torch needs neither example nor shapes."""
         return _Called(network)
 
