@@ -93,9 +93,10 @@ def _answer(answer: httpx.Response) -> dict[str, Any]:
 class Watch:
     """Live visitors: each sends the next frame as soon as the last one was answered."""
 
-    def __init__(self, app: App, address: str, visitor: str) -> None:
-        """Begin to watch."""
+    def __init__(self, app: App, address: str, visitor: str, jpeg: bytes | None = None) -> None:
+        """Begin to watch; the frame is that of ``camera_frame``, if no other is given."""
         self.answers = 0
+        self._jpeg = camera_frame() if jpeg is None else jpeg
         self._client = Client(app, address)
         self._visitor = visitor
         self._over = threading.Event()
@@ -108,10 +109,9 @@ class Watch:
         self._thread.join(_TIMEOUT)
 
     def _loop(self) -> None:
-        jpeg = camera_frame()
         while not self._over.is_set():
             try:
-                answer = self._client.frame(jpeg, self._visitor)
+                answer = self._client.frame(self._jpeg, self._visitor)
             except httpx.HTTPError:
                 self._over.wait(0.5)  # as the page does
                 continue
