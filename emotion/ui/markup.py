@@ -51,6 +51,7 @@ SHARED_SCRIPTS = (
     "strip.js",
     "stage.js",
     "why.js",
+    "own_device.js",
     "where.js",
     "questions.js",
     "pace.js",
