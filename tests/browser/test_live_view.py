@@ -307,6 +307,19 @@ def test_a_busy_server_is_said_and_the_view_goes_on_by_itself(page):
     assert sum(page.evaluate(PANEL)["values"]) == pytest.approx(1, abs=1e-3)
 
 
+def test_a_server_that_refuses_for_now_is_busy_and_the_page_stays(page, mirror):
+    page.evaluate("window.same = true")
+    refused = {"status": 429, "json": {"detail": "Too many requests.", "error": "x"}}
+    page.route("**/frame?*", lambda route: route.fulfill(**refused))
+    page.wait_for_selector(".em-note:has-text('busy with other visitors')")
+    page.wait_for_timeout(4000)  # longer than after which a server that is gone is looked for
+    page.unroute("**/frame?*")
+    page.wait_for_selector(".em-note", state="hidden")
+    assert page.evaluate("window.same")
+    assert all("429" in complaint for complaint in mirror.complaints)
+    mirror.complaints.clear()
+
+
 def test_an_unreachable_server_is_said_and_the_view_recovers(page, mirror):
     page.route("**/frame?*", lambda route: route.abort())
     page.wait_for_selector(".em-note:has-text('does not answer')")
