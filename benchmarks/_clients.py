@@ -121,9 +121,9 @@ class Watch:
                 self._over.wait(answer.get("wait", 500) / 1000)
 
 
-def camera_frame() -> bytes:
-    """Return a frame of 640x480 px with one face, as the page sends it."""
-    return encoded(np.asarray(one_face()), "image/jpeg")
+def camera_frame(size: tuple[int, int] = CAMERA_SIZE) -> bytes:
+    """Return a frame with one face, of width and height in px, as the page sends it."""
+    return encoded(np.asarray(one_face().resize(size)), "image/jpeg")
 
 
 def portrait() -> bytes:

@@ -16,15 +16,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import httpx
-import numpy as np
 from playwright.sync_api import Request, sync_playwright
 
 from benchmarks import _rows
 from benchmarks._clients import Client, camera_frame, photo_of, portrait
 from benchmarks._machine import machine
-from emotion.ui.wire import encoded
 from tests.support.browser import find_browser
-from tests.support.visit import App, one_face, served
+from tests.support.visit import App, served
 
 
 def main() -> None:
@@ -74,8 +72,8 @@ def measure_page(app: App) -> dict[str, str | float | None]:
 def measure_calls(app: App, repeats: int) -> list[dict[str, str | float | None]]:
     """Ask for frames, photos and pictures; headers are not counted."""
     client = Client(app, "127.0.0.1")
-    small = encoded(np.asarray(one_face().resize((320, 240))), "image/jpeg")
-    large, photo, content = camera_frame(), photo_of(1280, 960), portrait()
+    small, large = camera_frame((320, 240)), camera_frame()
+    photo, content = photo_of(1280, 960), portrait()
     counted = [0, 0]
 
     def count(response: httpx.Response) -> None:

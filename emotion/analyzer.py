@@ -90,7 +90,8 @@ class Analyzer:
         engine = choose()
         files = loaded.folder, loaded.digest
         classifier = Classifier(loaded.network, engine, files, shared=True)
-        exact = Classifier(loaded.network, engine)
+        alike = classifier.exact and classifier.lanes == 1
+        exact = None if alike else Classifier(loaded.network, engine)
         detector = RetinaFaceDetector(engine=engine)
         analyzer = cls(loaded.network, detector, loaded.spec, classifier, exact)
         analyzer.source = loaded

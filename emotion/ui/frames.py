@@ -21,6 +21,7 @@ from emotion.labels import LABELS
 from emotion.ui.clients import Client
 from emotion.ui.covering import why
 from emotion.ui.gate import BusyError, Gate
+from emotion.ui.routes import MAX_NAME
 from emotion.ui.strings import LANGUAGES, Language
 from emotion.ui.visitors import Visitors
 from emotion.ui.wire import JSON, face_geometry, heat_bytes
@@ -34,7 +35,6 @@ MAX_FRAME_BYTES = 256 * 1024
 MAX_FRAME_SIDE = 1280
 MAX_FRAME_SCANS = 16
 MAX_FACES = 5
-MAX_NAME = 64
 PATIENCE = 0.05
 """Seconds that a frame may wait for its turn, about as long as one takes."""
 FIRST_PATIENCE = 1.0

@@ -10,9 +10,10 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from functools import lru_cache
 from typing import Any
-from urllib.parse import parse_qs, parse_qsl, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import anyio
+from starlette.responses import JSONResponse
 
 from emotion.errors import EmotionError
 from emotion.ui import one_session, routes
@@ -24,15 +25,7 @@ from emotion.ui.early import with_early_view
 from emotion.ui.frames import frame_answers
 from emotion.ui.markup import page_name
 from emotion.ui.preview import described
-from emotion.ui.refusals import (
-    MAX_BODY,
-    Message,
-    Receive,
-    RefusedError,
-    Send,
-    answer,
-    send_json,
-)
+from emotion.ui.refusals import MAX_BODY, Message, Receive, RefusedError, Send, answer
 from emotion.ui.uploads import FULL
 
 ANCESTORS = "EMOTION_FRAME_ANCESTORS"
@@ -105,7 +98,7 @@ class Front:
         headers = dict(scope["headers"])
         if not routes.is_allowed(method, path):
             raise RefusedError(404)
-        _check_names(scope)
+        said = _query(scope)
         if method not in ("GET", "HEAD"):
             if not _is_own(headers):
                 raise RefusedError(403)
@@ -119,7 +112,7 @@ class Front:
             await self._app(scope, body.receive, send)
             body.check()
         elif path == routes.FRAME:
-            await self._frame(scope, body, send, address)
+            await self._frame(scope, said, body, send, address)
         elif routes.is_whole(path):
             await self._app(scope, body.receive, send)
             body.check()
@@ -135,11 +128,13 @@ class Front:
                 raise RefusedError(404, "There is no such call, or its answer was fetched.")
             await self._app(scope, body.receive, send)
 
-    async def _frame(self, scope: Message, body: Body, send: Send, address: str) -> None:
+    async def _frame(
+        self, scope: Message, said: dict[str, str], body: Body, send: Send, address: str
+    ) -> None:
         """Answer a camera frame here: Gradio's way would cost as much as finding the face."""
-        said = dict(parse_qsl(scope["query_string"].decode("latin-1")))
         jpeg = await body.read()
-        await send_json(send, await anyio.to_thread.run_sync(self._frames, jpeg, said, address))
+        found = await anyio.to_thread.run_sync(self._frames, jpeg, said, address)
+        await JSONResponse(found)(scope, body.receive, send)
 
     async def _call(self, scope: Message, path: str, body: Body, send: Send, address: str) -> None:
         self._calls.forget_unfetched()
@@ -268,10 +263,11 @@ def _path(scope: Message) -> str:
     return path.removeprefix(root) if root and path.startswith(f"{root}/") else path
 
 
-def _check_names(scope: Message) -> None:
-    for values in parse_qs(scope.get("query_string", b"").decode("latin-1")).values():
-        if any(len(value) > routes.MAX_NAME for value in values):
-            raise RefusedError(422, f"A name has at most {routes.MAX_NAME} characters.")
+def _query(scope: Message) -> dict[str, str]:
+    pairs = parse_qsl(scope.get("query_string", b"").decode("latin-1"))
+    if any(len(value) > routes.MAX_NAME for _, value in pairs):
+        raise RefusedError(422, f"A name has at most {routes.MAX_NAME} characters.")
+    return dict(pairs)
 
 
 def _is_own(headers: dict[bytes, bytes]) -> bool:

@@ -1,10 +1,10 @@
-"""Answers before Gradio, most of them refusals: a status, a sentence, when to come again."""
+"""Refusals before Gradio: a status, one sentence, and when it is worth to come again."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 MAX_BODY = 12 * 1024 * 1024
@@ -44,17 +44,13 @@ class RefusedError(Exception):
 
 async def answer(send: Send, error: RefusedError) -> None:
     """Send a refusal; the connection ends, since what is left of the body is not read."""
-    headers = [(b"connection", b"close")]
+    body = json.dumps({"detail": error.detail, "error": str(error)}).encode()
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(body)).encode()),
+        (b"connection", b"close"),
+    ]
     if error.wait:
         headers.append((b"retry-after", str(math.ceil(error.wait)).encode()))
-    await send_json(send, {"detail": error.detail, "error": str(error)}, error.status, headers)
-
-
-async def send_json(
-    send: Send, value: object, status: int = 200, headers: Sequence[tuple[bytes, bytes]] = ()
-) -> None:
-    """Send a whole answer."""
-    body = json.dumps(value, separators=(",", ":")).encode()
-    about = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": status, "headers": [*about, *headers]})
+    await send({"type": "http.response.start", "status": error.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

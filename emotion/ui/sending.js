@@ -83,6 +83,9 @@ function parsed(text) {
   }
 }
 
+/** Whether the server has no time for it now. @param {number} status */
+const isBusy = (status) => status === 429 || status === 503;
+
 /**
  * The same until the server has time for it.
  * @param {string} method @param {string} path @param {XMLHttpRequestBodyInit | null} body
@@ -93,8 +96,7 @@ async function requestPatiently(method, path, body, how = {}) {
     const answer = await request(method, path, body, how);
     const { status, json } = answer;
     if (status < 400) return json;
-    const busy = status === 429 || status === 503;
-    if (!busy) throw new SendError(json?.key ?? "send_refused", json?.error);
+    if (!isBusy(status)) throw new SendError(json?.key ?? "send_refused", json?.error);
     if (tries >= TRIES) throw new SendError("photo_busy");
     await new Promise((resolve) => setTimeout(resolve, TRY_AGAIN_AFTER * tries));
   }
@@ -115,7 +117,7 @@ async function callServer(tab, name, payload, how) {
     "POST", "gradio_api/component_server/", body, { ...how, type },
   );
   if (status < 400) return json;
-  throw new SendError(status === 429 || status === 503 ? "photo_busy" : "send_refused", json?.error);
+  throw new SendError(isBusy(status) ? "photo_busy" : "send_refused", json?.error);
 }
 
 /**
@@ -134,8 +136,7 @@ async function sendFrame(canvas, said) {
   });
   notice(answer.headers.get("x-page"));
   if (answer.ok) return answer.json();
-  const busy = answer.status === 429 || answer.status === 503;
-  return busy ? { busy: true, wait: TRY_AGAIN_AFTER } : undefined;
+  return isBusy(answer.status) ? { busy: true, wait: TRY_AGAIN_AFTER } : undefined;
 }
 
 /** The sentence for a request that failed. @param {unknown} error */
