@@ -14,7 +14,7 @@ TEMPLATE_ID = "arcface5-64"
 
 
 COMMON = "common"
-"""Name of the linear layer that learns the labels of all corpora."""
+"""Name of the convention that is learnt from the labels of all corpora."""
 
 
 WIDTHS: dict[str, tuple[int, ...]] = {
@@ -31,6 +31,7 @@ _CALIBRATED = (
     "class_offsets",
     "abstain_below",
 )
+_CALM = ("calm_bound", "calm_temperature")
 
 
 @dataclass(frozen=True)
@@ -66,12 +67,15 @@ class NetworkConfig:
         calm: whether a second output tells calm faces from expressive ones.
         calm_bound: logit of that output from which on a face counts as calm.
         calm_temperature: what the distance to the bound is divided by before the sigmoid.
-        conventions: corpora that have a linear layer of their own, since each follows its own way
-            of labelling.
-        convention: whose layer answers: ``common``, or one of ``conventions``.
+        conventions: corpora that are answered for each in its own way, since each is labelled in
+            its own way.
+        conventions_by: what they differ in: ``layer``, each has a linear layer of its own; or
+            ``offset``, each has a vector that is added before the first norm of the last stage, see
+            ``emotion.network.ConventionNorm``.
+        convention: who answers: ``common``, or one of ``conventions``.
         calibrations: convention -> values of the five fields from ``temperature`` to
-            ``abstain_below`` that belong to its layer; the fields themselves are those of the layer
-            that answers.
+            ``abstain_below`` that belong to it, and of ``calm_bound`` and ``calm_temperature``
+            where those do; the fields themselves are those of the convention that answers.
     """
 
     labels: tuple[str, ...] = LABELS
@@ -98,6 +102,7 @@ class NetworkConfig:
     calm_bound: float = 0.0
     calm_temperature: float = 1.0
     conventions: tuple[str, ...] = ()
+    conventions_by: Literal["layer", "offset"] = "layer"
     convention: str = COMMON
     calibrations: dict[str, dict[str, Any]] = field(default_factory=dict)
 
@@ -147,6 +152,10 @@ class NetworkConfig:
 
     def _check_conventions(self) -> None:
         known = (COMMON, *self.conventions)
+        if self.conventions_by not in ("layer", "offset"):
+            raise ConfigError(
+                f"conventions_by must be layer or offset, not {self.conventions_by!r}."
+            )
         if self.convention not in known or len(set(known)) < len(known):
             raise ConfigError(
                 f"convention must be one of {', '.join(dict.fromkeys(known))}, each named once, "
@@ -154,11 +163,13 @@ class NetworkConfig:
             )
         calibrations = {}
         for name, values in self.calibrations.items():
-            if name not in known or set(values) != set(_CALIBRATED):
-                raise ConfigError(f"calibrations must give {', '.join(_CALIBRATED)} of each layer.")
+            if name not in known or set(values) not in ({*_CALIBRATED}, {*_CALIBRATED, *_CALM}):
+                raise ConfigError(
+                    f"calibrations must give {', '.join(_CALIBRATED)} of each convention."
+                )
             # Whatever cannot work in the fields cannot work here.
             checked = replace(self, calibrations={}, **values)
-            calibrations[name] = {field: getattr(checked, field) for field in _CALIBRATED}
+            calibrations[name] = {field: getattr(checked, field) for field in values}
         object.__setattr__(self, "calibrations", calibrations)
 
     def facts(self) -> dict[str, Any]:
@@ -178,21 +189,21 @@ class NetworkConfig:
         }
 
     def answering(self, convention: str) -> NetworkConfig:
-        """Return the config with which another linear layer answers, calibrated for it.
+        """Return the config with which another convention answers, calibrated for it.
 
         Args:
             convention: ``common``, or one of ``conventions``.
 
         Raises:
-            ConfigError: if there is no such layer.
+            ConfigError: if there is no such convention.
         """
         if convention not in (COMMON, *self.conventions):
             others = ", ".join(self.conventions)
             raise ConfigError(
                 f"These weights have no convention {convention!r}; choose from {COMMON}, {others}."
                 if others
-                else f"These weights have one linear layer, {COMMON!r}, and none for "
-                f"{convention!r}; train with --heads for more."
+                else f"These weights have one convention, {COMMON!r}, and none for "
+                f"{convention!r}; train with --own-norms offsets or --heads for more."
             )
         calibrated = self.calibrations.get(convention, {})
         return replace(self, convention=convention, **calibrated)

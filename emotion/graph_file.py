@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from emotion.config import NetworkConfig
+from emotion.config import COMMON, NetworkConfig
 
 NAME = "model.onnx"
 MAX_BYTES = 4 << 20
@@ -44,7 +44,9 @@ def facts(config: NetworkConfig, *, mirrors: bool = False) -> dict[str, Any]:
 
     Linear layers, calibration and threshold come after it and may change.
     """
-    return {**{name: getattr(config, name) for name in _INSIDE}, "mirror": mirrors}
+    inside = {**{name: getattr(config, name) for name in _INSIDE}, "mirror": mirrors}
+    told = config.conventions_by == "offset" and config.convention != COMMON
+    return {**inside, "convention": config.convention} if told else inside
 
 
 def mark(digest: str, config: NetworkConfig, *, mirrors: bool = False) -> str:

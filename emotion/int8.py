@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import nn
 
-from emotion.config import NetworkConfig
+from emotion.config import COMMON, NetworkConfig
 from emotion.engine import trial
 from emotion.files import write_bytes, write_text
 from emotion.graph_file import facts
@@ -73,8 +73,8 @@ def load(
         None if there is no such model, or the weights are others than it was made from; a line of
         the log says so if there is one that cannot be used.
     """
-    if not (folder / RECORD).exists():
-        return None
+    if not (folder / RECORD).exists() or facts(config) != facts(config.answering(COMMON)):
+        return None  # of several conventions with a body of their own, one has a model
     try:
         record = json.loads((folder / RECORD).read_bytes())
         graph = {"mirror": False, **record["graph"]}  # the oldest do not name it

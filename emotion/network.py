@@ -44,6 +44,43 @@ class Outputs(NamedTuple):
         return Outputs(self.logits[rows], self.pooled[rows], calm)
 
 
+class ConventionNorm(nn.BatchNorm2d):
+    """Adds the vector of the convention that answers to what is normalised.
+
+    That is a convolution that also reads the convention as one-hot planes, without their zero
+    padding. ``common`` has no vector.
+
+    Attributes:
+        offsets: convention -> float32 (C,).
+        convention: which one answers.
+    """
+
+    def __init__(self, channels: int, conventions: tuple[str, ...]) -> None:
+        super().__init__(channels)
+        self.offsets = nn.ParameterDict({name: torch.zeros(channels) for name in conventions})
+        self.convention = COMMON
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, C, H, W) to the same shape."""
+        if self.convention != COMMON:
+            x = x + self.offsets[self.convention][:, None, None]
+        return super().forward(x)
+
+
+def first_norm_of_last_stage(network: nn.Module) -> tuple[nn.Module, str, nn.BatchNorm2d]:
+    """Return where a network is told the convention: the parent, the name and the norm itself."""
+    stages = [
+        [
+            (parent, name, module)
+            for parent in stage.modules()
+            for name, module in parent.named_children()
+            if isinstance(module, nn.BatchNorm2d)
+        ]
+        for stage in network.children()
+    ]
+    return [norms for norms in stages if norms][-1][0]
+
+
 class EmotionNet(
     nn.Module,
     PyTorchModelHubMixin,
@@ -57,7 +94,7 @@ class EmotionNet(
     weighted sum of the last feature maps (``emotion.cam``).
 
     Raises:
-        ConfigError: if a convention has a name that no layer can have.
+        ConfigError: if a convention has a name that no module can have.
     """
 
     def __init__(self, config: NetworkConfig | dict[str, Any] | None = None) -> None:
@@ -73,13 +110,18 @@ class EmotionNet(
         self.dropout = nn.Dropout(config.head_dropout)
         self.fc = nn.Linear(config.widths[-1], len(config.labels))
         self.heads = nn.ModuleDict()
-        for name in config.conventions:
-            try:
-                self.heads[name] = nn.Linear(config.widths[-1], len(config.labels))
-            except KeyError:  # empty, with a dot, or the name of something that every layer has
-                raise ConfigError(
-                    f"{name!r} cannot name a convention's layer; give that corpus another name."
-                ) from None
+        try:
+            if config.conventions_by == "layer":
+                for name in config.conventions:
+                    self.heads[name] = nn.Linear(config.widths[-1], len(config.labels))
+            elif config.conventions:
+                parent, name, norm = first_norm_of_last_stage(self)
+                setattr(parent, name, ConventionNorm(norm.num_features, config.conventions))
+                self._tell(config.convention)
+        except KeyError as error:  # empty, with a dot, or the name of something that modules have
+            raise ConfigError(
+                f"A convention cannot have that name ({error.args[0]}); give its corpus another."
+            ) from None
         self.calm = nn.Linear(config.widths[-1], 1) if config.calm else None
         for module in self.modules():
             # On the meta device nothing is drawn, but torch would import its compiler: 190 MB.
@@ -133,18 +175,26 @@ class EmotionNet(
         return self._layer(self.config.convention)
 
     def _layer(self, convention: str) -> nn.Linear:
-        chosen = self.fc if convention == COMMON else self.heads[convention]
+        if convention not in self.heads:
+            return self.fc
+        chosen = self.heads[convention]
         assert isinstance(chosen, nn.Linear)
         return chosen
 
     def answer_as(self, convention: str) -> EmotionNet:
-        """Let another linear layer answer, calibrated for it; returns the network itself.
+        """Let another convention answer, calibrated for it; returns the network itself.
 
         Raises:
-            ConfigError: if there is no such layer.
+            ConfigError: if there is no such convention.
         """
         self.config = self.config.answering(convention)
+        self._tell(convention)
         return self
+
+    def _tell(self, convention: str) -> None:
+        for module in self.modules():
+            if isinstance(module, ConventionNorm):
+                module.convention = convention
 
     def features(self, x: Tensor) -> Tensor:
         """Map normalised crops (B, 3, 64, 64) to the last feature maps (B, widths[-1], 8, 8)."""
@@ -173,7 +223,7 @@ class EmotionNet(
 
         Args:
             pooled: as ``Outputs`` has them, on the CPU.
-            convention: whose layer answers; None leaves it to the config.
+            convention: whose layer answers, of those that have one; None leaves it to the config.
         """
         layer = self._layer(convention or self.config.convention)
         moved = pooled.to(layer.weight.device)

@@ -12,14 +12,14 @@ import pytest
 import torch
 from safetensors.torch import save
 
-from emotion import Analyzer
+from emotion import Analyzer, graph_file
 from emotion.calibration import calm_probabilities
 from emotion.cam import class_activation_maps
 from emotion.config import NetworkConfig
 from emotion.detect import RetinaFaceDetector
 from emotion.errors import ConfigError, WeightsError
 from emotion.labels import CALM, NOT_SURE
-from emotion.network import EmotionNet
+from emotion.network import ConventionNorm, EmotionNet, first_norm_of_last_stage
 from emotion.weights import load
 
 OTHER = {
@@ -29,6 +29,7 @@ OTHER = {
     "class_offsets": (0.5, 0.0, 0.0, 0.0, 0.0, -0.5),
     "abstain_below": 0.7,
 }
+CALM_OF_IT = {"calm_bound": 1.5, "calm_temperature": 2.0}
 CONFIG = NetworkConfig(
     backbone="cnn",
     widths=(4, 4, 8, 8),
@@ -120,7 +121,7 @@ def test_an_unknown_convention_is_refused_with_the_known_ones(tmp_path: Path) ->
     ):
         load(spec, "jaffe")
     alone = replace(CONFIG, conventions=(), calibrations={})
-    with pytest.raises(ConfigError, match="one linear layer"):
+    with pytest.raises(ConfigError, match="one convention, 'common'"):
         load(written(tmp_path, make(alone)), "jaffe")
 
 
@@ -131,6 +132,9 @@ def test_an_unknown_convention_is_refused_with_the_known_ones(tmp_path: Path) ->
         {"conventions": ["fer2013", "fer2013"]},
         {"calibrations": {"jaffe": OTHER}},
         {"calibrations": {"raf-db": {"temperature": 1.0}}},
+        {"calibrations": {"raf-db": {**OTHER, "calm_bound": 1.0}}},
+        {"conventions_by": "offset"},  # the tensors are layers
+        {"conventions_by": "vote"},
         {"calibrations": {"raf-db": {**OTHER, "abstain_below": 2}}},
         {"calibrations": ["raf-db"]},
         {"calm_temperature": 0.0},
@@ -179,3 +183,50 @@ def test_weights_without_the_output_tell_no_calm() -> None:
     analyzer = Analyzer(make(replace(CONFIG, calm=False)), RetinaFaceDetector())
 
     assert analyzer.analyze(np.full((64, 64, 3), 90, np.uint8), detect=False)[0].calm is None
+
+
+TOLD = replace(CONFIG, conventions_by="offset", calibrations={"raf-db": {**OTHER, **CALM_OF_IT}})
+
+
+def told() -> EmotionNet:
+    """Return a network that adds a vector for each convention before the norm of its last stage."""
+    network = make(TOLD)
+    _, _, norm = first_norm_of_last_stage(network)
+    assert isinstance(norm, ConventionNorm)
+    with torch.no_grad():
+        for offset in norm.offsets.values():
+            offset.normal_()
+    return network
+
+
+def test_a_convention_by_offset_is_an_input_of_the_last_stage(tmp_path: Path) -> None:
+    spec = written(tmp_path, told())
+    common, own = load(spec).network, load(spec, "raf-db").network
+    norm = common.block4.bn1
+    plain = make(replace(CONFIG, conventions=(), calibrations={}))
+    plain.load_state_dict({k: v for k, v in common.state_dict().items() if ".offsets." not in k})
+
+    with torch.inference_mode():
+        torch.testing.assert_close(common.features(inputs()), plain.features(inputs()))
+        # What is added before the norm may as well be taken from its mean.
+        plain.block4.bn1.running_mean -= norm.offsets["raf-db"]
+        expected = plain.features(inputs())
+        torch.testing.assert_close(own.features(inputs()), expected)
+        assert not torch.allclose(common.features(inputs()), expected, atol=0.01)
+    assert own.head is own.fc
+    assert (own.config.temperature, own.config.calm_bound) == (2.0, 1.5)
+    assert (common.config.temperature, common.config.calm_bound) == (1.0, 0.0)
+    torch.testing.assert_close(
+        common.answer_as("raf-db").features(inputs()), own.features(inputs())
+    )
+    assert Analyzer(own, RetinaFaceDetector()).description["convention"] == "raf-db"
+
+
+def test_a_graph_belongs_to_the_convention_that_is_inside(tmp_path: Path) -> None:
+    common = load(written(tmp_path, told())).network.config
+    own = common.answering("raf-db")
+
+    assert graph_file.mark("digest", common) == graph_file.mark("digest", CONFIG)
+    assert graph_file.mark("digest", own) != graph_file.mark("digest", common)
+    by_layer = CONFIG.answering("raf-db")
+    assert graph_file.mark("digest", by_layer) == graph_file.mark("digest", CONFIG)

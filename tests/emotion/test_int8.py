@@ -168,6 +168,17 @@ def test_another_calibration_or_threshold_needs_no_new_model(
     assert int8.load(loaded.folder, loaded.digest, config, openvino)
 
 
+def test_a_convention_with_a_body_of_its_own_runs_the_weights_and_nothing_is_said(
+    loaded: Loaded, openvino: OpenVINOEngine, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = replace(loaded.network.config, conventions=("jaffe",), conventions_by="offset")
+
+    assert int8.load(loaded.folder, loaded.digest, config, openvino)
+    told = config.answering("jaffe")
+    assert int8.load(loaded.folder, loaded.digest, told, openvino) is None
+    assert not caplog.records
+
+
 @pytest.mark.parametrize("name", [int8.RECORD, int8.STRUCTURE, int8.CONSTANTS])
 @pytest.mark.parametrize("damage", ["cut", "emptied", "gone"])
 def test_a_damaged_model_is_one_line_and_the_weights_run(

@@ -42,6 +42,8 @@ def run(arguments: Arguments) -> int:
         DataError: if the faces are missing or were trained on, or RUN cannot be written.
         WeightsError: if RUN holds no weights.
     """
+    from functools import partial
+
     import torch
     from tqdm import tqdm
 
@@ -75,8 +77,8 @@ def run(arguments: Arguments) -> int:
     }
     excluded.check_used()
     neutral = read_neutral(arguments.data, corpora)
-    answers = ask(answer, validation, neutral)
-    values, figures = calibrate_network(network, answers, arguments.coverage)
+    asked = partial(ask, answer, validation, neutral)
+    values, figures = calibrate_network(network, asked, arguments.coverage)
     figures["excluded"] = excluded.count
     write_calibration(arguments.run, values, figures)
     print(to_text(figures))

@@ -1,9 +1,9 @@
-"""Calibrating everything that a network answers: each convention's layer, and who is calm."""
+"""Calibrating everything that a network answers: each convention, and who is calm."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,30 +25,34 @@ CALLED_CALM = 0.08
 
 
 def calibrate_network(
-    network: EmotionNet, corpora: dict[str, CorpusAnswers], coverage: float = COVERAGE
+    network: EmotionNet,
+    asked: Callable[[], dict[str, CorpusAnswers]],
+    coverage: float = COVERAGE,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Calibrate every layer, choose the one that answers, and find the bound of calm.
+    """Calibrate every convention, choose the one that answers, and find the bound of calm.
 
-    The layer that answers is the best on the mean of the corpora, by accuracy plus macro F1 of each
-    half of the faces at the calibration of the other half.
+    Of layers the one answers that is the best on the mean of the corpora, by accuracy plus macro F1
+    of each half of the faces at the calibration of the other half. Of offsets ``common`` does: who
+    wrote the weights chose it so, see ``train.training.own_norms.written``.
 
     Args:
         network: in evaluation mode.
-        corpora: name -> what it answers on validation; at least one.
+        asked: returns what it answers on validation: name -> answers; at least one.
         coverage: see ``train.scoring.calibrate.abstain_threshold``.
 
     Returns:
         The values for ``NetworkConfig`` that are found, and figures: those of
-        ``train.scoring.calibrate.calibrate`` for the layer that answers, ``convention``,
-        ``conventions`` (name -> figures of each layer) if there are several, and ``calm``
-        (``bound``, ``temperature``) with a second output.
+        ``train.scoring.calibrate.calibrate`` for the convention that answers, ``convention``,
+        ``conventions`` (name -> figures of each) if there are several, and ``calm`` (``bound``,
+        ``temperature``) with a second output.
     """
-    bound, temperature = _fit_calm(corpora) if network.config.calm else (np.inf, 1.0)
+    by_offset = network.config.conventions_by == "offset"
     values: dict[str, dict[str, Any]] = {}
     figures: dict[str, dict[str, Any]] = {}
-    for convention in (COMMON, *network.config.conventions):
-        answers = {name: _as(network, part, convention) for name, part in corpora.items()}
-        calibration, figures[convention] = calibrate(answers, coverage, bound)
+    for convention, corpora in _of_each(network, asked):
+        calm = network.config.calm
+        bound, divisor = _fit_calm(corpora) if calm else (np.inf, 1.0)
+        calibration, figures[convention] = calibrate(corpora, coverage, bound)
         values[convention] = {
             "temperature": calibration.typical,
             "temperature_slope": calibration.slope,
@@ -56,14 +60,29 @@ def calibrate_network(
             "class_offsets": calibration.class_offsets,
             "abstain_below": figures[convention]["abstain_below"],
         }
-    best = max(figures, key=lambda name: _merit(figures[name]))
+        if calm:
+            values[convention] |= {"calm_bound": bound, "calm_temperature": divisor}
+            figures[convention]["calm"] = {"bound": bound, "temperature": divisor}
+    best = COMMON if by_offset else max(figures, key=lambda name: _merit(figures[name]))
     config, report = {**values[best], "convention": best}, {**figures[best], "convention": best}
     if network.config.conventions:
         config["calibrations"], report["conventions"] = values, figures
-    if network.config.calm:
-        config |= {"calm_bound": bound, "calm_temperature": temperature}
-        report["calm"] = {"bound": bound, "temperature": temperature}
     return config, report
+
+
+def _of_each(
+    network: EmotionNet, asked: Callable[[], dict[str, CorpusAnswers]]
+) -> Iterator[tuple[str, dict[str, CorpusAnswers]]]:
+    """Yield every convention and what it answers; layers read the same features."""
+    if network.config.conventions_by == "offset":
+        for convention in (COMMON, *network.config.conventions):
+            network.answer_as(convention)
+            yield convention, asked()
+        network.answer_as(COMMON)
+        return
+    corpora = asked()
+    for convention in (COMMON, *network.heads):
+        yield convention, {name: _as(network, part, convention) for name, part in corpora.items()}
 
 
 def write_calibration(folder: Path, values: Mapping[str, Any], figures: Mapping[str, Any]) -> None:

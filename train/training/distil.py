@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from emotion.files import write_bytes
 from emotion.network import EmotionNet
 from emotion.weights import Loaded, load
 from train.config.fit import FitConfig
+from train.faces.store import FaceStore
 from train.scoring.inference import predict
 from train.scoring.views import average_over_views
 from train.training import distributed
@@ -36,7 +38,8 @@ def distil(config: FitConfig, data: TrainingData, out: Path, device: torch.devic
     A target t becomes (1 - a) t + a q, where a is ``teacher_weight`` and q the mean of the
     teachers' calibrated probabilities of the face and its mirror image: Hinton et al., "Distilling
     the Knowledge in a Neural Network", 2015, with each teacher's own calibration in place of one
-    temperature. The face is not augmented, so it has one target.
+    temperature. A teacher that knows the convention of a face's corpus answers by it. The face is
+    not augmented, so it has one target.
     Outliers, which have no class, keep theirs.
 
     Args:
@@ -60,10 +63,11 @@ def distil(config: FitConfig, data: TrainingData, out: Path, device: torch.devic
                 f"expects {teacher.network.config.zoom}; prepare them for it, or leave it out."
             )
     known = data.training.labels >= 0
-    faces = data.training.faces[known]
-    teachers = [(_key(teacher, faces), teacher.network) for teacher in loaded]
+    faces = data.training.select(known.nonzero()[:, 0])
+    corpora = config.data.corpora
+    teachers = [(_key(teacher, faces, corpora), teacher.network) for teacher in loaded]
     if not distributed.rank():
-        _ask_once(teachers, faces, out, device)
+        _ask_once(teachers, faces, corpora, out, device)
     distributed.wait()
     answers = _read(out / ANSWERS)
     taught = torch.stack([answers[key] for key, _ in teachers]).mean(0)
@@ -76,21 +80,43 @@ def distil(config: FitConfig, data: TrainingData, out: Path, device: torch.devic
     return replace(data, training=replace(data.training, soft=targets), splits=tuple(seen))
 
 
-def _key(teacher: Loaded, faces: Tensor) -> str:
+def _key(teacher: Loaded, faces: FaceStore, corpora: Sequence[str]) -> str:
     """Name the answers of one network, as it is calibrated, to these faces."""
     digest = hashlib.sha256(f"{teacher.digest} {teacher.network.config}".encode())
-    digest.update(faces.numpy().tobytes())
+    for convention, rows in _by_convention(teacher.network, faces, corpora).items():
+        digest.update(convention.encode() + faces.faces[rows].numpy().tobytes())
     return digest.hexdigest()
 
 
+def _by_convention(
+    network: EmotionNet, faces: FaceStore, corpora: Sequence[str]
+) -> dict[str, Tensor]:
+    """Return which faces (rows) a network answers by which convention."""
+    own = network.config.convention
+    names = [name if name in network.config.conventions else own for name in corpora]
+    assert faces.corpus is not None
+    return {
+        name: torch.tensor([names[place] == name for place in range(len(names))])[faces.corpus]
+        for name in dict.fromkeys(names)
+    }
+
+
 def _ask_once(
-    teachers: list[tuple[str, EmotionNet]], faces: Tensor, out: Path, device: torch.device
+    teachers: list[tuple[str, EmotionNet]],
+    faces: FaceStore,
+    corpora: Sequence[str],
+    out: Path,
+    device: torch.device,
 ) -> None:
     answers = _read(out / ANSWERS)
     for key, network in teachers:
-        if key not in answers:
-            answers[key] = _ask(network.to(device), faces)
-            write_bytes(out / ANSWERS, pack_tensors(answers))
+        if key in answers:
+            continue
+        said = torch.empty(len(faces), len(network.config.labels))
+        for convention, rows in _by_convention(network, faces, corpora).items():
+            said[rows] = _ask(network.to(device).answer_as(convention), faces.faces[rows])
+        answers[key] = said
+        write_bytes(out / ANSWERS, pack_tensors(answers))
 
 
 def _ask(network: EmotionNet, faces: Tensor) -> Tensor:

@@ -38,7 +38,7 @@ def judge(network: EmotionNet, validation: dict[str, FaceStore], size: int) -> d
     for corpus, faces in validation.items():
         part = pooled_features(network, distributed.share(faces.faces), size)
         pooled[corpus] = distributed.gathered(part)
-    conventions = (COMMON, *network.config.conventions)
+    conventions = (COMMON, *network.heads)
     scores = {name: _score(network, pooled, validation, name) for name in conventions}
     means = {name: _mean(of_corpus) for name, of_corpus in scores.items()}
     best = max(conventions, key=lambda name: sum(means[name].values()))

@@ -14,7 +14,7 @@ from emotion.weights import load_weights
 from train.config.fit import FitConfig, override
 from train.config.options import ArchitectureConfig
 from train.training.data import TrainingData
-from train.training.own_norms import give_norms
+from train.training.own_norms import begin_as, give_norms
 
 _ARCHITECTURE = ("labels", "backbone", "activation", "stem", "max_pool", "widths", "zoom")
 _FOLLOWED = (*_ARCHITECTURE, "standardise")
@@ -45,14 +45,17 @@ def build_network(config: FitConfig, data: TrainingData) -> EmotionNet:
         conventions=config.data.corpora if chosen.heads and len(config.data.corpora) > 1 else (),
     )
     if chosen.init:
-        network = _fine_tuned(chosen.init, wanted)
+        start = load_weights(chosen.init)
+        network = _fine_tuned(start, chosen.init, wanted)
         if chosen.frozen_stages > len(network.config.widths):
             raise ConfigError(
                 f"--frozen-stages must be at most {len(network.config.widths)}, the stages of "
                 f"{chosen.backbone}, not {chosen.frozen_stages}."
             )
         network.freeze(chosen.frozen_stages)
-        return _with_own_norms(network, config).train()
+        network = _with_own_norms(network, config)
+        begin_as(network, start, config.data.corpora)
+        return network.train()
     grey = data.training.faces.double() / 255
     mean, std = round(float(grey.mean()), 4), round(float(grey.std()), 4)
     return _with_own_norms(EmotionNet(replace(wanted, mean=mean, std=std)), config).train()
@@ -89,8 +92,7 @@ def follow_weights(config: FitConfig) -> FitConfig:
     )
 
 
-def _fine_tuned(spec: str, wanted: NetworkConfig) -> EmotionNet:
-    start = load_weights(spec)
+def _fine_tuned(start: EmotionNet, spec: str, wanted: NetworkConfig) -> EmotionNet:
     for name in _ARCHITECTURE:
         has, asked = getattr(start.config, name), getattr(wanted, name)
         wider = name == "widths" and all(a >= h for a, h in zip(asked, has, strict=False))

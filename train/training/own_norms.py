@@ -1,20 +1,21 @@
-"""A body in which each corpus has something of its own in the norms; what is served has not.
+"""A body in which each corpus has something of its own in the norms.
 
 Each corpus labels in its own way. A linear layer for each (``--heads``) leaves the body to all of
-them alike. Here the body knows whose face it sees, in one of two ways, and what is written for one
-corpus is a plain network: both ways end in statistics of norms.
+them alike. Here the body knows whose face it sees, in one of two ways. What answers as one corpus
+is a plain network: both ways end in statistics of norms.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from emotion.network import EmotionNet
+from emotion.network import ConventionNorm, EmotionNet, first_norm_of_last_stage
 
 Own = Literal["offsets", "statistics"]
 
@@ -38,10 +39,7 @@ class OwnNorm(nn.BatchNorm2d):
 
 
 class OffsetNorm(OwnNorm):
-    """Adds a learnt vector of the corpus to what is normalised: the corpus is an input.
-
-    That is a convolution that also reads the corpus as one-hot planes, without their zero padding.
-    """
+    """Adds a learnt vector of each row's corpus, see ``emotion.network.ConventionNorm``."""
 
     def __init__(self, channels: int, corpora: int) -> None:
         super().__init__(channels)
@@ -115,11 +113,7 @@ def give_norms(network: EmotionNet, own: Own, corpora: int) -> EmotionNet:
         if isinstance(module, nn.BatchNorm2d)
     ]
     if own == "offsets":
-        stages = [
-            [m for m in s.modules() if isinstance(m, nn.BatchNorm2d)] for s in network.children()
-        ]
-        first_of_last = [norms for norms in stages if norms][-1][0]
-        places = [place for place in places if place[2] is first_of_last]
+        places = [first_norm_of_last_stage(network)]
     for parent, name, module in places:
         new = (OffsetNorm if own == "offsets" else StatisticsNorm)(module.num_features, corpora)
         new.load_state_dict(module.state_dict(), strict=False)
@@ -157,6 +151,45 @@ def folded(network: EmotionNet, place: int) -> EmotionNet:
     # What a recipe's network has beyond the one that is served stays behind.
     plain.load_state_dict({name: state[name] for name in plain.state_dict()})
     return plain.eval().requires_grad_(False)
+
+
+def begin_as(network: EmotionNet, start: EmotionNet, corpora: Sequence[str]) -> None:
+    """Give ``OffsetNorm`` the vectors of trained weights; others leave the network as it is.
+
+    Args:
+        network: has the other weights of ``start`` already, of its ``common``.
+        start: may know some of the conventions.
+        corpora: of the network, in order.
+    """
+    known = [module for module in start.modules() if isinstance(module, ConventionNorm)]
+    for _, norm in _own_norms(network):
+        if isinstance(norm, OffsetNorm) and known:
+            for place, name in enumerate(corpora):
+                if name in known[0].offsets:
+                    norm.offsets[place].data.copy_(known[0].offsets[name])
+
+
+def written(network: EmotionNet, corpora: Sequence[str], best: str) -> EmotionNet:
+    """Return the network that is written: one corpus answers, and with ``OffsetNorm`` others can.
+
+    Args:
+        network: with norms that know the corpus.
+        corpora: in order.
+        best: the one whose way of answering becomes ``common``.
+    """
+    place = corpora.index(best)
+    plain = folded(network, place)
+    (name, norm), *_ = _own_norms(network)
+    if not isinstance(norm, OffsetNorm):
+        return plain
+    config = replace(plain.config, conventions=tuple(corpora), conventions_by="offset")
+    told = EmotionNet(config).to(next(network.parameters()).device)
+    offsets = {
+        f"{name}.offsets.{corpus}": (offset - norm.offsets[place]).detach()
+        for corpus, offset in zip(corpora, norm.offsets, strict=True)
+    }
+    told.load_state_dict({**plain.state_dict(), **offsets})
+    return told.eval().requires_grad_(False)
 
 
 def _own_norms(network: EmotionNet) -> Iterator[tuple[str, OwnNorm]]:

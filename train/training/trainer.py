@@ -28,7 +28,7 @@ from train.training.consistency import AttentionConsistency
 from train.training.device import compiles, generators, send
 from train.training.judge import judge, judge_each
 from train.training.optim import WeightAverage, build_optimizer, learning_rate
-from train.training.own_norms import folded, has_own_norms, show_corpora
+from train.training.own_norms import folded, has_own_norms, show_corpora, written
 from train.training.precision import autocast, resolve
 from train.training.sampling import BatchSource
 from train.training.step import ExtraLoss, FeaturesAndScores, Step
@@ -229,8 +229,11 @@ class Trainer:
     def _export(self) -> None:
         """Write the averaged weights in half precision, as a folder that SPEC accepts."""
         average, corpora = self.average.network, self.config.data.corpora
-        place = corpora.index(self.best["convention"]) if has_own_norms(average) else 0
-        save_network(folded(average, place).half(), self.out)
+        if has_own_norms(average):
+            network = written(average, corpora, self.best["convention"])
+        else:
+            network = folded(average, 0)
+        save_network(network.half(), self.out)
 
     def finish(self, neutral: Mapping[str, FaceStore] | None = None) -> None:
         """Calibrate the kept weights on the validation splits; lay their graph beside them.
@@ -240,8 +243,8 @@ class Trainer:
         """
         network = EmotionNet.from_pretrained(str(self.out))
         answer = partial(predict, network, size=self.config.schedule.sizes[-1])
-        answers = ask(answer, self.validation, neutral or {})
-        write_calibration(self.out, *calibrate_network(network, answers))
+        asked = partial(ask, answer, self.validation, neutral or {})
+        write_calibration(self.out, *calibrate_network(network, asked))
         write_graph(self.out)
 
     def _save(self) -> None:

@@ -61,7 +61,7 @@ def corpora(network: EmotionNet) -> dict[str, CorpusAnswers]:
 def test_the_layer_that_is_right_most_often_answers(
     network: EmotionNet, corpora: dict[str, CorpusAnswers]
 ) -> None:
-    values, figures = calibrate_network(network, corpora)
+    values, figures = calibrate_network(network, lambda: corpora)
 
     assert values["convention"] == figures["convention"] == "good"
     assert set(values["calibrations"]) == set(figures["conventions"]) == {COMMON, "good", "bad"}
@@ -75,7 +75,7 @@ def test_the_layer_that_is_right_most_often_answers(
 def test_the_bound_of_calm_spares_expressive_faces_of_every_corpus_alike(
     network: EmotionNet, corpora: dict[str, CorpusAnswers]
 ) -> None:
-    values, figures = calibrate_network(network, corpora)
+    values, figures = calibrate_network(network, lambda: corpora)
 
     called = [row["called_calm"] for row in figures["corpora"].values()]
     assert np.mean(called) == pytest.approx(CALLED_CALM, abs=0.005)
@@ -97,7 +97,7 @@ def test_the_bound_of_calm_spares_expressive_faces_of_every_corpus_alike(
 def test_probabilities_of_calm_fit_how_often_faces_are_calm_up_to_the_bounds_shift(
     network: EmotionNet, corpora: dict[str, CorpusAnswers]
 ) -> None:
-    values, _ = calibrate_network(network, corpora)
+    values, _ = calibrate_network(network, lambda: corpora)
 
     # Two normal distributions of equal spread are told apart by a logistic function of slope
     # (distance of the means) / variance; here the expressive ones spread twice as far.
@@ -118,7 +118,7 @@ def test_what_is_written_is_what_answers(
 ) -> None:
     (tmp_path / "config.json").write_text(json.dumps(asdict(network.config)), "utf-8")
     (tmp_path / "model.safetensors").write_bytes(save(network.state_dict()))
-    values, figures = calibrate_network(network, corpora)
+    values, figures = calibrate_network(network, lambda: corpora)
 
     write_calibration(tmp_path, values, figures)
 

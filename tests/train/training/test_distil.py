@@ -74,6 +74,29 @@ def test_targets_are_labels_mixed_with_the_teachers_mean_calibrated_answer(
     assert set(taught.splits) == {"synthetic/train", "corpus-1/train", "corpus-2/train"}
 
 
+def test_a_teacher_answers_each_face_by_the_convention_of_its_corpus(
+    tmp_path: Path, exposed: TrainingData, tiny: Tiny
+) -> None:
+    torch.manual_seed(0)
+    config = NetworkConfig(backbone="cnn", widths=(8, 8, 16, 16), conventions=("another", "jaffe"))
+    network = EmotionNet(config).eval()
+    network.save_pretrained(tmp_path / "teacher")
+    faces = exposed.training.select(torch.arange(40))
+    corpus = torch.arange(40) % 2
+    data = replace(exposed, training=replace(faces, corpus=corpus))
+    spec = str(tmp_path / "teacher")
+    options = tiny(teachers=(spec,), teacher_weight=1.0, corpora=("synthetic", "another"))
+
+    targets = distil(options, data, tmp_path, CPU).training.targets
+
+    for place, layer in enumerate((network.fc, network.heads["another"])):
+        rows = corpus == place
+        pooled = predict(network, faces.faces[rows], 64).pooled
+        mirrored = predict(network, faces.faces[rows].flip(-1), 64).pooled
+        expected = (layer(pooled).softmax(1) + layer(mirrored).softmax(1)) / 2
+        torch.testing.assert_close(targets[rows], expected.detach())
+
+
 def test_a_teacher_is_asked_once_and_another_one_anew(
     tmp_path: Path, exposed: TrainingData, tiny: Tiny, monkeypatch: pytest.MonkeyPatch
 ) -> None:

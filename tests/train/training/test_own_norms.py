@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -11,13 +12,23 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from emotion.config import NetworkConfig
+from emotion.config import COMMON, NetworkConfig
 from emotion.errors import ConfigError
 from emotion.network import EmotionNet
 from emotion.weights import load
 from train.config.fit import FitConfig
+from train.faces.store import read_split
 from train.fit import fit
-from train.training.own_norms import OffsetNorm, StatisticsNorm, folded, give_norms, show_corpora
+from train.scoring.inference import predict_logits
+from train.training.own_norms import (
+    OffsetNorm,
+    StatisticsNorm,
+    begin_as,
+    folded,
+    give_norms,
+    show_corpora,
+    written,
+)
 
 Tiny = Callable[..., FitConfig]
 CORPUS = torch.tensor([0, 1, 1, 0, 1])
@@ -122,18 +133,90 @@ def two(prepared: Path, tmp_path: Path) -> Path:
     return tmp_path / "prepared"
 
 
+def taught(own: str) -> EmotionNet:
+    """Return a network that has learnt something for each of two corpora."""
+    changed = give_norms(network(), own, 2)  # type: ignore[arg-type]
+    show_corpora(changed, CORPUS)
+    optimizer = torch.optim.SGD(changed.train().parameters(), 0.1)
+    inputs = torch.randn(5, 3, 64, 64, generator=torch.Generator().manual_seed(4))
+    for _ in range(3):
+        optimizer.zero_grad()
+        changed(inputs + CORPUS[:, None, None, None]).square().sum().backward()
+        optimizer.step()
+    return changed.eval()
+
+
+@pytest.mark.parametrize("best", ["one", "two"])
+def test_what_is_written_answers_as_the_best_corpus_and_as_every_other(best: str) -> None:
+    changed, corpora, inputs = taught("offsets"), ("one", "two"), torch.randn(5, 3, 64, 64)
+
+    network = written(changed, corpora, best)
+
+    assert network.config.conventions == corpora
+    by_name = {name: folded(changed, place) for place, name in enumerate(corpora)}
+    torch.testing.assert_close(network(inputs), by_name[best](inputs))
+    for name, plain in by_name.items():
+        torch.testing.assert_close(network.answer_as(name)(inputs), plain(inputs))
+    assert not torch.allclose(by_name["one"](inputs), by_name["two"](inputs), atol=1e-3)
+
+
+def test_statistics_of_one_corpus_are_a_plain_network() -> None:
+    changed, inputs = taught("statistics"), torch.randn(5, 3, 64, 64)
+
+    network = written(changed, ("one", "two"), "two")
+
+    assert not network.config.conventions
+    torch.testing.assert_close(network(inputs), folded(changed, 1)(inputs))
+
+
+def test_a_later_run_begins_with_what_each_corpus_has() -> None:
+    start, inputs = written(taught("offsets"), ("one", "two"), "two"), torch.randn(3, 3, 64, 64)
+    plain = network()
+    plain.load_state_dict({k: v for k, v in start.state_dict().items() if ".offsets." not in k})
+    changed = give_norms(plain, "offsets", 3)
+
+    begin_as(changed, start, ("two", "new", "one"))
+
+    answers = [folded(changed, place)(inputs) for place in range(3)]
+    common = start(inputs)
+    torch.testing.assert_close(answers[0], common)
+    torch.testing.assert_close(answers[1], common)
+    torch.testing.assert_close(answers[2], start.answer_as("one")(inputs))
+
+
 @pytest.mark.parametrize("own", ["offsets", "statistics"])
-def test_a_run_writes_a_plain_network_of_the_best_corpus(
+def test_a_run_writes_a_network_that_answers_as_the_best_corpus(
     own: str, two: Path, tiny: Tiny, tmp_path: Path
 ) -> None:
-    config = tiny(corpora=("synthetic", "another"), own_norms=own, limit=60, epochs=(2,))
+    corpora, run = ("synthetic", "another"), tmp_path / "whole"
+    config = tiny(corpora=corpora, own_norms=own, limit=60, epochs=(2,), calm_weight=0.5)
 
-    best = fit(config, two, tmp_path / "whole")
+    best = fit(config, two, run)
 
-    weights = load(str(tmp_path / "whole"))
-    assert type(weights.network) is EmotionNet
-    assert best["convention"] in ("synthetic", "another")
+    assert best["convention"] in corpora
     assert set(best["validation"]["another"]) >= {"own", "accuracy"}
+    config_of = load(str(run)).network.config
+    assert config_of.convention == COMMON
+    if own == "statistics":
+        assert config_of.conventions == ()
+        return
+    assert config_of.conventions == corpora
+    assert set(config_of.calibrations) == {COMMON, *corpora}
+    figures = json.loads((run / "calibration.json").read_text("utf-8"))
+    assert set(figures["conventions"]) == {COMMON, *corpora}
+    for name in corpora:
+        network = load(str(run), name).network
+        assert network.config.calm_bound == config_of.calibrations[name]["calm_bound"]
+        faces = read_split(two, name, "train")
+        assert torch.isfinite(predict_logits(network, faces.faces, 64)).all()
+    again = tiny(corpora=corpora, own_norms=own, limit=60, epochs=(1,), init=str(run), lr=1e-9)
+    fit(again, two, tmp_path / "again")
+    faces = read_split(two, "another", "train").faces[:8]
+    before, after = (
+        predict_logits(load(str(folder), "another").network, faces, 32)
+        for folder in (run, tmp_path / "again")
+    )
+    torch.testing.assert_close(after, before, atol=0.3, rtol=0.1)
 
 
 @pytest.mark.parametrize(
