@@ -15,6 +15,8 @@ from train.scoring.metrics import evaluate_probabilities
 from train.scoring.temperature import fit_offsets
 from train.training import distributed
 
+_KEPT = ("accuracy", "macro_f1")
+
 
 def judge(network: EmotionNet, validation: dict[str, FaceStore], size: int) -> dict[str, Any]:
     """Score weights on every validation split, as calibrated weights are scored in the end.
@@ -45,7 +47,7 @@ def judge(network: EmotionNet, validation: dict[str, FaceStore], size: int) -> d
     for corpus in scores[best]:
         if corpus in scores:
             own = scores[corpus][corpus]
-            scores[best][corpus]["own"] = {k: own[k] for k in ("accuracy", "macro_f1")}
+            scores[best][corpus]["own"] = {k: own[k] for k in _KEPT}
     named = {"convention": best} if len(conventions) > 1 else {}
     return {**means[best], **named, "validation": scores[best]}
 
@@ -53,18 +55,23 @@ def judge(network: EmotionNet, validation: dict[str, FaceStore], size: int) -> d
 def judge_each(
     networks: dict[str, EmotionNet], validation: dict[str, FaceStore], size: int
 ) -> dict[str, Any]:
-    """Score several networks, of which one will answer; returns what ``judge`` says of the best.
+    """Score several networks, of which one will answer; returns what ``judge`` says of it.
+
+    That is ``common`` if there is one, otherwise the best of all.
 
     Args:
-        networks: convention -> network in evaluation mode; the best one's name is ``convention``.
+        networks: convention -> network in evaluation mode; the name of the one is ``convention``.
         validation: see ``judge``.
         size: see ``judge``.
     """
-    judged = {name: judge(network, validation, size) for name, network in networks.items()}
+    answering = {COMMON: networks[COMMON]} if COMMON in networks else networks
+    judged = {name: judge(network, validation, size) for name, network in answering.items()}
     best = max(judged, key=lambda name: judged[name]["accuracy"] + judged[name]["macro_f1"])
-    for name in judged.keys() & validation.keys():
-        own = judged[name]["validation"][name]
-        judged[best]["validation"][name]["own"] = {k: own[k] for k in ("accuracy", "macro_f1")}
+    for name, faces in validation.items():
+        if name in networks:
+            own = judged[name] if name in judged else judge(networks[name], {name: faces}, size)
+            scores = own["validation"][name]
+            judged[best]["validation"][name]["own"] = {k: scores[k] for k in _KEPT}
     return {**judged[best], "convention": best}
 
 
@@ -88,7 +95,4 @@ def _score(
 
 
 def _mean(scores: dict[str, dict[str, Any]]) -> dict[str, float]:
-    return {
-        name: sum(score[name] for score in scores.values()) / len(scores)
-        for name in ("accuracy", "macro_f1")
-    }
+    return {name: sum(score[name] for score in scores.values()) / len(scores) for name in _KEPT}

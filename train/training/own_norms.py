@@ -15,9 +15,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from emotion.config import COMMON
 from emotion.network import ConventionNorm, EmotionNet, first_norm_of_last_stage
 
 Own = Literal["offsets", "statistics"]
+
+HIDDEN = 0.5
+"""Share of the faces whose corpus is hidden from ``OffsetNorm`` in training."""
 
 
 class OwnNorm(nn.BatchNorm2d):
@@ -29,6 +33,10 @@ class OwnNorm(nn.BatchNorm2d):
 
     corpus: Tensor
 
+    def show(self, corpus: Tensor, random: torch.Generator) -> None:
+        """Take what the next batch of training is of: int64 (B,)."""
+        self.corpus = corpus
+
     def folded(self, place: int) -> dict[str, Tensor]:
         """Return the statistics of a plain norm that answers as this one does for one corpus.
 
@@ -39,13 +47,23 @@ class OwnNorm(nn.BatchNorm2d):
 
 
 class OffsetNorm(OwnNorm):
-    """Adds a learnt vector of each row's corpus, see ``emotion.network.ConventionNorm``."""
+    """Adds a learnt vector of each row's corpus, see ``emotion.network.ConventionNorm``.
+
+    A picture of nobody's corpus has to be answered too. So there is one vector more, and some faces
+    of every batch are shown with it: ``common`` is learnt from them (as a network that generates
+    with and without a class learns both, Ho and Salimans, 2021).
+    """
 
     def __init__(self, channels: int, corpora: int) -> None:
         super().__init__(channels)
         self.offsets = nn.ParameterList(
-            [nn.Parameter(torch.zeros(channels)) for _ in range(corpora)]
+            [nn.Parameter(torch.zeros(channels)) for _ in range(corpora + 1)]
         )
+
+    def show(self, corpus: Tensor, random: torch.Generator) -> None:
+        """See ``OwnNorm``: of a share of the rows the corpus is hidden."""
+        hidden = torch.rand(len(corpus), generator=random, device=corpus.device) < HIDDEN
+        self.corpus = corpus.masked_fill(hidden, len(self.offsets) - 1)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, C, H, W) to the same shape."""
@@ -126,15 +144,23 @@ def give_norms(network: EmotionNet, own: Own, corpora: int) -> EmotionNet:
     return network
 
 
-def show_corpora(network: EmotionNet, corpus: Tensor) -> None:
-    """Tell the norms of which corpora the rows of the next batch are: int64 (B,)."""
+def show_corpora(network: EmotionNet, corpus: Tensor, random: torch.Generator) -> None:
+    """Tell the norms of which corpora the rows of the next batch of training are.
+
+    Args:
+        network: may have norms that know the corpus.
+        corpus: int64 (B,).
+        random: on the same device; says of whom it is hidden.
+    """
     for _, norm in _own_norms(network):
-        norm.corpus = corpus
+        norm.show(corpus, random)
 
 
-def has_own_norms(network: EmotionNet) -> bool:
-    """Whether norms know the corpus."""
-    return any(True for _ in _own_norms(network))
+def conventions(network: EmotionNet, corpora: Sequence[str]) -> tuple[str, ...]:
+    """Return in which ways a network with such norms answers, in their order; none without."""
+    for _, norm in _own_norms(network):
+        return (*corpora, COMMON) if isinstance(norm, OffsetNorm) else tuple(corpora)
+    return ()
 
 
 def folded(network: EmotionNet, place: int) -> EmotionNet:
@@ -142,7 +168,7 @@ def folded(network: EmotionNet, place: int) -> EmotionNet:
 
     Args:
         network: may have norms that know the corpus.
-        place: of the corpus, from 0.
+        place: of the corpus, from 0; see ``conventions``.
     """
     state = network.state_dict()
     for name, norm in _own_norms(network):
@@ -170,23 +196,34 @@ def begin_as(network: EmotionNet, start: EmotionNet, corpora: Sequence[str]) -> 
 
 
 def written(network: EmotionNet, corpora: Sequence[str], best: str) -> EmotionNet:
-    """Return the network that is written: one corpus answers, and with ``OffsetNorm`` others can.
+    """Return the network that is written.
+
+    With ``OffsetNorm`` it answers as ``common`` and can be told to answer as every corpus, with
+    ``StatisticsNorm`` it is the plain network of one.
 
     Args:
-        network: with norms that know the corpus.
+        network: may have norms that know the corpus.
         corpora: in order.
-        best: the one whose way of answering becomes ``common``.
+        best: which one answers, see ``conventions``.
     """
-    place = corpora.index(best)
-    plain = folded(network, place)
-    (name, norm), *_ = _own_norms(network)
-    if not isinstance(norm, OffsetNorm):
-        return plain
-    config = replace(plain.config, conventions=tuple(corpora), conventions_by="offset")
-    told = EmotionNet(config).to(next(network.parameters()).device)
+    for name, norm in _own_norms(network):
+        if isinstance(norm, OffsetNorm):
+            return _with_conventions(network, corpora, name, norm)
+        return folded(network, corpora.index(best))
+    return folded(network, 0)
+
+
+def _with_conventions(
+    network: EmotionNet, corpora: Sequence[str], name: str, norm: OffsetNorm
+) -> EmotionNet:
+    *own, common = norm.offsets
+    plain = folded(network, len(own))
+    told = EmotionNet(
+        replace(plain.config, conventions=tuple(corpora), conventions_by="offset")
+    ).to(common.device)
     offsets = {
-        f"{name}.offsets.{corpus}": (offset - norm.offsets[place]).detach()
-        for corpus, offset in zip(corpora, norm.offsets, strict=True)
+        f"{name}.offsets.{corpus}": (offset - common).detach()
+        for corpus, offset in zip(corpora, own, strict=True)
     }
     told.load_state_dict({**plain.state_dict(), **offsets})
     return told.eval().requires_grad_(False)

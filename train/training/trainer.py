@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from emotion.config import COMMON
 from emotion.errors import ConfigError
 from emotion.network import EmotionNet, normalise
 from train.config.fit import FitConfig
@@ -28,7 +29,7 @@ from train.training.consistency import AttentionConsistency
 from train.training.device import compiles, generators, send
 from train.training.judge import judge, judge_each
 from train.training.optim import WeightAverage, build_optimizer, learning_rate
-from train.training.own_norms import folded, has_own_norms, show_corpora, written
+from train.training.own_norms import conventions, folded, show_corpora, written
 from train.training.precision import autocast, resolve
 from train.training.sampling import BatchSource
 from train.training.step import ExtraLoss, FeaturesAndScores, Step
@@ -196,7 +197,7 @@ class Trainer:
         inputs = normalise(distributed.share(crops), self.network.config)
         inputs = inputs.contiguous(memory_format=torch.channels_last)
         if faces.corpus is not None:
-            show_corpora(self.network, distributed.share(faces.corpus))
+            show_corpora(self.network, distributed.share(faces.corpus), random)
         with autocast(self.device, self._precision):
             features, scores = self._forward(inputs)
         scores = scores.float()
@@ -220,19 +221,16 @@ class Trainer:
     def judged(self, size: int) -> dict[str, Any]:
         """Score the averaged weights on the validation splits, see ``train.training.judge``."""
         average = self.average.network
-        if not has_own_norms(average):
+        names = conventions(average, self.config.data.corpora)
+        if not names:
             return judge(average, self.validation, size)
-        corpora = self.config.data.corpora
-        networks = {name: folded(average, place) for place, name in enumerate(corpora)}
+        networks = {name: folded(average, place) for place, name in enumerate(names)}
         return judge_each(networks, self.validation, size)
 
     def _export(self) -> None:
         """Write the averaged weights in half precision, as a folder that SPEC accepts."""
         average, corpora = self.average.network, self.config.data.corpora
-        if has_own_norms(average):
-            network = written(average, corpora, self.best["convention"])
-        else:
-            network = folded(average, 0)
+        network = written(average, corpora, self.best.get("convention", COMMON))
         save_network(network.half(), self.out)
 
     def finish(self, neutral: Mapping[str, FaceStore] | None = None) -> None:
