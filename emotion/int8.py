@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import nn
 
-from emotion.config import COMMON, NetworkConfig
+from emotion.config import NetworkConfig
 from emotion.engine import trial
 from emotion.files import write_bytes, write_text
 from emotion.graph_file import facts
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from emotion.engine.openvino_engine import OpenVINOEngine
 
 RECORD, STRUCTURE, CONSTANTS = INT8
+
+_TOLD = {"convention": None}  # in place of the one that is inside a graph
 
 _log = logging.getLogger(__name__)
 
@@ -73,14 +75,17 @@ def load(
         None if there is no such model, or the weights are others than it was made from; a line of
         the log says so if there is one that cannot be used.
     """
-    if not (folder / RECORD).exists() or facts(config) != facts(config.answering(COMMON)):
-        return None  # of several conventions with a body of their own, one has a model
+    if not (folder / RECORD).exists():
+        return None
     try:
         record = json.loads((folder / RECORD).read_bytes())
         graph = {"mirror": False, **record["graph"]}  # the oldest do not name it
         mirrors = graph["mirror"] and config.mirror
-        if record["weights"] != digest or graph != facts(config, mirrors=mirrors):
+        expected = facts(config, mirrors=mirrors)
+        if record["weights"] != digest or {**graph, **_TOLD} != {**expected, **_TOLD}:
             raise ValueError("it was made from other weights")
+        if graph != expected:
+            return None  # of conventions that are told to the body, only one has a model
         files = [(folder / name).read_bytes() for name in (STRUCTURE, CONSTANTS)]
         if record["files"] != [hashlib.sha256(data).hexdigest() for data in files]:
             raise ValueError("its files do not belong together")

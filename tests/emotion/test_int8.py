@@ -172,10 +172,15 @@ def test_a_convention_with_a_body_of_its_own_runs_the_weights_and_nothing_is_sai
     loaded: Loaded, openvino: OpenVINOEngine, caplog: pytest.LogCaptureFixture
 ) -> None:
     config = replace(loaded.network.config, conventions=("jaffe",), conventions_by="offset")
+    told = config.answering("jaffe")
 
     assert int8.load(loaded.folder, loaded.digest, config, openvino)
-    told = config.answering("jaffe")
     assert int8.load(loaded.folder, loaded.digest, told, openvino) is None
+
+    files = [(loaded.folder / name).read_bytes() for name in (int8.STRUCTURE, int8.CONSTANTS)]
+    int8.write(loaded.folder, (files[0], files[1]), loaded.digest, told, {})
+    assert int8.load(loaded.folder, loaded.digest, told, openvino)
+    assert int8.load(loaded.folder, loaded.digest, config, openvino) is None
     assert not caplog.records
 
 

@@ -123,8 +123,8 @@ class ArchitectureConfig:
     own_norms: Literal["none", "offsets", "statistics"] = "none"
     """What each of several corpora has of its own in the body, instead of a layer: ``offsets``, the
     corpus is an input of the last stage, hidden for half the faces; or ``statistics`` of every norm
-    (Chang et al., CVPR 2019). With the first the weights answer as nobody's corpus, or as the one
-    that they are told; with the second as the best one. See ``train.training.own_norms``."""
+    (Chang et al., CVPR 2019). The weights answer as is best on the mean; with the first any other
+    way can be asked for. See ``train.training.own_norms``."""
 
     def __post_init__(self) -> None:
         if self.heads and self.own_norms != "none":

@@ -31,9 +31,8 @@ def calibrate_network(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Calibrate every convention, choose the one that answers, and find the bound of calm.
 
-    Of layers the one answers that is the best on the mean of the corpora, by accuracy plus macro F1
-    of each half of the faces at the calibration of the other half. Of offsets ``common`` does: who
-    wrote the weights chose it so, see ``train.training.own_norms.written``.
+    The convention answers that is the best on the mean of the corpora, by accuracy plus macro F1 of
+    each half of the faces at the calibration of the other half.
 
     Args:
         network: in evaluation mode.
@@ -46,7 +45,6 @@ def calibrate_network(
         ``conventions`` (name -> figures of each) if there are several, and ``calm`` (``bound``,
         ``temperature``) with a second output.
     """
-    by_offset = network.config.conventions_by == "offset"
     values: dict[str, dict[str, Any]] = {}
     figures: dict[str, dict[str, Any]] = {}
     for convention, corpora in _of_each(network, asked):
@@ -63,7 +61,7 @@ def calibrate_network(
         if calm:
             values[convention] |= {"calm_bound": bound, "calm_temperature": divisor}
             figures[convention]["calm"] = {"bound": bound, "temperature": divisor}
-    best = COMMON if by_offset else max(figures, key=lambda name: _merit(figures[name]))
+    best = max(figures, key=lambda name: _merit(figures[name]))
     config, report = {**values[best], "convention": best}, {**figures[best], "convention": best}
     if network.config.conventions:
         config["calibrations"], report["conventions"] = values, figures
@@ -78,7 +76,6 @@ def _of_each(
         for convention in (COMMON, *network.config.conventions):
             network.answer_as(convention)
             yield convention, asked()
-        network.answer_as(COMMON)
         return
     corpora = asked()
     for convention in (COMMON, *network.heads):

@@ -55,23 +55,18 @@ def judge(network: EmotionNet, validation: dict[str, FaceStore], size: int) -> d
 def judge_each(
     networks: dict[str, EmotionNet], validation: dict[str, FaceStore], size: int
 ) -> dict[str, Any]:
-    """Score several networks, of which one will answer; returns what ``judge`` says of it.
-
-    That is ``common`` if there is one, otherwise the best of all.
+    """Score several networks, of which one will answer; returns what ``judge`` says of the best.
 
     Args:
-        networks: convention -> network in evaluation mode; the name of the one is ``convention``.
+        networks: convention -> network in evaluation mode; the best one's name is ``convention``.
         validation: see ``judge``.
         size: see ``judge``.
     """
-    answering = {COMMON: networks[COMMON]} if COMMON in networks else networks
-    judged = {name: judge(network, validation, size) for name, network in answering.items()}
+    judged = {name: judge(network, validation, size) for name, network in networks.items()}
     best = max(judged, key=lambda name: judged[name]["accuracy"] + judged[name]["macro_f1"])
-    for name, faces in validation.items():
-        if name in networks:
-            own = judged[name] if name in judged else judge(networks[name], {name: faces}, size)
-            scores = own["validation"][name]
-            judged[best]["validation"][name]["own"] = {k: scores[k] for k in _KEPT}
+    for name in judged.keys() & validation.keys():
+        own = judged[name]["validation"][name]
+        judged[best]["validation"][name]["own"] = {k: own[k] for k in _KEPT}
     return {**judged[best], "convention": best}
 
 

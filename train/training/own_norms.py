@@ -198,13 +198,13 @@ def begin_as(network: EmotionNet, start: EmotionNet, corpora: Sequence[str]) -> 
 def written(network: EmotionNet, corpora: Sequence[str], best: str) -> EmotionNet:
     """Return the network that is written.
 
-    With ``OffsetNorm`` it answers as ``common`` and can be told to answer as every corpus, with
-    ``StatisticsNorm`` it is the plain network of one.
+    With ``OffsetNorm`` it can be told to answer in every way, with ``StatisticsNorm`` it is the
+    plain network of one corpus.
 
     Args:
         network: may have norms that know the corpus.
         corpora: in order.
-        best: which one answers, see ``conventions``.
+        best: which corpus the second answers as.
     """
     for name, norm in _own_norms(network):
         if isinstance(norm, OffsetNorm):

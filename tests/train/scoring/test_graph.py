@@ -37,6 +37,13 @@ def crops(count: int) -> np.ndarray:
         NetworkConfig(widths=(8, 8, 8, 16), stem="7x7", max_pool=True),
         NetworkConfig(backbone="cnn", widths=(8, 8, 8, 16), activation="silu", mirror=True),
         NetworkConfig(backbone="alexnet", widths=(8, 8, 8, 8, 16), standardise="crop"),
+        NetworkConfig(
+            backbone="cnn",
+            widths=(8, 8, 8, 16),
+            conventions=("jaffe", "own"),
+            conventions_by="offset",
+            convention="own",
+        ),
     ],
     ids=lambda config: config.backbone,
 )
@@ -44,6 +51,9 @@ def crops(count: int) -> np.ndarray:
 def test_a_graph_over_its_tensors_computes_what_torch_does(tmp_path, config, half):
     torch.manual_seed(0)
     network = EmotionNet(config).eval()
+    for name, parameter in network.named_parameters():
+        if ".offsets." in name:
+            torch.nn.init.normal_(parameter)
     save_network(network.half() if half else network, tmp_path)
     path = write_graph(tmp_path)
     loaded = load(str(tmp_path))
