@@ -44,6 +44,16 @@ class Outputs(NamedTuple):
         return Outputs(self.logits[rows], self.pooled[rows], calm)
 
 
+def _name(holder: Any, name: str, value: Any) -> None:
+    """Put what belongs to a convention under its name into a dictionary of modules or tensors."""
+    try:
+        holder[name] = value
+    except KeyError:  # empty, with a dot, or the name of something that every module has
+        raise ConfigError(
+            f"{name!r} cannot name a convention; give that corpus another name."
+        ) from None
+
+
 class ConventionNorm(nn.BatchNorm2d):
     """Adds the vector of the convention that answers to what is normalised.
 
@@ -57,7 +67,9 @@ class ConventionNorm(nn.BatchNorm2d):
 
     def __init__(self, channels: int, conventions: tuple[str, ...]) -> None:
         super().__init__(channels)
-        self.offsets = nn.ParameterDict({name: torch.zeros(channels) for name in conventions})
+        self.offsets = nn.ParameterDict()
+        for name in conventions:
+            _name(self.offsets, name, nn.Parameter(torch.zeros(channels)))
         self.convention = COMMON
 
     def forward(self, x: Tensor) -> Tensor:
@@ -110,18 +122,13 @@ class EmotionNet(
         self.dropout = nn.Dropout(config.head_dropout)
         self.fc = nn.Linear(config.widths[-1], len(config.labels))
         self.heads = nn.ModuleDict()
-        try:
-            if config.conventions_by == "layer":
-                for name in config.conventions:
-                    self.heads[name] = nn.Linear(config.widths[-1], len(config.labels))
-            elif config.conventions:
-                parent, name, norm = first_norm_of_last_stage(self)
-                setattr(parent, name, ConventionNorm(norm.num_features, config.conventions))
-                self._tell(config.convention)
-        except KeyError as error:  # empty, with a dot, or the name of something that modules have
-            raise ConfigError(
-                f"A convention cannot have that name ({error.args[0]}); give its corpus another."
-            ) from None
+        if config.conventions_by == "layer":
+            for name in config.conventions:
+                _name(self.heads, name, nn.Linear(config.widths[-1], len(config.labels)))
+        elif config.conventions:
+            parent, place, norm = first_norm_of_last_stage(self)
+            setattr(parent, place, ConventionNorm(norm.num_features, config.conventions))
+            self._tell(config.convention)
         self.calm = nn.Linear(config.widths[-1], 1) if config.calm else None
         for module in self.modules():
             # On the meta device nothing is drawn, but torch would import its compiler: 190 MB.

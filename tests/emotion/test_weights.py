@@ -207,6 +207,10 @@ def swell(folder: Path) -> None:
         (lambda f: change_config(f, conventions=["items"]), "'items' cannot name"),
         (lambda f: change_config(f, conventions=["a.b"]), "'a.b' cannot name"),
         (lambda f: change_config(f, conventions=[""]), "'' cannot name"),
+        (
+            lambda f: change_config(f, conventions=["items"], conventions_by="offset"),
+            "'items' cannot name",
+        ),
         (lambda f: calibrate(f, class_offsets=["a"] * 6), "class_offsets is of another type"),
         (lambda f: calibrate(f, temperature_offset="a"), "temperature_offset is not a finite"),
         (lambda f: change_config(f, widths=[10**30] * 4), "widths is of another type or size"),
@@ -245,6 +249,7 @@ def swell(folder: Path) -> None:
         "a layer named as a method",
         "a layer with a dot",
         "a layer without a name",
+        "a vector named as a method",
         "words in the calibration of another layer",
         "a word in the calibration of another layer",
         "absurd widths",
