@@ -79,17 +79,19 @@ class ConventionNorm(nn.BatchNorm2d):
         return super().forward(x)
 
 
-def first_norm_of_last_stage(network: nn.Module) -> tuple[nn.Module, str, nn.BatchNorm2d]:
-    """Return where a network is told the convention: the parent, the name and the norm itself."""
-    stages = [
-        [
-            (parent, name, module)
-            for parent in stage.modules()
-            for name, module in parent.named_children()
-            if isinstance(module, nn.BatchNorm2d)
-        ]
-        for stage in network.children()
+def norms_of(network: nn.Module) -> list[tuple[nn.Module, str, nn.BatchNorm2d]]:
+    """Return every norm with the module that holds it and its name there, in order."""
+    return [
+        (parent, name, module)
+        for parent in network.modules()
+        for name, module in parent.named_children()
+        if isinstance(module, nn.BatchNorm2d)
     ]
+
+
+def first_norm_of_last_stage(network: nn.Module) -> tuple[nn.Module, str, nn.BatchNorm2d]:
+    """Return where a network is told the convention, see ``norms_of``."""
+    stages = [norms_of(stage) for stage in network.children()]
     return [norms for norms in stages if norms][-1][0]
 
 

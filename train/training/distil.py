@@ -63,7 +63,7 @@ def distil(config: FitConfig, data: TrainingData, out: Path, device: torch.devic
                 f"expects {teacher.network.config.zoom}; prepare them for it, or leave it out."
             )
     known = data.training.labels >= 0
-    faces = data.training.select(known.nonzero()[:, 0])
+    faces = data.training.select(known)
     corpora = config.data.corpora
     teachers = [(_key(teacher, faces, corpora), teacher.network) for teacher in loaded]
     if not distributed.rank():
@@ -112,9 +112,10 @@ def _ask_once(
     for key, network in teachers:
         if key in answers:
             continue
+        network.to(device)
         said = torch.empty(len(faces), len(network.config.labels))
         for convention, rows in _by_convention(network, faces, corpora).items():
-            said[rows] = _ask(network.to(device).answer_as(convention), faces.faces[rows])
+            said[rows] = _ask(network.answer_as(convention), faces.faces[rows])
         answers[key] = said
         write_bytes(out / ANSWERS, pack_tensors(answers))
 

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from emotion.config import COMMON
-from emotion.network import ConventionNorm, EmotionNet, first_norm_of_last_stage
+from emotion.network import ConventionNorm, EmotionNet, first_norm_of_last_stage, norms_of
 
 Own = Literal["offsets", "statistics"]
 
@@ -124,14 +124,7 @@ def give_norms(network: EmotionNet, own: Own, corpora: int) -> EmotionNet:
     Returns:
         The same network.
     """
-    places = [
-        (parent, name, module)
-        for parent in network.modules()
-        for name, module in parent.named_children()
-        if isinstance(module, nn.BatchNorm2d)
-    ]
-    if own == "offsets":
-        places = [first_norm_of_last_stage(network)]
+    places = [first_norm_of_last_stage(network)] if own == "offsets" else norms_of(network)
     for parent, name, module in places:
         new = (OffsetNorm if own == "offsets" else StatisticsNorm)(module.num_features, corpora)
         new.load_state_dict(module.state_dict(), strict=False)
