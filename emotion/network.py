@@ -72,10 +72,17 @@ class ConventionNorm(nn.BatchNorm2d):
             _name(self.offsets, name, nn.Parameter(torch.zeros(channels)))
         self.convention = COMMON
 
+    def offset(self, convention: str) -> Tensor:
+        """Return the vector of a convention, float32 (C,)."""
+        if convention == COMMON:
+            return torch.zeros_like(self.bias)
+        chosen: Tensor = self.offsets[convention]
+        return chosen
+
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, C, H, W) to the same shape."""
         if self.convention != COMMON:
-            x = x + self.offsets[self.convention][:, None, None]
+            x = x + self.offset(self.convention)[:, None, None]
         return super().forward(x)
 
 

@@ -14,7 +14,7 @@ from emotion.weights import load_weights
 from train.config.fit import FitConfig, override
 from train.config.options import ArchitectureConfig
 from train.training.data import TrainingData
-from train.training.own_norms import begin_as, give_norms
+from train.training.own_norms import begin_as, give_norms, plain_weights
 
 _ARCHITECTURE = ("labels", "backbone", "activation", "stem", "max_pool", "widths", "zoom")
 _FOLLOWED = (*_ARCHITECTURE, "standardise")
@@ -115,7 +115,7 @@ def _with_heads(start: EmotionNet, network: EmotionNet) -> dict[str, Tensor]:
     A convention that they do not know begins as the layer that answers, the output for calm faces
     as the network has it.
     """
-    given, answering = start.state_dict(), start.head.state_dict()
+    given, answering = plain_weights(start), start.head.state_dict()
     weights = network.state_dict()
     for name in weights:
         if name.startswith("heads."):

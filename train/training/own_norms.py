@@ -172,20 +172,38 @@ def folded(network: EmotionNet, place: int) -> EmotionNet:
     return plain.eval().requires_grad_(False)
 
 
+def plain_weights(start: EmotionNet) -> dict[str, Tensor]:
+    """Return the weights of a plain network that answers as trained ones do.
+
+    Args:
+        start: may be told the convention, and then answers as ``start.config.convention``.
+    """
+    weights = start.state_dict()
+    for name, norm in start.named_modules():
+        if isinstance(norm, ConventionNorm):
+            assert norm.running_mean is not None
+            mean = norm.running_mean - norm.offset(norm.convention).detach()
+            weights[f"{name}.running_mean"] = mean
+    return weights
+
+
 def begin_as(network: EmotionNet, start: EmotionNet, corpora: Sequence[str]) -> None:
     """Give ``OffsetNorm`` the vectors of trained weights; others leave the network as it is.
 
     Args:
-        network: has the other weights of ``start`` already, of its ``common``.
-        start: may know some of the conventions.
+        network: has ``plain_weights(start)`` already.
+        start: may know some of the conventions; a corpus that it does not know begins as it
+            answers.
         corpora: of the network, in order.
     """
     known = [module for module in start.modules() if isinstance(module, ConventionNorm)]
     for _, norm in _own_norms(network):
         if isinstance(norm, OffsetNorm) and known:
-            for place, name in enumerate(corpora):
-                if name in known[0].offsets:
-                    norm.offsets[place].data.copy_(known[0].offsets[name])
+            answering = known[0].offset(known[0].convention)
+            for place, name in enumerate((*corpora, COMMON)):
+                if name == COMMON or name in known[0].offsets:
+                    value = known[0].offset(name) - answering
+                    norm.offsets[place].data[: len(value)] = value.detach()  # it may be wider
 
 
 def written(network: EmotionNet, corpora: Sequence[str], best: str) -> EmotionNet:

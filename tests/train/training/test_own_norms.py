@@ -16,10 +16,12 @@ from emotion.config import COMMON, NetworkConfig
 from emotion.errors import ConfigError
 from emotion.network import EmotionNet
 from emotion.weights import load
-from train.config.fit import FitConfig
+from train.config.fit import FitConfig, override
 from train.faces.store import read_split
 from train.fit import fit
-from train.scoring.inference import predict_logits
+from train.scoring.inference import predict_logits, save_network
+from train.training.data import read_data
+from train.training.network import build_network, follow_weights
 from train.training.own_norms import (
     HIDDEN,
     OffsetNorm,
@@ -29,6 +31,7 @@ from train.training.own_norms import (
     conventions,
     folded,
     give_norms,
+    plain_weights,
     show_corpora,
     written,
 )
@@ -190,17 +193,46 @@ def test_statistics_of_one_corpus_are_a_plain_network() -> None:
     torch.testing.assert_close(network(inputs), folded(changed, 1)(inputs))
 
 
-def test_a_later_run_begins_with_what_each_corpus_has() -> None:
+@pytest.mark.parametrize("answering", [COMMON, "one"])
+def test_a_later_run_begins_with_what_each_corpus_has(answering: str) -> None:
     start, inputs = written(taught("offsets"), ("one", "two"), COMMON), torch.randn(3, 3, 64, 64)
     plain = network()
-    plain.load_state_dict({k: v for k, v in start.state_dict().items() if ".offsets." not in k})
+    plain.load_state_dict(
+        {k: v for k, v in plain_weights(start.answer_as(answering)).items() if ".offsets." not in k}
+    )
     changed = give_norms(plain, "offsets", 3)
 
     begin_as(changed, start, ("two", "new", "one"))
 
     answers = [folded(changed, place)(inputs) for place in range(4)]
-    for answer, name in zip(answers, ("two", COMMON, "one", COMMON), strict=True):
+    for answer, name in zip(answers, ("two", answering, "one", COMMON), strict=True):
         torch.testing.assert_close(answer, start.answer_as(name)(inputs))
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {},
+        {"heads": True},
+        {"own_norms": "offsets"},
+        {"own_norms": "offsets", "widths": (4, 4, 8, 12)},
+        {"own_norms": "statistics"},
+    ],
+    ids=str,
+)
+def test_a_run_begins_as_the_weights_answer(
+    asked: dict[str, object], two: Path, tiny: Tiny, tmp_path: Path
+) -> None:
+    corpora, inputs = ("synthetic", "another"), torch.randn(3, 3, 64, 64)
+    start = written(taught("offsets"), ("one", "two"), COMMON).answer_as("two")
+    save_network(start, tmp_path / "start")
+    plain = tiny(corpora=corpora, init=str(tmp_path / "start"), widths=(4, 4, 8, 8))
+    config = follow_weights(override(plain, **asked))
+
+    begun = build_network(config, read_data(config, two))
+
+    tell(begun, torch.zeros(3, dtype=torch.long))
+    torch.testing.assert_close(begun.eval()(inputs), start(inputs))
 
 
 @pytest.mark.parametrize("own", ["offsets", "statistics"])
