@@ -175,6 +175,19 @@ class EmotionNet(
             if isinstance(module, SparseStage):
                 module.grid = (above, left)
 
+    def share_grid(self, other: EmotionNet) -> None:
+        """Compute the part of the last map that another network computes now, in training.
+
+        Args:
+            other: in training mode, of the same backbone; norms and dropout stay as they are here.
+        """
+        mine, theirs = (
+            [module for module in network.modules() if isinstance(module, SparseStage)]
+            for network in (self, other)
+        )
+        for here, there in zip(mine, theirs, strict=True):
+            here.grid, here.training = there.grid, there.training
+
     @classmethod
     def _load_as_safetensor(cls, model: Any, model_file: str, *_args: Any, **_kwargs: Any) -> Any:
         # The mixin's default is lenient: it accepts a file in which a layer is missing.

@@ -16,6 +16,7 @@ from train.domains.progressive.trainer import ProgressiveTrainer
 from train.training import distributed
 from train.training.data import TrainingData
 from train.training.distil import distil
+from train.training.evidence import EvidenceTransfer
 from train.training.network import build_network
 from train.training.sampling import build_source
 from train.training.trainer import Trainer
@@ -50,8 +51,10 @@ def build_trainer(
     if config.adaptation.method == "bort2":
         return _bort2(config, data, out, device)
     network = build_network(config, data)  # before teachers take minutes: --init may not fit
+    extras = [EvidenceTransfer(network, config, device)] if config.objective.evidence_from else []
     data = distil(config, data, out, device)  # its splits are also those that teachers have seen
-    seen = dict.fromkeys((*network.config.trained_on, *data.splits))
+    others = [split for extra in extras for split in extra.trained_on]
+    seen = dict.fromkeys((*network.config.trained_on, *data.splits, *others))
     network.config = replace(network.config, trained_on=tuple(seen))
     if config.adaptation.method == "progressive":
         if len(data.parts) > 1:
@@ -61,7 +64,7 @@ def build_trainer(
             "progressively; training the baseline on it."
         )
     source = build_source(data.training, data.parts, config.data, config.seed)
-    return Trainer(config, network, source, data.validation, out, device=device)
+    return Trainer(config, network, source, data.validation, out, extras, device)
 
 
 def _check(config: FitConfig) -> None:
@@ -85,8 +88,10 @@ def _check(config: FitConfig) -> None:
         raise ConfigError(
             "progressive compares branches at the same rates; choose another --schedule."
         )
-    if config.data.teachers:
-        raise ConfigError(f"{method} has targets of its own; leave out --teachers.")
+    if config.data.teachers or config.objective.evidence_from:
+        raise ConfigError(
+            f"{method} has targets of its own; leave out --teachers and --evidence-from."
+        )
     if config.augment.mixup or config.augment.cutmix:
         raise ConfigError(
             f"{method} needs to know whose face each crop is; leave out --mixup and --cutmix."

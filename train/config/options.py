@@ -158,6 +158,11 @@ class ObjectiveConfig:
     attention_consistency: AtLeastZero = 0.0
     """Weight of erasing attention consistency, see ``train.training.consistency``; 0 for none, 5 in
     the paper."""
+    evidence_from: str = ""
+    """SPEC of weights whose maps the network's own shall resemble, see ``train.training.evidence``;
+    none by default."""
+    evidence_weight: AtLeastZero = 0.15
+    """Weight of that resemblance; the more, the less is left of what else a run learns."""
     calm_weight: AtLeastZero = 0.0
     """Weight of the second output's loss, which learns to tell calm faces from expressive ones, see
     ``train.training.supervision``; 0 leaves that output out."""
