@@ -171,9 +171,8 @@ class EmotionNet(
             generator: makes each of the four equally likely, see ``backbones.SparseStage``.
         """
         above, left = torch.randint(2, (2,), generator=generator).tolist()
-        for module in self.modules():
-            if isinstance(module, SparseStage):
-                module.grid = (above, left)
+        for stage in self._sparse_stages():
+            stage.grid = (above, left)
 
     def share_grid(self, other: EmotionNet) -> None:
         """Compute the part of the last map that another network computes now, in training.
@@ -181,12 +180,11 @@ class EmotionNet(
         Args:
             other: in training mode, of the same backbone; norms and dropout stay as they are here.
         """
-        mine, theirs = (
-            [module for module in network.modules() if isinstance(module, SparseStage)]
-            for network in (self, other)
-        )
-        for here, there in zip(mine, theirs, strict=True):
-            here.grid, here.training = there.grid, there.training
+        for mine, theirs in zip(self._sparse_stages(), other._sparse_stages(), strict=True):
+            mine.grid, mine.training = theirs.grid, theirs.training
+
+    def _sparse_stages(self) -> list[SparseStage]:
+        return [module for module in self.modules() if isinstance(module, SparseStage)]
 
     @classmethod
     def _load_as_safetensor(cls, model: Any, model_file: str, *_args: Any, **_kwargs: Any) -> Any:

@@ -9,7 +9,7 @@ from torch import Tensor
 from emotion.network import EmotionNet
 from train.training.augment import erase
 from train.training.precision import Precision, autocast
-from train.training.step import Step
+from train.training.step import Step, class_maps
 
 ERASED_PROBABILITY = 0.5
 """Probability that the mirrored view loses a rectangle."""
@@ -44,8 +44,5 @@ class AttentionConsistency:
         inputs = mirrored[:, None].expand(-1, 3, -1, -1)
         with autocast(inputs.device, self._precision):
             features = self._network.features(inputs.contiguous(memory_format=torch.channels_last))
-        return self._weight * F.mse_loss(self._maps(step.features), self._maps(features).flip(-1))
-
-    def _maps(self, features: Tensor) -> Tensor:
-        """Map features (B, K, h, w) to the maps of all classes, float32 (B, 6, h, w)."""
-        return torch.einsum("bkhw,ck->bchw", features.float(), self._network.fc.weight.detach())
+        straight, back = (class_maps(seen, self._network.fc) for seen in (step.features, features))
+        return self._weight * F.mse_loss(straight, back.flip(-1))

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -56,36 +57,49 @@ def distil(config: FitConfig, data: TrainingData, out: Path, device: torch.devic
     if not config.data.teachers:
         return data
     loaded = [load(spec) for spec in config.data.teachers]
-    for teacher in loaded:
-        if teacher.network.config.zoom != data.zoom:
+    for one in loaded:
+        if one.network.config.zoom != data.zoom:
             raise ConfigError(
-                f"The faces were prepared with zoom {data.zoom}, and the teacher {teacher.spec} "
-                f"expects {teacher.network.config.zoom}; prepare them for it, or leave it out."
+                f"The faces were prepared with zoom {data.zoom}, and the teacher {one.spec} "
+                f"expects {one.network.config.zoom}; prepare them for it, or leave it out."
             )
     known = data.training.labels >= 0
     faces = data.training.select(known)
-    corpora = config.data.corpora
-    teachers = [(_key(teacher, faces, corpora), teacher.network) for teacher in loaded]
+    teachers = [_teacher(one, faces, config.data.corpora) for one in loaded]
     if not distributed.rank():
-        _ask_once(teachers, faces, corpora, out, device)
+        _ask_once(teachers, faces, out, device)
     distributed.wait()
     answers = _read(out / ANSWERS)
-    taught = torch.stack([answers[key] for key, _ in teachers]).mean(0)
+    taught = torch.stack([answers[teacher.key] for teacher in teachers]).mean(0)
     targets = data.training.targets.clone()
     share = config.data.teacher_weight
     targets[known] = (1 - share) * targets[known] + share * taught
     seen = dict.fromkeys(data.splits)
-    for _, network in teachers:
-        seen |= dict.fromkeys(network.config.trained_on)
+    for teacher in teachers:
+        seen |= dict.fromkeys(teacher.network.config.trained_on)
     return replace(data, training=replace(data.training, soft=targets), splits=tuple(seen))
 
 
-def _key(teacher: Loaded, faces: FaceStore, corpora: Sequence[str]) -> str:
-    """Name the answers of one network, as it is calibrated, to these faces."""
-    digest = hashlib.sha256(f"{teacher.digest} {teacher.network.config}".encode())
-    for convention, rows in _by_convention(teacher.network, faces, corpora).items():
-        digest.update(convention.encode() + faces.faces[rows].numpy().tobytes())
-    return digest.hexdigest()
+class _Teacher(NamedTuple):
+    """Who answers.
+
+    Attributes:
+        key: names the answers of the network, as it is calibrated, to these faces.
+        network: it.
+        rows: convention -> which of the faces it answers by it.
+    """
+
+    key: str
+    network: EmotionNet
+    rows: dict[str, Tensor]
+
+
+def _teacher(one: Loaded, faces: FaceStore, corpora: Sequence[str]) -> _Teacher:
+    rows = _by_convention(one.network, faces, corpora)
+    digest = hashlib.sha256(f"{one.digest} {one.network.config}".encode())
+    for convention, chosen in rows.items():
+        digest.update(convention.encode() + faces.faces[chosen].numpy().tobytes())
+    return _Teacher(digest.hexdigest(), one.network, rows)
 
 
 def _by_convention(
@@ -101,21 +115,15 @@ def _by_convention(
     }
 
 
-def _ask_once(
-    teachers: list[tuple[str, EmotionNet]],
-    faces: FaceStore,
-    corpora: Sequence[str],
-    out: Path,
-    device: torch.device,
-) -> None:
+def _ask_once(teachers: list[_Teacher], faces: FaceStore, out: Path, device: torch.device) -> None:
     answers = _read(out / ANSWERS)
-    for key, network in teachers:
+    for key, network, rows in teachers:
         if key in answers:
             continue
         network.to(device)
         said = torch.empty(len(faces), len(network.config.labels))
-        for convention, rows in _by_convention(network, faces, corpora).items():
-            said[rows] = _ask(network.answer_as(convention), faces.faces[rows])
+        for convention, chosen in rows.items():
+            said[chosen] = _ask(network.answer_as(convention), faces.faces[chosen])
         answers[key] = said
         write_bytes(out / ANSWERS, pack_tensors(answers))
 

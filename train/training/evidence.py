@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from emotion.errors import ConfigError
 from emotion.network import EmotionNet
 from emotion.weights import load_weights
 from train.config.fit import FitConfig
 from train.training.precision import autocast, resolve
-from train.training.step import Step
+from train.training.step import Step, class_maps
 
 _SAME = ("backbone", "labels", "stem", "max_pool", "zoom", "standardise")
 
@@ -59,15 +59,12 @@ class EvidenceTransfer:
         self._model.share_grid(self._network)
         with autocast(step.inputs.device, self._precision), torch.no_grad():
             features = self._model.features(step.inputs)
-        ours, theirs = (
-            _centred_maps(maps, layer)
-            for maps, layer in ((step.features, self._network.fc), (features, self._model.head))
-        )
+        ours = _centred(class_maps(step.features, self._network.fc))
+        theirs = _centred(class_maps(features, self._model.head))
         return self._weight * (1 - F.cosine_similarity(ours.flatten(1), theirs.flatten(1))).mean()
 
 
-def _centred_maps(features: Tensor, layer: nn.Linear) -> Tensor:
-    """Map features (B, K, h, w) to the maps of all classes, float32 (B, 6, h, w)."""
-    maps = torch.einsum("bkhw,ck->bchw", features.float(), layer.weight.detach())
+def _centred(maps: Tensor) -> Tensor:
+    """Take each class's and each place's mean out of maps (B, 6, h, w)."""
     maps = maps - maps.mean((2, 3), keepdim=True)
     return maps - maps.mean(1, keepdim=True)

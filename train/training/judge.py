@@ -41,15 +41,7 @@ def judge(network: EmotionNet, validation: dict[str, FaceStore], size: int) -> d
         part = pooled_features(network, distributed.share(faces.faces), size)
         pooled[corpus] = distributed.gathered(part)
     conventions = (COMMON, *network.heads)
-    scores = {name: _score(network, pooled, validation, name) for name in conventions}
-    means = {name: _mean(of_corpus) for name, of_corpus in scores.items()}
-    best = max(conventions, key=lambda name: sum(means[name].values()))
-    for corpus in scores[best]:
-        if corpus in scores:
-            own = scores[corpus][corpus]
-            scores[best][corpus]["own"] = {k: own[k] for k in _KEPT}
-    named = {"convention": best} if len(conventions) > 1 else {}
-    return {**means[best], **named, "validation": scores[best]}
+    return _best({name: _score(network, pooled, validation, name) for name in conventions})
 
 
 def judge_each(
@@ -58,16 +50,24 @@ def judge_each(
     """Score several networks, of which one will answer; returns what ``judge`` says of the best.
 
     Args:
-        networks: convention -> network in evaluation mode; the best one's name is ``convention``.
+        networks: convention -> plain network in evaluation mode.
         validation: see ``judge``.
         size: see ``judge``.
     """
     judged = {name: judge(network, validation, size) for name, network in networks.items()}
-    best = max(judged, key=lambda name: judged[name]["accuracy"] + judged[name]["macro_f1"])
-    for name in judged.keys() & validation.keys():
-        own = judged[name]["validation"][name]
-        judged[best]["validation"][name]["own"] = {k: own[k] for k in _KEPT}
-    return {**judged[best], "convention": best}
+    return _best({name: result["validation"] for name, result in judged.items()})
+
+
+def _best(scores: dict[str, dict[str, dict[str, Any]]]) -> dict[str, Any]:
+    """Return what ``judge`` does, of scores by convention and corpus."""
+    means = {name: _mean(of_corpus) for name, of_corpus in scores.items()}
+    best = max(scores, key=lambda name: sum(means[name].values()))
+    for corpus in scores[best]:
+        if corpus in scores:
+            own = scores[corpus][corpus]
+            scores[best][corpus]["own"] = {k: own[k] for k in _KEPT}
+    named = {"convention": best} if len(scores) > 1 else {}
+    return {**means[best], **named, "validation": scores[best]}
 
 
 def _score(

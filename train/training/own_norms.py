@@ -196,14 +196,14 @@ def begin_as(network: EmotionNet, start: EmotionNet, corpora: Sequence[str]) -> 
             answers.
         corpora: of the network, in order.
     """
-    known = [module for module in start.modules() if isinstance(module, ConventionNorm)]
-    for _, norm in _own_norms(network):
-        if isinstance(norm, OffsetNorm) and known:
-            answering = known[0].offset(known[0].convention)
-            for place, name in enumerate((*corpora, COMMON)):
-                if name == COMMON or name in known[0].offsets:
-                    value = known[0].offset(name) - answering
-                    norm.offsets[place].data[: len(value)] = value.detach()  # it may be wider
+    known = next((module for module in start.modules() if isinstance(module, ConventionNorm)), None)
+    norm = next((norm for _, norm in _own_norms(network)), None)
+    if known is None or not isinstance(norm, OffsetNorm):
+        return
+    for place, name in enumerate((*corpora, COMMON)):
+        if name == COMMON or name in known.offsets:
+            value = (known.offset(name) - known.offset(known.convention)).detach()
+            norm.offsets[place].data[: len(value)] = value  # it may be wider
 
 
 def written(network: EmotionNet, corpora: Sequence[str], best: str) -> EmotionNet:

@@ -35,6 +35,15 @@ ExtraLoss = Callable[[Step], Tensor]
 """A scalar that is added to the classification loss, differentiable in features and logits."""
 
 
+def class_maps(features: Tensor, layer: nn.Linear) -> Tensor:
+    """Map features (B, K, h, w) to what speaks for and against every class, float32 (B, 6, h, w).
+
+    The signed map of ``emotion.cam.class_activation_maps``, not divided by the cells. Gradients
+    reach the features and not the layer.
+    """
+    return torch.einsum("bkhw,ck->bchw", features.float(), layer.weight.detach())
+
+
 class Scores(NamedTuple):
     """What every output of the network says of B crops.
 
